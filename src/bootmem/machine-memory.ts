@@ -1,7 +1,7 @@
 /**
- * This machine's physical memory: the firmware's map, what lies where now, memory nodes. Reads alone, and
- * decides nothing. Without root the kernel hides the addresses of the second: it is then unknown. Sources:
- * drivers/firmware/memmap.c, drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
+ * This machine's physical memory: the firmware's map, what is loaded where now, memory nodes. Reads alone,
+ * and decides nothing. Without root the kernel hides the addresses of the second: it is then unknown.
+ * Sources: drivers/firmware/memmap.c, drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -116,7 +116,7 @@ function initrdOf(bootParams: Buffer | undefined): Occupant[] {
   return range.lengthBytes === 0 ? [] : [{ what: 'initrd', range }]
 }
 
-/** A node's memory, block by block: the firmware's map tells what inside a block is no RAM. */
+/** A node's memory, block by block: the firmware's map shows what inside a block is no RAM. */
 function readNodes(system: string): MemoryNode[] {
   const blockBytes = Number.parseInt(text(join(system, 'memory/block_size_bytes')) ?? '', 16)
   if (Number.isNaN(blockBytes)) return []

@@ -41,7 +41,7 @@ export const kernelInstallFile = ({ commandLine }: ReservePlan): BootFile => ({
 export const kexecCommand = ({ commandLine }: ReservePlan): string =>
   `kexec -s -l "/boot/vmlinuz-$(uname -r)" --initrd="/boot/initrd.img-$(uname -r)" --command-line=${shellWord(commandLine)}`
 
-/** For the entries that grubby keeps (Fedora and its kin), in words for a shell. */
+/** For the boot entries that grubby edits (Fedora, RHEL), in words for a shell. */
 export const grubbyCommand = ({ addWords, dropWords }: ReservePlan): string =>
   [
     'grubby --update-kernel=ALL',

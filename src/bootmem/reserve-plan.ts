@@ -114,7 +114,7 @@ function keptWord(word: string, replace: boolean): string | undefined {
 const splitRaw = (commandLine: string): string[] => commandLine.match(/(?:"[^"]*"?|[^\s"])+/g) ?? []
 const unquote = (words: readonly string[]): string[] => splitCommandLine(words.join(' '))
 
-/** Before `--`: what stands behind it goes to init. */
+/** Before `--`: the kernel passes what stands behind it to init. */
 function insert(base: readonly string[], added: readonly string[]): string[] {
   const end = base.indexOf('--')
   return end < 0 ? [...base, ...added] : base.toSpliced(end, 0, ...added)
@@ -184,9 +184,7 @@ function pullsKernelDown(words: readonly string[]): boolean {
 const lowBytes = ({ ram }: Room): number => totalBytes(ram.filter(({ start }) => start < 4 * GIB))
 
 const lost = (dropWords: readonly string[]): string[] =>
-  dropWords.length === 0
-    ? []
-    : ['what is in the carve-outs that are taken away is lost: end their guests first']
+  dropWords.length === 0 ? [] : ['what is in the carve-outs that are removed is lost: end their guests first']
 
 function* notes(
   room: Room,

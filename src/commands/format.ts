@@ -17,7 +17,7 @@ export const command: CommandModule = {
       .argument('<pool>', 'the name it will be mounted by')
       .option('--store <kind>', 'dax: a region of device-dax; devmem: a reserved range', 'dax')
       .option('--region <name>', 'such as dax0.0 or 0x100000000; not needed where there is one')
-      .option('--force', 'also when the region holds a pool or other data, which are given up')
+      .option('--force', 'also when the region holds a pool or other data, which are lost')
       .option('--json', 'print JSON')
       .action((pool: string, options: { store: string; region?: string; force?: true; json?: true }) => {
         const formatted = formatRegion({

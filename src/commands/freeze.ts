@@ -1,4 +1,4 @@
-/** `guestmemfs freeze`. */
+/** `guestmemfs freeze`: sets the xattr by which the server refuses every modification. */
 import type { CommandModule } from '../cli/command.ts'
 import { registerSetFrozen } from '../cli/set-frozen.ts'
 

@@ -62,7 +62,7 @@ export const command: CommandModule = {
       .option('--mount <dir>', 'the guests of this mount point or pool')
       .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
       .option('--name <name>', 'with --vmm-only: this VM only; may be given several times', collect, [])
-      .option('--abort', 'undo a live update that is under way, or that was killed, and let its guests go on')
+      .option('--abort', 'undo a live update that is under way, or that was killed, and continue its guests')
       .option('--all-or-none', 'with --vmm-only: update no VM where one cannot be updated')
       .option(
         '--leave <name>',
@@ -100,7 +100,7 @@ async function liveUpdate(options: Options): Promise<number> {
   return await kernelUpdate({ ...options, kernel })
 }
 
-/** Returns the exit status of `resume`, which lets the guests go on. */
+/** Returns the exit status of `resume`, which continues the guests. */
 async function abort(options: Options): Promise<number> {
   const { stopped, isUnloaded } = await abortUpdates(options.mount, timeoutOption(options.timeoutMs))
   if (!options.json) {

@@ -107,7 +107,7 @@ function* asText(plan: ReservePlan, store: string): Generator<string> {
   yield `carve-out   ${formatSize(range.lengthBytes)} at ${where}, aligned to ${formatSize(alignBytes)}${node}`
   yield `host keeps  ${inGibibytes(plan.hostKeepsBytes)} of ${inGibibytes(plan.ramBytes)}`
   yield `add         ${addWords.join(' ')}`
-  if (dropWords.length > 0) yield `take away   ${dropWords.join(' ')}`
+  if (dropWords.length > 0) yield `remove      ${dropWords.join(' ')}`
   for (const note of plan.notes) yield `note        ${note}`
   yield* bootFile('GRUB', grubFile(plan))
   yield* section('GRUB with grubby', grubbyCommand(plan))

@@ -15,7 +15,7 @@ export const command: CommandModule = {
       .option('--json', 'print JSON, sizes in bytes')
       .action((named: string | undefined, options: { json?: true }) => {
         const mount = findMount(named)
-        // Values that name files, wherever they lie, can be read by root alone.
+        // Values that name files, in whatever directories, can be read by root alone.
         const isRoot = process.getuid?.() === 0
         const names = isRoot ? [...ROOT_XATTRS, HANDOVER] : ROOT_XATTRS
         const sections = names.map((name) => [name, readVirtual(mount.mountPoint, name)] as const)

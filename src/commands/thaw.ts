@@ -1,4 +1,4 @@
-/** `guestmemfs thaw`. */
+/** `guestmemfs thaw`: ends a freeze, and unpreserves what a handover has preserved. */
 import type { CommandModule } from '../cli/command.ts'
 import { registerSetFrozen } from '../cli/set-frozen.ts'
 

@@ -5,12 +5,12 @@ import { print, printJson } from '../cli/print.ts'
 import { unmountPool } from '../pool/unmount-pool.ts'
 
 const SAID = {
-  parked: 'unmounted and parked: mount it again to find its files, or give its memory up with --discard',
-  discarded: 'unmounted, its memory given up',
+  parked: 'unmounted and parked: mount it again to find its files, or discard it with --discard',
+  discarded: 'unmounted and discarded',
   ended: 'unmounted; it held nothing',
   lost: 'unmounted; its processes had died, and its memory with them',
   'in region': 'unmounted; its memory is in its region as it was, where the next mount finds its files',
-  cleared: 'unmounted; its processes had died, and its memory with them, unless it lay in a region',
+  cleared: 'unmounted; its processes had died, and its memory with them, unless it was in a region',
 } as const
 
 export const command: CommandModule = {
@@ -21,7 +21,7 @@ export const command: CommandModule = {
   register: (command) =>
     command
       .argument('<pool|mountpoint>')
-      .option('--discard', "give the pool's memory up, whatever it holds")
+      .option('--discard', 'discard the pool: free its memory, whatever it holds')
       .option('--force', 'cut off processes with open files; guests keep their memory and run on')
       .option('--json', 'print JSON')
       .action(async (named: string, options: { discard?: true; force?: true; json?: true }) => {

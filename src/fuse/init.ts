@@ -36,7 +36,7 @@ const REQUIRED = INIT_FLAGS.INIT_EXT | INIT_FLAGS.PASSTHROUGH | INIT_FLAGS.HAS_R
  *                  several requests in the queue it finds the next one without sleeping; callers wait
  *                  killably.
  *
- * Flags that it leaves, each for its reason:
+ * Flags that it does not take, each for its reason:
  * ATOMIC_O_TRUNC   truncation stays a SETATTR of its own: one place decides about sizes.
  * WRITEBACK_CACHE  excludes passthrough; an ordinary file's bytes must be in the store when write(2) returns.
  * DIRECT_IO_ALLOW_MMAP  would map DIRECT_IO files through the page cache: a copy of guest RAM.

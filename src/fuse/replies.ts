@@ -49,7 +49,6 @@ export class Reply {
     this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.byteLength)
   }
 
-  /** Begins a reply to `header`'s request. */
   begin(header: RequestHeader): void {
     // The kernel looks a request up by the id it sent, RESEND mark included (fuse_request_find,
     // fs/fuse/dev.c).

@@ -57,7 +57,7 @@ export interface SessionHost {
    * place).
    */
   afterReply?(request: HandledRequest, delivered: boolean): void
-  /** After a handler that gave no reply. */
+  /** After FORGET, BATCH_FORGET, INTERRUPT, or a request that was parked. */
   afterNoReply?(request: HandledRequest): void
   /**
    * The interval of `onTimer`, asked for before each read: the session calls `onTimer` when that time has

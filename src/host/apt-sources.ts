@@ -114,7 +114,6 @@ export function hasSuite(sources: readonly AptSource[], suite: string): boolean 
   })
 }
 
-/** A one-line source for `suite` of `mirror`, in apt's one-line format. */
 export function sourceLine(mirror: DebianMirror, suite: string): string {
   const options = mirror.signedBy === undefined ? '' : `[signed-by=${mirror.signedBy}] `
   return `deb ${options}${mirror.uri} ${suite} main\n`

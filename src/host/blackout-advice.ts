@@ -1,6 +1,6 @@
 /**
- * What makes the way from one kernel into the next longer than it must be. One sentence each, for the report
- * of an update that took its time, and for the doctor before one.
+ * What makes the blackout of a kernel update longer than it must be. One sentence each, for the report after
+ * a long one, and for the doctor before an update.
  */
 import { formatSize } from '../values/size.ts'
 import { KIB } from '../values/units.ts'

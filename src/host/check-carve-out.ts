@@ -126,7 +126,7 @@ function judgeReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown 
   if (used !== undefined)
     return fail(name, 'partly ordinary RAM of this kernel', 'leave out the memmap= that makes it RAM again')
   if (taken !== undefined)
-    return fail(name, `held by '${taken.name}'`, 'take it away from that, or reserve another range')
+    return fail(name, `held by '${taken.name}'`, 'remove what holds it, or reserve another range')
   if (iomem.length === 0) return warn(name, 'not looked at', 'run it as root to check this')
   if (!hasMemoryDevice)
     return fail(name, `no ${MEMORY_PATH} (CONFIG_DEVMEM)`, 'use a carve-out for store=dax')

@@ -48,7 +48,7 @@ function inOneLine<T>(work: () => T): T {
     const { code, path } = error as NodeJS.ErrnoException
     if (code === undefined) throw error
     throw new UsageError(
-      `${path ?? 'the disk'}: ${code}: what is installed works as before; mend it and install again`,
+      `${path ?? 'the disk'}: ${code}: what is installed works as before; resolve that and install again`,
       { cause: error },
     )
   }

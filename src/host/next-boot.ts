@@ -34,7 +34,7 @@ export interface NextBoot {
   readonly lacksHelper: boolean
 }
 
-/** `root`: where the machine's files lie. */
+/** `root`: where the machine's files are; tests have another. */
 export function readNextBoot(root = '/'): NextBoot {
   const programs = new Map<string, BootProgram>()
   for (const by of FILES) {

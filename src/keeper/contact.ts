@@ -38,7 +38,7 @@ export interface KeeperMountOptions extends CommonOptions {
   readonly kind: 'mount'
   readonly mountPoint: string
   /**
-   * A mount of this pool that by its record no process serves. The keeper takes it off when it has the pool:
+   * A mount of this pool that by its record no process serves. The keeper unmounts it when it has the pool:
    * the record may be wrong, and then the process that serves the mount has the pool.
    */
   readonly deadMount: string | null

@@ -37,8 +37,8 @@ export class KeeperLog {
   }
 
   /**
-   * A line that cannot be written (a full /run, say) is lost: the keeper must not die of it, or guests'
-   * memory would be lost.
+   * A line that cannot be written (a full /run, say) is lost: it must not end the keeper, with which guests'
+   * memory could be lost.
    */
   note(message: string, details: Record<string, unknown> = {}): void {
     try {

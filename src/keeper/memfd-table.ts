@@ -1,7 +1,7 @@
 /**
  * The keeper's copies of the pool's memfds. While the keeper runs, no memory object is lost by the death of a
  * server; the descriptor table holds the number of each copy. It has nothing of files: the server, which
- * writes the log, tells the keeper what to hold and what to release.
+ * writes the log, sends the keeper what to hold and what to release.
  */
 import { close } from '../linux/descriptors.ts'
 import { DESCRIPTORS_PER_MESSAGE } from '../server/messages.ts'
@@ -42,7 +42,9 @@ export class MemfdTable {
 
   hold(objects: readonly ObjectId[], descriptors: readonly Fd[]): void {
     if (objects.length !== descriptors.length) {
-      throw new BrokenInvariantError(`${objects.length} memories came with ${descriptors.length} descriptors`)
+      throw new BrokenInvariantError(
+        `${objects.length} memory objects came with ${descriptors.length} descriptors`,
+      )
     }
     objects.forEach((object, index) => {
       const fd = descriptors[index] as Fd

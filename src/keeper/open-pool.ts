@@ -38,7 +38,7 @@ export async function openPool(options: KeeperOptions): Promise<OpenedPool> {
   if (found === undefined) return { handles: newPool(source), source }
   if ('why' in found)
     throw new UnusableHandoverError(
-      `pool '${pool}' was handed over by the former kernel, and ${found.why}: its memory is kept by process ${process.pid}; to give it up, 'guestmemfs umount --discard ${pool}'`,
+      `pool '${pool}' was handed over by the former kernel, and ${found.why}: its memory is held by process ${process.pid}; to discard it, 'guestmemfs umount --discard ${pool}'`,
     )
   // The size that the mount asked for does not matter: the pool exists, and guests wait for it.
   const wholeSource = { ...source, totalBlocks: found.totalBlocks, isNew: false }
@@ -52,7 +52,7 @@ export function unusableUnless<T>(pool: string, work: () => T): T {
   } catch (cause) {
     const why = errorText(cause)
     throw new UnusableHandoverError(
-      `pool '${pool}' was handed over by the former kernel, and ${why}: its memory is kept by process ${process.pid}`,
+      `pool '${pool}' was handed over by the former kernel, and ${why}: its memory is held by process ${process.pid}`,
       { cause },
     )
   }
@@ -91,7 +91,7 @@ function takeOverFrom({ pool, source }: KeeperOptions, holder: PreviousHolder): 
     const handles = takeOver(pool, holder.process.pid, role, isInRegion(source))
     if (!isInRegion(source) && handles.areas.memfd === undefined)
       throw new UsageError(
-        `pool '${pool}': process ${holder.process.pid} keeps what the former kernel handed over for it, and that cannot be used (see ${logPath(pool)}): to give it up, 'guestmemfs umount --discard ${pool}'`,
+        `pool '${pool}': process ${holder.process.pid} holds what the former kernel handed over for it, and that cannot be used (see ${logPath(pool)}): to discard it, 'guestmemfs umount --discard ${pool}'`,
       )
     return handles
   } catch (error) {

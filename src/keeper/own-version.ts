@@ -1,8 +1,7 @@
 /**
- * What a keeper does when the files that it was started from are replaced while it runs, as an upgrade of an
- * npm package does: it starts nothing from them any more, and starts `mount` of the version that they are of
- * now, which takes the pool over. A version that `guestmemfs install` installed has a folder of its own,
- * which is never changed.
+ * What a keeper does when npm, or another package manager, replaces the files that it was started from: it
+ * starts nothing from them any more, and starts `mount` of the version that they are of now, which takes the
+ * pool over. A version that `guestmemfs install` installed has a folder of its own, which is never changed.
  *
  * Why no byte can be lost. The keeper holds all that it held until the next keeper's server has opened the
  * image, and only that keeper kills it: this is the takeover of a parked pool (takeover/copy-fds.ts), but of

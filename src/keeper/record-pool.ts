@@ -1,4 +1,4 @@
-/** The record that a keeper writes of itself, which it must not die of. */
+/** The record that a keeper writes of itself. A failed write must not end the keeper. */
 import { errnoOfNodeError } from '../linux/library.ts'
 import { hasRecordInRun, type PoolRecord, writePoolRecord } from '../run/pool-record.ts'
 import type { KeeperLog } from './log.ts'
@@ -11,7 +11,7 @@ export function recordPool(record: PoolRecord, log: KeeperLog): void {
   const { pool } = record
   try {
     writePoolRecord(record)
-    if (!hasRecordInRun(pool)) log.event('/run is full: the record of the pool lies in /dev meanwhile')
+    if (!hasRecordInRun(pool)) log.event('/run is full: the record of the pool is in /dev meanwhile')
   } catch (error) {
     log.event(
       `the pool's record could not be written (${errnoOfNodeError(error)}): the next mount looks for this process in /proc`,

@@ -1,4 +1,4 @@
-/** What the next server of a pool must know of how its former servers ended. */
+/** How a pool's former servers ended, as far as its next server depends on it. */
 import type { ServerEnd } from './server-process.ts'
 
 export class ServerHistory {

@@ -55,7 +55,7 @@ const MEMORY_FLAGS = ['--max-semi-space-size=2']
 
 export type Opened = Extract<ToKeeper, { kind: 'opened' }>
 type OpenOrder = Extract<ToServer, { kind: 'open' }>
-/** What the first server of a mount, or of a takeover, is told. */
+/** What the keeper sends to the first server of a mount, or of a takeover. */
 export type FirstOrder = Pick<OpenOrder, 'rootDirectory' | 'isServed'>
 type ServeOrders = Extract<ToServer, { kind: 'serve' }>
 
@@ -153,8 +153,9 @@ export class ServerProcess {
   }
 
   /**
-   * Resolves when the server has read the image, or with how it ended instead. A former server stands still
-   * until then, so it gets a limited time. Errors (UsageError): it was not ready by then, and is killed.
+   * Resolves when the server has read the image, or with how it ended instead. The keeper has stopped a
+   * former server until then (SIGSTOP), so it gets a limited time. Errors (UsageError): it was not ready by
+   * then, and is killed.
    */
   async open(
     order: Omit<OpenOrder, 'kind' | 'protocol'>,

@@ -122,7 +122,7 @@ export function statBeneath(path: string, base?: Base): Stats | undefined {
   return stat instanceof Errno ? undefined : stat
 }
 
-/** Takes the name away, a symlink's own too. Errors: ENOENT, EISDIR (a directory stays), EACCES. */
+/** Removes the name, a symlink's own too. Errors: ENOENT, EISDIR (a directory stays), EACCES. */
 export function removePlace({ directory, name }: PlaceBeneath): Errno | undefined {
   return errnoUnlessZero(unlinkat(directory, name, 0))
 }

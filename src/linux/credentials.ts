@@ -134,7 +134,7 @@ function stringsOf(words: readonly string[]): [readonly Buffer[], BigUint64Array
   return [strings, BigUint64Array.from([...strings.map((one) => BigInt(addressOf(one))), 0n])]
 }
 
-/** A process that cannot become itself again must not go on as another. */
+/** A process that cannot restore its own credentials must not continue with another user's. */
 function restore(ours: Credentials): void {
   try {
     must(call(SYS.setresuid, ours.uid, ours.uid, ours.uid), `setresuid ${ours.uid}`)

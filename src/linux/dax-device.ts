@@ -52,7 +52,7 @@ export function mapDaxDevice(device: DaxDevice, ranges: readonly PhysicalRange[]
 
 /**
  * Binds the driver that lets it be mapped. `new_id` also binds every other device on the driver's list, so
- * the name is removed from the list at once: no half-made device is ever on it. Errors: ENODEV (no driver
+ * this removes the name from the list at once: no half-made device is ever on it. Errors: ENODEV (no driver
  * device_dax: its module is not loaded), EIO (the driver did not bind it; see the kernel's log), EBUSY
  * (another driver has it).
  */

@@ -1,5 +1,5 @@
 /**
- * How processes end that are no children of this one, on a kernel whose pidfds do not tell (before Linux
+ * How processes end that are no children of this one, on a kernel whose pidfds do not report it (before Linux
  * 6.15): the kernel's process connector, a netlink multicast, sends an event for each thread that exits. It
  * needs root, and CONFIG_PROC_EVENTS. Layouts: struct nlmsghdr (include/uapi/linux/netlink.h), cn_msg
  * (connector.h), proc_input and proc_event (cn_proc.h).
@@ -28,7 +28,7 @@ const MSG_DONTWAIT = 0x40
 /** Of struct nlmsghdr and struct cn_msg together, before the data. */
 const HEADER_BYTES = 36
 
-/** Linux 6.15 tells it through the pidfd (`endOf` of process.ts). */
+/** Linux 6.15 reports it through the pidfd (`endOf` of process.ts). */
 export function pidfdsTellEnds(version = release()): boolean {
   const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10))
   return major > 6 || (major === 6 && minor >= 15)
@@ -61,7 +61,7 @@ export class ExitEvents {
     return undefined
   }
 
-  /** From now on the end of `pid` is kept. */
+  /** From now on this keeps the end of `pid` for `take`. */
   watch(pid: number): void {
     this.#wanted.add(pid)
   }

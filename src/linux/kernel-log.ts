@@ -12,7 +12,7 @@ export interface KernelLine {
 /** A read of /dev/kmsg returns one record; a longer one fails (Documentation/ABI/testing/dev-kmsg). */
 const MAX_RECORD_BYTES = 8192
 
-/** Its beginning is wanted; a kernel that writes faster than it is read must not keep the reader. */
+/** The caller needs its beginning; a kernel that logs faster than it is read must not hold this process. */
 const MOST_LINES = 20_000
 
 /** Empty where the log may not be read. */

@@ -81,8 +81,8 @@ export function preserve(session: Fd, fd: Fd, token: bigint): Errno | undefined 
 }
 
 /**
- * The memfd of `token`, close-on-exec. May be asked for again until the session is finished. Takes time in
- * proportion to its pages. Errors: ENOENT (no such token), and those of the first failure, at each further
+ * The memfd of `token`, close-on-exec. The kernel returns it again until the session is finished. Takes time
+ * in proportion to its pages. Errors: ENOENT (no such token), and those of the first failure, at each further
  * call: ENOMEM (memory cgroup, overcommit), EIO, EINVAL.
  */
 export function retrieve(session: Fd, token: bigint): Fd | Errno {

@@ -1,5 +1,5 @@
 /**
- * The search for the processes that map a range of physical memory through /dev/mem. An open descriptor tells
+ * The search for the processes that map a range of physical memory through /dev/mem. An open descriptor shows
  * nothing: it has no range. Needs root, and sees what holders.ts sees. It leaves out this process, which
  * keeps track of its own mappings.
  */

@@ -56,7 +56,6 @@ export function subtractRanges(
   return left
 }
 
-/** What lies in both. */
 export function intersectRanges(
   ranges: readonly PhysicalRange[],
   others: readonly PhysicalRange[],

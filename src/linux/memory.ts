@@ -131,9 +131,9 @@ export function seek(fd: Fd, offset: number, whence: number): number | Errno {
 }
 
 /**
- * F_SEAL_WRITE, for good: only for memory that is being given up. Errors: EBUSY (some process has a shared
- * mapping it may write to, `mapping_deny_writable`), EPERM (it cannot be sealed), and nothing was changed.
- * Private mappings are not noticed.
+ * F_SEAL_WRITE, for good: only for the memory of an object that is about to be released. Errors: EBUSY (some
+ * process has a shared mapping it may write to, `mapping_deny_writable`), EPERM (it cannot be sealed), and
+ * nothing was changed. Private mappings are not noticed.
  */
 export function sealWrites(fd: Fd): Errno | undefined {
   return errnoUnlessZero(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE))

@@ -6,7 +6,7 @@ const poll = libcCall('poll', 'int', ['void *', 'ulong', 'int'])
 
 /** Must be kept until the process ends. */
 export class MountWatch {
-  /** One struct pollfd {int fd; short events, revents}: POLLERR comes unasked. */
+  /** One struct pollfd {int fd; short events, revents}: POLLERR needs no bit in `events`. */
   readonly #pollfd = Int32Array.of(openSync('/proc/self/mountinfo', 'r'), 0)
 
   /** Whether a mount was added, removed or changed since the last call. Never waits. */

@@ -68,8 +68,9 @@ export function remountFuse(target: string, flags: number, options: readonly str
 }
 
 /**
- * umount2(2); never follows a symlink at `target`. `lazy` takes the name away now and the file system when
- * its last user is gone. Errors: EBUSY (in use), EINVAL (not a mount point), ENOENT, EPERM.
+ * umount2(2); never follows a symlink at `target`. `lazy` (MNT_DETACH) removes the mount point now; the
+ * kernel ends the file system after its last user. Errors: EBUSY (in use), EINVAL (not a mount point),
+ * ENOENT, EPERM.
  */
 export function unmount(target: string, { lazy }: { lazy: boolean }): Errno | undefined {
   return errnoUnlessZero(umount2(target, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)))

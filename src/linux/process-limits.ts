@@ -1,6 +1,4 @@
-/**
- * What the kernel allows one process: its resource limits (prlimit(2)), and its place before the OOM killer.
- */
+/** What the kernel allows one process: its resource limits (prlimit(2)), and its OOM score adjustment. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import * as v from 'valibot'
 import type { Errno } from '../values/errno.ts'
@@ -40,9 +38,9 @@ export function readProcessLimits(pid: number): ProcessLimits | undefined {
 }
 
 /**
- * This process may open as many files as the one that started it may: Node has raised its own soft limit
- * (`PlatformInit`, node.cc), and a program that it executes would have that. Where that cannot be known the
- * limit stays: PID 1 gives its services others than its own. Returns a function that undoes it.
+ * Sets the soft limit on open files to that of this process's parent: Node has raised its own
+ * (`PlatformInit`, node.cc), and a program that this process executes would inherit that. Where the parent is
+ * PID 1 the limit stays: PID 1 gives its services others than its own. Returns a function that undoes it.
  */
 export function lowerDescriptorLimit(): () => void {
   const [now, starter] = [readProcessLimits(process.pid), readProcessLimits(process.ppid)]
@@ -57,7 +55,7 @@ export function lowerDescriptorLimit(): () => void {
 }
 
 /**
- * Sets what differs. Answers the names of what could not be set, with the reason; nothing where the process
+ * Sets what differs. Returns the names of what could not be set, with the reason; nothing where the process
  * has ended.
  */
 export function setProcessLimits(pid: number, wanted: ProcessLimits): [string, Errno][] {

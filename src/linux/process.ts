@@ -119,9 +119,9 @@ export interface ProcessEnd {
 }
 
 /**
- * How the process of a pidfd that is readable ended. The kernel tells (struct pidfd_info, include/uapi/linux/
- * pidfd.h, since Linux 6.15) once its parent has waited for it, and until then /proc does. undefined: an
- * older kernel, and the parent was faster.
+ * How the process of a pidfd that is readable ended. The kernel reports it (struct pidfd_info,
+ * include/uapi/linux/pidfd.h, since Linux 6.15) once its parent has waited for it, and until then /proc does.
+ * undefined: an older kernel, and the parent was faster.
  */
 export function endOf(pidfd: Fd, pid: number): ProcessEnd | undefined {
   return toldEnd(pidfd) ?? zombieEnd(pid) ?? toldEnd(pidfd)
@@ -142,7 +142,7 @@ function zombieEnd(pid: number): ProcessEnd | undefined {
   return fields[0] === 'Z' ? endFromWait(Number(fields[52 - 3])) : undefined
 }
 
-/** As wait(2) tells it. */
+/** `status`: as wait(2) stores it. */
 export function endFromWait(status: number): ProcessEnd {
   const number = status & 0x7f
   const [name] = Object.entries(constants.signals).find(([, each]) => each === number) ?? ['SIGKILL']
@@ -217,7 +217,7 @@ function fieldsOfStat(pid: number): string[] {
  * Take the lock on `path`, made if it is missing, mode 0600; by a descriptor that cannot write, as programs
  * of other users may inherit it. It is held until every duplicate of the returned descriptor is closed, at
  * the latest when this process ends. Never waits. Errors: EAGAIN (another holds it), ENOENT, EACCES; EROFS,
- * as whoever has the lock means to write beside it.
+ * because the holder of a lock writes files beside it.
  */
 export function lockFile(path: string): Fd | Errno {
   let fd: Fd | undefined
@@ -250,7 +250,6 @@ export const sleepBlocking = (ms: number): void =>
 /** The kernel's id of the calling thread. */
 export const threadId = (): number => gettid()
 
-/** Whether this process has the thread `id`. */
 export const isThreadAlive = (id: number): boolean => existsSync(`/proc/self/task/${id}`)
 
 /**

@@ -60,7 +60,7 @@ const PORTION_BYTES = MIB
 let scratchFd: Fd | undefined
 let zeros: Fd | undefined
 
-/** Between two calls, of this thread alone. Errors: EMFILE, ENFILE, ENOMEM; the next call tries again. */
+/** A memfd to copy through, one a thread. Errors: EMFILE, ENFILE, ENOMEM; the next call tries again. */
 function scratch(): Fd | Errno {
   if (scratchFd !== undefined) return scratchFd
   const made = tryMemfdCreate('guestmemfs:scratch', { sealable: false })

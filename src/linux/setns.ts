@@ -18,8 +18,8 @@ export const openNamespaces = (pid: number): Fd[] =>
   ).map((kind) => openSync(`/proc/${pid}/ns/${kind}`, 'r') as Fd)
 
 /**
- * The calling thread alone: what this process executes next on it is there, and no other thread of it until
- * then. Throws SystemCallError: EPERM (only root may).
+ * Moves the calling thread alone: a program that it executes next runs there, and until then no other thread
+ * does. Throws SystemCallError: EPERM (only root may).
  */
 export function enterNamespaces(descriptors: readonly Fd[]): void {
   // SAFETY: setns takes two integers; 0: whatever kind the descriptor is of.

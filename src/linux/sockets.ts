@@ -86,7 +86,7 @@ export function sendMessageNow(
   }
 }
 
-/** What the receiver of a message is told about its sender. */
+/** The credentials of the sender, as the kernel passes them to the receiver. */
 export interface Sender {
   readonly pid: number
   readonly uid: number

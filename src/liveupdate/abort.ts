@@ -1,6 +1,6 @@
 /**
- * The end of live updates that are under way, by another command: one that runs is asked to undo itself, and
- * what a killed one has left of its kernel is unloaded. The guests are then `resume`'s.
+ * The end of live updates that are under way, by another command: it signals one that runs, which undoes
+ * itself, and unloads the kernel that a killed one has left loaded. `resume` then continues the guests.
  */
 import { bootId } from '../linux/boot-id.ts'
 import { close } from '../linux/descriptors.ts'
@@ -36,7 +36,7 @@ async function stopUpdates(timeoutMs: number): Promise<number> {
   return updates.length
 }
 
-/** SIGINT: SIGTERM tells an update by systemctl that systemd stops the machine. */
+/** SIGINT: an update by systemctl takes SIGTERM as the sign that systemd stops the machine. */
 async function stop(update: ProcessIdentity, timeoutMs: number): Promise<void> {
   const pidfd = pidfdOpen(update.pid)
   if (pidfd === ESRCH) return // it has ended

@@ -46,7 +46,6 @@ function otherMounts({ mountPoint }: PoolMount): VmMount[] {
   })
 }
 
-/** Whether some of the VM's RAM is a file of the mount. */
 export const hasRamIn = ({ ramFiles }: Pick<VmDefinition, 'ramFiles'>, mountPoint: string): boolean =>
   ramFiles.some(({ path }) => isInside(path, mountPoint))
 
@@ -81,7 +80,7 @@ function recordedFiles(mountPoint: string): string[] {
   return readVirtualList(mountPoint, 'vms').map((item) => {
     const path = (item as { path?: unknown }).path
     if (typeof path !== 'string')
-      throw new UsageError(`${mountPoint} lists its VMs in a way this version does not know`)
+      throw new UsageError(`${mountPoint} lists its VMs in a way that this version cannot read`)
     return join(mountPoint, path)
   })
 }

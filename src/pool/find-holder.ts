@@ -93,7 +93,7 @@ function checkUnheld(pool: string, lost: Lost | undefined, holders: readonly Ima
   const { pid } = holder.process
   const advice =
     pid === 1
-      ? `the service manager has it in its store: 'systemctl start guestmemfs@${pool}.service' brings it back, 'systemctl clean --what=fdstore guestmemfs@${pool}.service' gives it up`
+      ? `the service manager has it in its store: 'systemctl start guestmemfs@${pool}.service' brings it back, 'systemctl clean --what=fdstore guestmemfs@${pool}.service' discards it`
       : `end it if nothing in the pool is wanted any more`
   throw new UsageError(
     `the memory of pool '${pool}' is held by process ${pid} (${holder.program}), without a keeper or a server: ${advice}; '-o new' makes a new pool beside it`,

@@ -31,7 +31,7 @@ export function formatRegion({ pool, force, ...choice }: FormatRequest): Formatt
   const { region, content } = examineRegion(choice)
   if (content.content !== 'zero' && !force) {
     const what = content.content === 'ours' ? 'it holds a pool' : content.why
-    throw new UsageError(`region ${region.name}: ${what}; to give that up, say --force`)
+    throw new UsageError(`region ${region.name}: ${what}; to overwrite that, say --force`)
   }
   const store = region.open(pool)
   formatPool(store, pool)

@@ -1,6 +1,6 @@
 /**
  * The formats that this version reads of what other versions write: the list that is installed with a
- * version, by which another version can tell whether this one reads what it writes. docs/versions.md has what
+ * version, by which another version finds whether this one reads what it writes. docs/versions.md has what
  * each is.
  */
 import * as v from 'valibot'

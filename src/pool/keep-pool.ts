@@ -62,7 +62,7 @@ export function isWanted(pool: string): boolean {
 function whyNothing(pool: string, stored: readonly string[]): string {
   const nothing = 'no command has asked to mount it, and nothing is left without a keeper'
   if (stored.length === 0) return nothing
-  return `${nothing}: what the service manager has in its store (${stored.length} descriptors) is no pool; give it up with 'systemctl clean --what=fdstore guestmemfs@${pool}.service'`
+  return `${nothing}: what the service manager has in its store (${stored.length} descriptors) is no pool; discard it with 'systemctl clean --what=fdstore guestmemfs@${pool}.service'`
 }
 
 /** Takes over what is left without a keeper. False: nothing is. Errors: UsageError. */

@@ -120,8 +120,8 @@ async function mountLocked(
 }
 
 /**
- * A pool of memfds that was lost with its processes is given up only where the operator asks for it, who may
- * have guests to restore, or a cause to find. A region's memory has outlived its processes. Errors:
+ * `mount` replaces a pool of memfds that was lost with its processes only where the operator asks for it, who
+ * may have guests to restore, or a cause to find. A region's memory has outlived its processes. Errors:
  * UsageError.
  */
 function checkLost({ pool, source }: Lost, { isNew, store }: MountOptions): void {
@@ -129,9 +129,9 @@ function checkLost({ pool, source }: Lost, { isNew, store }: MountOptions): void
   if (isNew || (kind !== undefined && isRegionKind(kind))) return
   // What is left of it does not say where its memory was.
   const region =
-    source === undefined ? ', or say store= if it lay in a region, whose memory is there still' : ''
+    source === undefined ? ', or say store= if it was in a region, whose memory is still there' : ''
   throw new UsageError(
-    `the keeper and the server of pool '${pool}' have died, no other process holds its memory, and so it is lost: give it up with 'guestmemfs umount --discard ${pool}', or make a new pool at once with '-o new'${region}`,
+    `the keeper and the server of pool '${pool}' have died, no other process holds its memory, and so it is lost: discard it with 'guestmemfs umount --discard ${pool}', or make a new pool at once with '-o new'${region}`,
   )
 }
 

@@ -16,7 +16,7 @@ export interface PoolSummary {
   /**
    * 'unserved': mounted, but no server answers just now; 'held': keeper and server have died, and another
    * process has its memory, such as the service manager; 'lost': they have died, and its memory with them, as
-   * far as its record tells; 'unseen': whether a process has its memory cannot be seen from here;
+   * far as its record shows; 'unseen': whether a process has its memory cannot be seen from here;
    * 'unreadable': as 'lost', of a pool whose record cannot be read.
    */
   readonly state: 'mounted' | 'parked' | 'unserved' | 'held' | 'lost' | 'unseen' | 'unreadable'

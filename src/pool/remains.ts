@@ -1,6 +1,6 @@
 /**
  * What is left of a pool of which no process is found and no record can be read: the record's file, or a
- * mount that no process serves. It tells that there was a pool, whose memory may have been lost. Must not:
+ * mount that no process serves. It shows that there was a pool, whose memory may have been lost. Must not:
  * access a mount, which may not answer.
  */
 import { isPoolMount, mountTable } from '../linux/mounts.ts'
@@ -10,7 +10,7 @@ export interface Remains {
   readonly pool: string
   /** Where this process sees it mounted. */
   readonly mountPoint: string | null
-  /** Nothing tells where its memory was. */
+  /** Where its memory was is not known. */
   readonly source: undefined
   readonly pidNamespace?: undefined
 }
@@ -18,7 +18,7 @@ export interface Remains {
 /** A pool without a process that is known to hold it. */
 export type Lost = PoolRecord | Remains
 
-/** undefined: nothing tells that there was a pool of this name. */
+/** undefined: there is no trace of a pool of this name. */
 export function remainsOf(pool: string): Remains | undefined {
   const mount = mountTable().findLast(
     (each) => isPoolMount(each) && each.source === pool && each.root === '/',

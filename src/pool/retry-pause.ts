@@ -38,7 +38,7 @@ export const forgetRefusals = (pool: string): void => rmSync(path(pool), { force
 
 /**
  * After a refusal: waits twice as long as after the one before it. Resolves at once when `mount` requests the
- * pool, which is answered at once, or `umount --discard` gives it up.
+ * pool, which is answered at once, or `umount --discard` discards it.
  */
 export async function pauseAfterRefusal(pool: string): Promise<void> {
   const count = refusals(pool) + 1

@@ -87,9 +87,9 @@ export function lookAt(pid: number): ImageHolder[] {
   for (const look of looks)
     if (typeof look === 'object' && !identities.has(look.poolName)) identities.set(look.poolName, look)
   // Where nothing was written yet, nothing can be lost. A keeper may hold what the former kernel preserved
-  // and cannot be used: then it has no image. A keeper or a server has one pool, whichever copy is damaged.
-  // Of a process that has given up its memory, and so its title, it is not known whose: its descriptors go
-  // next.
+  // and cannot be used: then it has no image. A keeper or a server has one pool, whichever copy is damaged. A
+  // process that is ending and has released its memory has no title any more: the kernel closes its
+  // descriptors next.
   const isEnding = !/^VmSize:/m.test(status)
   const isDamaged = looks.includes('damaged') && !isEnding && (role === undefined || identities.size === 0)
   if (isDamaged || (identities.size === 0 && findSessions(pid).length > 0))

@@ -39,7 +39,7 @@ export async function startKeeper(
   clearTimeout(timer)
   // Also a keeper that has refused, or does not answer: it decides itself whether to hold the pool or to end.
   waiting.keep()
-  // A keeper that has died had not ended the previous holder, if that is alive: it must not stand still.
+  // A keeper that has died had not ended the previous holder, if that is alive: it must not stay stopped.
   const { previousHolder } = options
   if (readiness === undefined && !isSilent && previousHolder !== null) resumeHolder(previousHolder)
   if (readiness === undefined)

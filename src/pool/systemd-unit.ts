@@ -113,7 +113,8 @@ export const hasRequest = (pool: string): boolean => existsSync(path(checkPoolNa
 
 /**
  * For the unit's process: takes the request to mount, once. A file that is no request is ignored: the process
- * that wrote it gets no answer, and a pool that waits to be taken over must not wait for a file to be mended.
+ * that wrote it gets no answer, and a pool that waits to be taken over must not wait for an operator who
+ * repairs a file.
  */
 export function takeRequest(pool: string): MountRequest | undefined {
   const file = path(checkPoolName(pool), 'request')

@@ -29,7 +29,7 @@ import { checkOwnProc, checkSeen } from './unseen-processes.ts'
 /**
  * 'ended': it held nothing. 'in region': no process holds it any more, and its memory is where it was.
  * 'lost': the processes that held it had died before, and its memory with them. 'cleared': they had died, and
- * nothing tells where its memory was.
+ * where its memory was is not known.
  */
 export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost' | 'in region' | 'cleared'
 
@@ -75,7 +75,8 @@ export async function unmountPool(named: string, options: UnmountOptions): Promi
 
 /** `processes`: its keeper and its server. */
 async function giveUp(pool: string, processes: Pick<PoolRecord, 'keeper' | 'server'>): Promise<void> {
-  // The unit starts again as soon as keeper and server are gone, and must not bring back what its store has.
+  // The unit starts again as soon as keeper and server are gone, and `keep` must not take over what its store
+  // has.
   const release = lockDiscard(pool)
   try {
     await endHolders({ pool, ...processes })
@@ -99,7 +100,7 @@ function findRemains(named: string): Remains {
   return found
 }
 
-/** Takes away what is left of a pool, and with `discard` what the service manager's store has of it. */
+/** Removes what is left of a pool, and with `discard` what the service manager's store has of it. */
 async function clearRemains(remains: Remains, { discard }: UnmountOptions): Promise<Unmounted> {
   const { pool, mountPoint } = remains
   checkMayClear(remains)
@@ -116,7 +117,7 @@ async function clearRemains(remains: Remains, { discard }: UnmountOptions): Prom
 
 /**
  * Throws UsageError where the pool has a record after all, written or found: its mount point is a bind mount
- * of a pool that is mounted elsewhere, and a bind mount that goes says nothing about the memory.
+ * of a pool that is mounted elsewhere, and the end of a bind mount proves nothing about the memory.
  */
 function checkUnknown({ pool, mountPoint }: Remains, holders: ImageHolder[]): void {
   const record = knownRecord(pool, () => holders)
@@ -139,7 +140,7 @@ function checkNotHeld(lost: Lost, holders: readonly ImageHolder[] = searchHolder
   const [holder] = strayHolders(lost.pool, lost, holders)
   if (holder === undefined) return
   throw new UsageError(
-    `the keeper and the server of pool '${lost.pool}' have died, and process ${holder.process.pid} (${holder.program}) holds its memory: mount it again, or give the memory up with --discard`,
+    `the keeper and the server of pool '${lost.pool}' have died, and process ${holder.process.pid} (${holder.program}) holds its memory: mount it again, or discard it with --discard`,
   )
 }
 
@@ -152,7 +153,7 @@ function checkKept(record: PoolRecord, isLost: boolean): void {
   }
   if (!isAlive(record.keeper)) {
     throw new UsageError(
-      `the keeper of pool '${pool}' has died, and unmounting would lose its memory: mount it on ${mountPoint} again, so that a new one takes over, or give the memory up with --discard`,
+      `the keeper of pool '${pool}' has died, and unmounting would lose its memory: mount it on ${mountPoint} again, so that a new one takes over, or discard it with --discard`,
     )
   }
   if (record.state === 'parked')
@@ -161,8 +162,8 @@ function checkKept(record: PoolRecord, isLost: boolean): void {
 
 /**
  * Ends the pool's connection. No memory is lost or released by it: the server, to which the connection looks
- * unmounted, tells its keeper so and waits for the answer before it closes anything, as after any unmount.
- * What a process maps stays mapped, and an unlinked file that is mapped stays an orphan.
+ * unmounted, sends its keeper `unmounted` and waits for the answer before it closes anything, as after any
+ * unmount. What a process maps stays mapped, and an unlinked file that is mapped stays an orphan.
  */
 function cutConnection(record: PoolRecord): void {
   const { pool, connection, keeper } = record
@@ -232,7 +233,7 @@ function takeOff(record: Pick<PoolRecord, 'pool' | 'keeper' | 'mountPoint'>, mou
         : `pool '${record.pool}' was unmounted from ${mountPoint} and is still in use: ${cutOff(record.pool)}`,
     )
   }
-  // Without a keeper no record tells that it was unmounted before, and the folder may be gone since.
+  // Without a keeper no record shows that it was unmounted before, and the folder may be gone since.
   if (failed !== undefined && ![EINVAL, ENOENT, ENOTDIR].includes(failed))
     throw new UsageError(`unmounting ${mountPoint} failed: ${failed}`)
 }

@@ -174,7 +174,6 @@ export const idOf = (argument: Argument): string | undefined => optionValue(pair
 /** The type of a `-device`; empty where it has none. */
 export const driverOf = (device: Argument): string => impliedValue(pairsOf(device), 'driver') ?? ''
 
-/** The first of an option's arguments that has this id. */
 export const argumentById = (line: CommandLine, option: string, id: string): Argument | undefined =>
   argumentsOf(line, option).find((argument) => idOf(argument) === id)
 

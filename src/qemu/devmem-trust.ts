@@ -15,7 +15,7 @@ import type { VmDefinition } from './vm-definition.ts'
 export interface DevmemGuest {
   /** Of QEMU. */
   readonly uid: number
-  /** Kind of store of the pool that its RAM lies in. */
+  /** Kind of store of the pool that its RAM is in. */
   readonly store: string | undefined
   /** `--trust-devmem` was given. */
   readonly isTrusted: boolean
@@ -44,7 +44,6 @@ export function storeOf(mountPoint: string): string | undefined {
   return typeof store === 'string' ? store : undefined
 }
 
-/** Whether some RAM of a VM is in a pool of /dev/mem. */
 export const isInDevmem = ({ ramFiles }: Pick<VmDefinition, 'ramFiles'>): boolean =>
   ramFiles.some(({ path }) => {
     const mount = mountOver(path)

@@ -12,7 +12,7 @@ import { QmpClient } from './qmp-client.ts'
 
 /** A QEMU whose guest is saved, and that has not ended by then, is killed: nothing is lost with it. */
 const QUIT_TIMEOUT_MS = 10_000
-/** The guest may stand still meanwhile. */
+/** The guest may be stopped meanwhile. */
 const TERM_TIMEOUT_MS = 3000
 const CONNECT_TIMEOUT_MS = 1000
 

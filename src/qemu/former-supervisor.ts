@@ -13,7 +13,7 @@ import { mainUnitOf } from './start/guest-unit.ts'
 const TIMEOUT_MS = 5000
 
 /**
- * Ends it, and not its QEMU, which goes on. The caller holds the VM's update lock. Errors (UsageError): it
+ * Ends it, and not its QEMU, which runs on. The caller holds the VM's update lock. Errors (UsageError): it
  * does not end, it is a unit's main process and the guest's QEMU runs, /run is full.
  */
 export async function endFormerSupervisor(name: string): Promise<void> {

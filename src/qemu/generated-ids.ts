@@ -16,9 +16,9 @@ import {
 import { impliedValue, optionValue } from './option-string.ts'
 
 /**
- * The line with a GUID wherever `vmgenid` has none, or `guid=auto`: a new one tells the guest that it is a
- * copy. And with the MAC address that QEMU would number each NIC with: once a NIC before it is unplugged, the
- * next QEMU would give it the address of that one.
+ * The line with a GUID wherever `vmgenid` has none, or `guid=auto`: the guest takes a new GUID as a sign that
+ * it is a copy. And with the MAC address that QEMU would number each NIC with: once a NIC before it is
+ * unplugged, the next QEMU would give it the address of that one.
  */
 export const fixIdentities = (line: CommandLine): CommandLine => fixAddresses(fixGuids(line))
 

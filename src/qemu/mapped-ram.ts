@@ -1,5 +1,5 @@
 /**
- * RAM files by what the kernel says of them: whether a QEMU has mapped that very file, whether another VM's
+ * RAM files by what the kernel shows of them: whether a QEMU has mapped that very file, whether another VM's
  * has, and whether the VM's user may open it. QEMU is that user's process, so no answer of it counts as
  * proof.
  */

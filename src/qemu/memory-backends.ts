@@ -75,7 +75,7 @@ export function findRamFiles(line: CommandLine, place: Place): RamFile[] {
   const isOwn = ({ id }: RamFile): boolean => machineReferences(line).has(id)
   if (hasMachineMemory(line) ? !files.some(isOwn) : unused.length === 0)
     throw new UsageError(
-      `the machine's own RAM would be copied while the guest stands still: give it a file under ${mount}, by -machine memory-backend=ID`,
+      `the machine's own RAM would be copied while the guest is stopped: give it a file under ${mount}, by -machine memory-backend=ID`,
     )
   return files
 }

@@ -28,7 +28,7 @@ export const OUR_MODE = 'cpr-reboot'
 /** No TLS and no direct I/O: the channel is a file in the mount. */
 const OF_A_LOAD = { 'tls-creds': '', 'direct-io': false }
 /**
- * 0: no limit. The guest stands still while its private RAM is written, and QEMU's usual limit is 128 MiB/s.
+ * 0: no limit. The guest is stopped while QEMU writes its private RAM, and QEMU's usual limit is 128 MiB/s.
  */
 const OF_A_SAVE = { ...OF_A_LOAD, 'max-bandwidth': 0 }
 

@@ -45,7 +45,7 @@ export interface Blocked {
 }
 
 /**
- * Asks for devices and mounts that QEMU knows to block a save. They depend on the mode (`migration_blockers`,
+ * Asks QEMU for the devices and mounts that block a save. They depend on the mode (`migration_blockers`,
  * migration/migration.c), so QEMU is set to that of a save for this one question; guest RAM stays in the
  * stream, and a migration that a person starts in that moment takes all of the guest. `migration`: what QEMU
  * is set to afterwards; a remark says what it refuses of that. The caller holds the VM's update lock, as the

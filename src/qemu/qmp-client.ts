@@ -213,7 +213,7 @@ export class QmpClient {
     }
   }
 
-  /** Of a command that nobody waits for any more, it says nothing about the others. */
+  /** An answer to a command that no caller waits for any more does not count for the others. */
   #answered(id: number): void {
     if (this.#commands.has(id)) this.#answeredMs = performance.now()
   }

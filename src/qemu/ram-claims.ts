@@ -1,13 +1,13 @@
 /**
- * Which VMs a RAM file belongs to besides the one that is recorded on it: each file of a VM but its first
- * says so itself, in an xattr that only root can set. The record of a VM whose RAM lies in several pools is
- * in one of them. Where that one is not mounted, the others must not be taken for the RAM of another guest;
- * and when the guest is resumed, another file may have the name of one by then, in a pool that was mounted in
- * the other's place.
+ * Which VMs a RAM file belongs to besides the one that is recorded on it: each file of a VM but its first has
+ * a claim, in an xattr that only root can set. The record of a VM whose RAM lies in several pools is in one
+ * of them. Where that one is not mounted, the others must not be taken for the RAM of another guest; and when
+ * the guest is resumed, another file may have the name of one by then, in a pool that was mounted in the
+ * other's place.
  *
- * Why no byte is lost: a file that a claim speaks of is given to no other VM unless the record that the claim
- * names can be read, does not name the file, and names no file that is gone; `--replace` alone overrules it.
- * A claim is written before the record that needs it, beside those of others, and taken away after it.
+ * Why no byte is lost: `run` gives a file with a claim to no other VM unless the record that the claim names
+ * can be read, does not name the file, and names no file that is gone; `--replace` alone overrules it. A
+ * command writes a claim before the record that needs it, beside those of others, and removes it after it.
  */
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
@@ -182,7 +182,7 @@ function storedClaims(path: string): Claim[] {
     return v.parse(ClaimsSchema, JSON.parse(Buffer.from(value).toString('utf8')))
   } catch (cause) {
     throw new UsageError(
-      `${path} does not say in a way this version knows whose RAM it is: remove that with 'setfattr -h -x ${RAM_CLAIMS_XATTR} ${path}'`,
+      `${path} has claims that this version cannot read, which name the VM whose RAM it is: remove them with 'setfattr -h -x ${RAM_CLAIMS_XATTR} ${path}'`,
       { cause },
     )
   }
@@ -212,7 +212,7 @@ export function otherClaims(
   )
 }
 
-/** The name of another VM whose RAM the file is. Errors (UsageError): it cannot be said. */
+/** The name of another VM whose RAM the file is. Errors (UsageError): it is not known. */
 export function otherOwner(definition: VmDefinition, file: RamFile): string | undefined {
   const there = readDefinition(file.path)
   if (there !== undefined && ramFileOf(there) !== ramFileOf(definition)) return there.name

@@ -3,10 +3,10 @@
  * /dev/mem takes the file's place in the command line, and gigantic pages need their alignment. Both are read
  * from the file's xattr at each start; the record names the file.
  *
- * The kernel lets two windows overlap, so only this program keeps them apart: a page of each window is mapped
- * before the xattr is read for the last time, by the process that becomes QEMU, whose mappings end with that,
- * and by the watcher of all guests, which keeps its own until the guest's QEMU has ended. A server looks for
- * mappings before it gives memory up.
+ * The kernel lets two windows overlap, so only this program keeps them apart. Two processes map a page of
+ * each window before the last read of the xattr: the one that becomes QEMU, whose mappings end with that, and
+ * the watcher of all guests, which keeps its own until the guest's QEMU has ended. A server looks for
+ * mappings before it releases memory.
  */
 import { mapMemory } from '../linux/memory-device.ts'
 import type { RawMapping } from '../linux/raw-memory.ts'

@@ -244,7 +244,7 @@ function refuseConflicts(
     if (!replace)
       throw new UsageError(
         state === 'saved'
-          ? `${what} is saved: continue it with 'guestmemfs resume ${other}', or give it up with --replace`
+          ? `${what} is saved: continue it with 'guestmemfs resume ${other}', or take its place with --replace`
           : `${what} is recorded, but its QEMU is gone: start over with --replace`,
       )
     replaced.push(ramFileOf(their))
@@ -255,7 +255,7 @@ function refuseConflicts(
   )
   if (claimed !== undefined)
     throw new UsageError(
-      `${claimed.path} is RAM of VM ${claimed.claim.name}, which is recorded on ${claimed.claim.ramFile} of pool '${claimed.claim.pool}': mount that pool, or, if the VM does not run, give it up with --replace`,
+      `${claimed.path} is RAM of VM ${claimed.claim.name}, which is recorded on ${claimed.claim.ramFile} of pool '${claimed.claim.pool}': mount that pool, or, if the VM does not run, take its place with --replace`,
     )
   const live = liveQemu(name)
   if (live !== undefined) throw new UsageError(`a VM named ${name} is running (process ${live.pid})`)

@@ -159,7 +159,7 @@ async function lookAgain({
       : isEqual(argv, tried.argv) &&
         isEqual(ramFiles, tried.ramFiles) &&
         firstOther(tried.facts, facts) === undefined
-  // An unchanged line proves nothing: the facts hold what no line can say.
+  // An unchanged line proves nothing: the facts hold what no line can express.
   if (!isSame) throw new QemuError('its machine was changed while the update was under way: try again')
   return {
     taps: isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : [],

@@ -52,7 +52,7 @@ export async function saveGuest(
  * `postmigrate` back to `paused` but by running the guest (runstate_transitions_def, system/runstate.c).
  */
 const NOT_PAUSED =
-  "it was paused before, and is in QEMU's state 'postmigrate' now: it stands still as it was, but cannot be saved again before it was continued ('cont', then 'stop')"
+  "it was paused before, and is in QEMU's state 'postmigrate' now: it stays stopped, but cannot be saved again before it was continued ('cont', then 'stop')"
 
 /**
  * Brings the guest back to its state before `saveGuest`, at any point of it or after it. The caller has made

@@ -67,8 +67,8 @@ function makeAnew(place: PlaceBeneath, { uid, gid }: { uid: number; gid: number 
 }
 
 /**
- * Size and checksum of the file as it is. The guest's user may write to it meanwhile, and other guests may
- * stand still, so it is read up to the size that it has now, within `timeoutMs`. Throws CorruptBytesError: it
+ * Size and checksum of the file as it is. The guest's user may write to it meanwhile, and other guests may be
+ * stopped, so this reads up to the size that it has now, within `timeoutMs`. Throws CorruptBytesError: it
  * cannot be opened, is empty, no ordinary file, too large, not read in time, or changes its size.
  */
 export async function measureStateFile(

@@ -30,7 +30,7 @@ export interface StartRequest extends Omit<QmpWait, 'name'> {
   readonly mark?: WordsMark | undefined
   /**
    * What is not as it was, a line each: settings that the command line does not hold and that could not be
-   * set again. The guest goes on without them.
+   * set again. The guest runs without them.
    */
   readonly onUnset?: ((lines: readonly string[]) => void) | undefined
   /** Called as each step is done. */
@@ -79,7 +79,7 @@ export async function completeLoad(
   pid: number | undefined,
 ): Promise<string[]> {
   const { settings, threads = [], limits, movedTo } = definition
-  // At once: the guest stands still.
+  // At once: the guest is stopped.
   const [ram, unset, unscheduled] = await Promise.all([
     readRam(qmp),
     restoreSettings(qmp, settings),
@@ -150,7 +150,7 @@ export async function continueLoaded(
     running,
     former.filter(({ path }) => !running.ramFiles.some((file) => file.path === path)),
   )
-  await qmp.withSound((sound) => readAfterLoad(running, sound)).catch(() => {}) // the next preflight tells it
+  await qmp.withSound((sound) => readAfterLoad(running, sound)).catch(() => {}) // the next preflight says so
   if (unset.length + refused.length > 0) onUnset?.([...unset, ...refused])
   return running
 }

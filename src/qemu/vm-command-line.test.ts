@@ -239,7 +239,7 @@ test('RAM that no pool keeps is refused: shared elsewhere, or the machine’s ow
   assert.equal(more('memory-backend-ram,id=b,size=1M'), 'accepted')
   assert.match(
     refusal('-object', RAM, '-device', 'nvdimm,memdev=ram'),
-    /the machine's own RAM would be copied while the guest stands still/,
+    /the machine's own RAM would be copied while the guest is stopped/,
   )
 })
 

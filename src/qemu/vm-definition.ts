@@ -59,8 +59,8 @@ const VmDefinitionSchema = v.object({
   /** The first one carries this record; the others may be in other pools. */
   ramFiles: RamFilesSchema,
   /**
-   * Made up when the VM is recorded, and said by each of its other RAM files (`ram-claims.ts`). Left out
-   * where there is none, and by former versions, which have all RAM in one pool.
+   * `run` generates it, and writes it on each of the other RAM files (`ram-claims.ts`). Left out where there
+   * is none, and by former versions, which have all RAM in one pool.
    */
   claim: v.optional(v.string()),
   /** The file in the mount that QEMU saves its device state to. */

@@ -53,7 +53,7 @@ export async function greetedBefore(greeting: Promise<QmpClient>, end: Promise<n
     return await Promise.race([greeting, end])
   } catch (error) {
     greeting.then((late) => late.close()).catch(() => {})
-    // Its socket ends with it, a moment before the news of its end.
+    // The kernel closes its socket a moment before `end` rejects.
     await within(end, END_NEWS_MS)
     throw error
   }
@@ -77,7 +77,7 @@ async function watchForEnd(name: string, endOf: () => string | undefined, stop: 
     if (stop.aborted) return await new Promise<never>(() => {})
     const qemu = readRuntime(name)?.qemu
     if (qemu == null || !isAlive(qemu)) {
-      await sleep(10 * POLL_MS) // the news of its end may be on its way
+      await sleep(10 * POLL_MS) // its end may not be on record yet
       throw new QemuError(`QEMU ${endOf() ?? 'ended'} before it answered`)
     }
     await sleep(POLL_MS)

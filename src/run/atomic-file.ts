@@ -20,7 +20,7 @@ import { errnoOfNodeError } from '../linux/library.ts'
 import { ENOSPC } from '../values/errno.ts'
 
 /**
- * Where a small file lies while its own file system is full. /dev is a file system with room of its own, in
+ * Where a small file is put while its own file system is full. /dev is a file system with room of its own, in
  * which root alone makes files.
  */
 export const SPARE = '/dev/guestmemfs-run'
@@ -47,8 +47,8 @@ function replaceBy(path: string, make: (temporary: string) => void): void {
  * As `replaceFile`; where the file system is full, the text is in a file of /dev, to which a symlink in its
  * place leads: one of less than 128 bytes takes no page of a tmpfs (shmem_symlink(), mm/shmem.c). Where there
  * is no room for that either, it is written over the former one, whose page tmpfs does not take again, with
- * spaces up to its length. For a small file whose reader ignores spaces at the end, and knows what to do with
- * half a text. Errors: Node's.
+ * spaces up to its length. For a small file whose reader ignores spaces at the end, and treats half a text as
+ * none. Errors: Node's.
  */
 export function replaceFileWhenFull(path: string, text: string, mode: number): void {
   const former = formerSpare(path)
@@ -75,7 +75,7 @@ const spareOf = (path: string): string => join(SPARE, path.replaceAll('/', '%'))
 const formerSpare = (path: string): string | undefined =>
   lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? spareOf(path) : undefined
 
-/** Of a file that `replaceFileWhenFull` may have written. No error where it is missing. */
+/** With its spare in /dev, if `replaceFileWhenFull` made one. No error where it is missing. */
 export function removeFile(path: string): void {
   const former = formerSpare(path)
   rmSync(path, { force: true })
@@ -96,6 +96,6 @@ function isSpared(path: string, text: string, mode: number): boolean {
   }
 }
 
-/** False: it lies elsewhere while the file system is full, or is missing. */
+/** False: it is in /dev, since the file system is full, or is missing. */
 export const isInPlace = (path: string): boolean =>
   lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false

@@ -1,6 +1,6 @@
 /**
- * The lock of a process that discards a pool. As long as it is held, the pool's unit must not bring back what
- * its store still has. The kernel releases it when the process ends.
+ * The lock of a process that discards a pool. As long as it is held, keep-pool.ts must not take the pool over
+ * from the unit's store. The kernel releases it when the process ends.
  */
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ const discardLockPath = (pool: string): string => join(POOLS, `${pool}.discard`)
 export function lockDiscard(pool: string): () => void {
   ensureFolder(POOLS)
   const path = discardLockPath(pool)
-  const lock = takeLock(path, `pool '${pool}' is being given up by another process`)
+  const lock = takeLock(path, `pool '${pool}' is being discarded by another process`)
   return () => {
     rmSync(path, { force: true })
     close(lock)

@@ -33,8 +33,8 @@ const PoolRecordSchema = v.object({
   connection: v.optional(v.number()),
   keeper: ProcessSchema,
   /**
-   * The keeper's files were replaced, and its server is dead: the next `mount` takes the pool over from it,
-   * as it does from one that is parked. An older keeper starts a server all the same.
+   * A package manager has replaced the keeper's files, and its server is dead: the next `mount` takes the
+   * pool over from it, as it does from one that is parked. An older keeper starts a server all the same.
    */
   isGivenOver: v.optional(v.boolean()),
   /**
@@ -52,15 +52,15 @@ export const logPath = (pool: string) => join(POOLS, `${pool}.log`)
 
 /**
  * Readable for everyone: a user who sees the mount may see its pool with `list`. A keeper must record its
- * state (above all that it has given its mount over) on a full /run as well; readers treat half a record as
- * none.
+ * state (above all that the next `mount` is to take its mount over) on a full /run as well; readers treat
+ * half a record as none.
  */
 export function writePoolRecord(record: PoolRecord): void {
   const whole: PoolRecord = { ...record, pidNamespace: ownPidNamespace() }
   replaceFileWhenFull(recordPath(record.pool), `${JSON.stringify(whole, null, 2)}\n`, 0o644)
 }
 
-/** False: there is none, or it lies elsewhere while /run is full. */
+/** False: there is none, or it is in /dev while /run is full. */
 export const hasRecordInRun = (pool: string): boolean => isInPlace(recordPath(pool))
 
 export const removePoolRecord = (pool: string): void => removeFile(recordPath(pool))

@@ -1,8 +1,8 @@
 /**
  * One pool at a time for a region: the processes that serve or format it hold its locks until the last of
  * them has ended. The kernel's lock on the range decides (linux/range-lock.ts). The file below /run is what
- * former releases lock, which a command in /run can take away: it is locked as well, so that a region is
- * never of two releases at once.
+ * former releases lock, which a command can remove from /run: it is locked as well, so that a region is never
+ * of two releases at once.
  */
 import { join } from 'node:path'
 import { close } from '../linux/descriptors.ts'
@@ -18,7 +18,7 @@ export interface LockedRegion {
   readonly name: string
   /** The region driver's name for the lock, unique for its memory. */
   readonly lockName: string
-  /** Where its memory lies. */
+  /** The physical range of its memory. */
   readonly lockRange: PhysicalRange
 }
 

@@ -24,7 +24,6 @@ export function announceUpdate(): () => void {
   return () => rmSync(path, { force: true })
 }
 
-/** The processes of the updates that run. */
 export function runningUpdates(): ProcessIdentity[] {
   return names().flatMap((name) => {
     const path = join(UPDATES, name)

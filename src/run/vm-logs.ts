@@ -1,8 +1,8 @@
 /**
  * The bound of VMs' logs. What a QEMU without a terminal writes goes straight into
- * `/run/guestmemfs/vm/NAME/log`, with `-serial stdio` all that its guest prints, and a full /run would be
- * every other pool's and VM's fault. A keeper looks at all of them, since one is there wherever guests are;
- * several exclude one another. Must not: throw, for the memory of guests does not depend on a log.
+ * `/run/guestmemfs/vm/NAME/log`, with `-serial stdio` all that its guest prints, and a full /run would fail
+ * every other pool and VM. Each keeper cuts all of them, since one runs wherever guests do; flock(2) keeps
+ * two from one log. Must not: throw, since a log must not end a process that holds guests' memory.
  */
 import {
   closeSync,

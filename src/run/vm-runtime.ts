@@ -66,7 +66,7 @@ export interface VmPaths {
   readonly record: string
   /** The description of QEMU's machine right after its start. */
   readonly machine: string
-  /** Held by the VM's QEMU, or the two of an update, from before they are one until their end. */
+  /** Held by the VM's QEMU, or the two of an update, from before it is executed until it ends. */
   readonly lock: string
   /** Held by the process that updates, resumes or records the VM. */
   readonly updateLock: string
@@ -168,7 +168,7 @@ export function removeRuntime(name: string, heldUpdateLock?: Fd): void {
   try {
     rmdirSync(directory)
   } catch {
-    // The log is in it, which tells how the guest ended.
+    // The log stays in it, which shows how the guest ended.
   }
 }
 

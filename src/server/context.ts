@@ -97,7 +97,7 @@ export class Context {
     if (rule !== undefined) this.fs.accessed(this.internal, ino, rule)
   }
 
-  /** ESTALE: the inode is gone, or the kernel was never shown it as what the id says. */
+  /** ESTALE: the inode is gone, or no reply has shown it to the kernel as what the id stands for. */
   resolve(nodeId: NodeId): KnownInode | Errno {
     const known = this.kernel.resolve(nodeId)
     if (known instanceof Errno || known.as === 'file') return known

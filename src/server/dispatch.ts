@@ -33,7 +33,7 @@ export const OPERATIONS: Operations = {
  */
 const MAX_ATTEMPTS = 3
 
-/** `lastTry`: a full pool has had its time to get room, and a request that needs more is answered ENOSPC. */
+/** `lastTry`: the wait for room in a full pool is over: a request that needs more is answered ENOSPC. */
 export interface Attempt {
   readonly lastTry: boolean
 }

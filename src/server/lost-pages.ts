@@ -1,11 +1,11 @@
 /**
  * Pages of a pool's image that the machine has lost (a memory failure): found by system calls, which fail
- * with EIO where a load would be SIGBUS, and given up, so that the server can read the rest.
+ * with EIO where a load would be SIGBUS, and punched out, so that the server can read the rest.
  *
- * Why nothing wrong is ever served: a page that is given up reads as zero. The header and the words of a log
- * segment are needed to read everything else, so an image without them is refused before anything is changed.
- * Of a slot, the commit word is zeroed first: recovery then takes the checkpoint before it, whose two
- * segments are whole or fail their check. A record of a segment below its tail word that is zero is an
+ * Why nothing wrong is ever served: a page that is punched out reads as zero. The header and the words of a
+ * log segment are needed to read everything else, so an image without them is refused before anything is
+ * changed. Of a slot, the commit word is zeroed first: recovery then takes the checkpoint before it, whose
+ * two segments are whole or fail their check. A record of a segment below its tail word that is zero is an
  * acknowledged one that is missing, and refused; above it no record was acknowledged. A server that dies on
  * the way leaves pages that are still lost, and its successor does all of it again.
  */
@@ -61,8 +61,8 @@ function lostIn(image: Fd, from: number, end: number): number[] {
 }
 
 /**
- * EIO, as of poisoned memory, or an end that comes too early. Any other errno tells nothing of the page, and
- * is thrown.
+ * EIO, as of poisoned memory, or an end that comes too early. Any other errno is not about the page, and is
+ * thrown.
  */
 const isLostRead = (read: number | Errno, lengthBytes: number): boolean =>
   read === EIO || read === EFAULT || must(read, 'pread of the image') !== lengthBytes
@@ -92,8 +92,8 @@ export function giveUpPages(image: Fd, areaBytes: number, lost: readonly number[
 }
 
 /**
- * A memfd with what the image will hold when these pages were given up: for a server that must not change the
- * image yet, because another one has it. Throws as `giveUpPages` does.
+ * A memfd with what the image will hold when these pages are punched out: for a server that must not change
+ * the image yet, because another one has it. Throws as `giveUpPages` does.
  */
 export function withoutLostPages(image: Fd, areaBytes: number, lost: readonly number[]): Fd {
   const copy = memfdCreate('guestmemfs:without-lost-pages', { sealable: false })

@@ -28,7 +28,7 @@ const link = new KeeperLink(SOCKET)
 /** Below every descriptor that the keeper sends. */
 const lockPlace = openSync('/dev/null', 'r') as Fd
 
-/** A line that cannot be written (a full /run, say) is lost: the server must not die of it. */
+/** A line that cannot be written (a full /run, say) is lost: it must not end the server. */
 function writeLogLine(line: string): void {
   try {
     writeSync(2, `${line}\n`)
@@ -78,7 +78,7 @@ try {
   // Closed, because the next mount's keeper takes a connection that it finds in this process for one in use.
   close(fuse)
   // A message that was sent may not have been read: the socket of a dying keeper takes messages to the end.
-  // Only its answer tells that the keeper holds the memory.
+  // Only its answer proves that the keeper holds the memory.
   const isReleased =
     link.trySend({ kind: 'unmounted', isHeld }) && (await link.receive())?.message.kind === 'released'
   if (isHeld && !isReleased) await waitForever()

@@ -1,6 +1,6 @@
 /**
- * The work of a server between requests: end deferred evictions, retry orphans, zero free blocks, tell the
- * keeper which objects were released, and store the mount's alignment once the pool is thawed. Each method is
+ * The work of a server between requests: end deferred evictions, retry orphans, zero free blocks, report
+ * released objects to the keeper, and store the mount's alignment once the pool is thawed. Each method is
  * called at one point of the session; it first frees memory, then zeroes it, and its caller then retries the
  * requests that wait for memory. Must not: touch the mount (docs/deadlocks.md), or take longer than a request
  * may wait.
@@ -14,7 +14,7 @@ import { Zeroing } from './zeroing.ts'
 /** How often the server looks again whether an orphan is still mapped. */
 const ORPHAN_RETRY_MS = 1000
 /**
- * How long the server may wait before it tells the keeper of released objects, and how long a request waits
+ * How long the server may wait before it reports released objects to the keeper, and how long a request waits
  * before a full pool answers ENOSPC.
  */
 const FLUSH_MS = 20

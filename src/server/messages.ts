@@ -74,7 +74,7 @@ export type ToServer =
       readonly mayHaveLostPages?: boolean
       /**
        * Of a region: its former server may have it until the keeper sends `serve`. A keeper starts no server
-       * of another version (`own-version.ts`), which would not know this field.
+       * of another version (`own-version.ts`), which would ignore this field.
        */
       readonly isServed?: boolean
     }
@@ -100,7 +100,7 @@ export type ToServer =
       readonly restarts: number
       readonly isCrashed: boolean
       readonly keeperPid: number
-      /** When the mount was asked for, milliseconds since the epoch. */
+      /** When the mount was requested, milliseconds since the epoch. */
       readonly askedAtMs: number
       readonly mountPoint: string
       /** The previous holder, which the keeper has killed; null: there was none. */
@@ -156,8 +156,8 @@ export const decodeMessage = <Message extends ToServer | ToKeeper>(bytes: Uint8A
   JSON.parse(Buffer.from(bytes).toString('utf8')) as Message
 
 /**
- * The same source for a further server: a pool of memfds is new only once, and a mount's `align=` is stored
- * once.
+ * The same source for a further server: a pool of memfds is new only once, and a server stores a mount's
+ * `align=` once.
  */
 export const reopened = (source: MemorySource): MemorySource =>
   isInRegion(source) ? { ...source, alignBytes: null } : { ...source, isNew: false }

@@ -1,5 +1,5 @@
 /**
- * Opens a pool's file system on its store: a new pool's image is formatted first, any other is read as it is.
+ * Opens a pool's file system on its store: it formats a new pool's image first, and reads any other as it is.
  */
 import { randomBytes } from 'node:crypto'
 import { FileSystem } from '../fs/file-system.ts'

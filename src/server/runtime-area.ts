@@ -138,7 +138,7 @@ export class RuntimeArea {
     return attempts
   }
 
-  /** The former server was killed from outside: the request that it was at did not cause that. */
+  /** The former server was killed from outside: the request that it was handling did not cause that. */
   resetAttempts(): void {
     this.#words[WORD.attempts] = 0
     this.#former.attempts = 0

@@ -60,9 +60,9 @@ export class Successor {
   }
 
   /**
-   * The requests that waited and can be handled now, after the session has answered one that it does not know
-   * or cannot read, with `header`. That one may have been the last for a long time: none of them may wait for
-   * another.
+   * The requests that waited and can be handled now, after the session has answered one of an unknown opcode,
+   * or one that it cannot read, with `header`. That one may have been the last for a long time: none of them
+   * may wait for another.
    */
   afterRefusal(header: RequestHeader | undefined): readonly HandledRequest[] {
     if (this.#open.size === 0) return []

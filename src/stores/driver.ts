@@ -9,7 +9,7 @@ import type { FrameGrid, PoolPlace, Store } from './store.ts'
 export interface StoreDriver {
   /** How its memory is set aside at boot; false: it uses ordinary memory of the host. */
   readonly carveOut: CarveOutType | false
-  /** `in place`: no kernel uses the memory. `handover`: one kernel hands it to the next. `no`: it ends. */
+  /** `in place`: no kernel uses the memory. `handover`: one kernel hands it to the next. `no`: it is lost. */
   readonly survivesKexec: 'in place' | 'handover' | 'no'
   /** The largest pages that can map guest RAM, in bytes. */
   readonly largestPageBytes: number

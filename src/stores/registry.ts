@@ -1,5 +1,5 @@
 /**
- * The registry: every kind of store, one row each. Mount options, commands, the keeper and the server learn
+ * The registry: every kind of store, one row each. Mount options, commands, the keeper and the server read
  * here what they need of a kind; no other code compares a kind's name.
  */
 import { BrokenInvariantError } from '../values/errors.ts'

@@ -116,13 +116,13 @@ export interface Store {
   /** True while a process maps the object: its blocks must not be used again yet. A Wait: not known yet. */
   isHeld(object: ObjectId): boolean | Wait
   /**
-   * Gives the object up. Called after the record that removes it, and again after a crash in between.
-   * Idempotent.
+   * Releases the object's memory. Called after the record that removes it, and again after a crash in
+   * between. Idempotent.
    */
   release(object: ObjectId): void
   /**
-   * Objects that exist. One that no inode owns after recovery was never acknowledged, or was given up: it is
-   * released.
+   * Objects that exist. One that no inode owns after recovery was never acknowledged, or was removed:
+   * recovery releases it.
    */
   objects(): Iterable<ObjectId>
   state(object: ObjectId): MemoryState
@@ -186,7 +186,7 @@ export interface NodeRam extends RamVia<'dax-node'> {
    * (ENOSPC: there is no room for another one; ENOMEM; EROFS).
    */
   own(object: ObjectId, owner: Owner): Errno | undefined
-  /** Takes the node away, where there is one: `publish` makes it anew. Errors: it is there still. */
+  /** Removes the node, where there is one: `publish` makes it anew. Errors: it is there still. */
   unpublish(object: ObjectId): Errno | undefined
 }
 
@@ -276,7 +276,7 @@ export interface Handover {
    * step was not begun.
    */
   preserveImage(image: Uint8Array): Errno | undefined
-  /** Begins to undo all steps; they are undone when `status` is `idle`. No effect where nothing was begun. */
+  /** Begins to unpreserve everything; `status` is `idle` at the end. No effect where nothing was begun. */
   unpreserve(): void
   /** After a start: unpreserves what a former server left half done. */
   recover(isFrozen: boolean): void

@@ -41,8 +41,8 @@ export class QemuError extends Error {
 }
 
 /**
- * QEMU answered a command with an error: it does not know it, or does not do it. A QEMU that does not answer
- * is none.
+ * QEMU answered a command with an error: it has no such command, or refuses it. For a QEMU that does not
+ * answer it is a plain QemuError.
  */
 export class QemuRefusal extends QemuError {}
 

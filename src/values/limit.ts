@@ -1,4 +1,4 @@
-/** Runs at most a given number of works at once; the others wait, in the order in which they came. */
+/** Runs at most a given number of calls at once; the others wait, in the order in which they came. */
 export class Limit {
   #free: number
   readonly #waiting: (() => void)[] = []

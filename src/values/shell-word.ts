@@ -1,4 +1,4 @@
-/** A word as a sh script or a unit file must have it to be read back as itself. */
+/** A word quoted so that sh, or systemd from a unit file, reads back the very same word. */
 
 /** For sh: single quotes keep everything but themselves. */
 export const shellWord = (text: string): string =>

@@ -1,6 +1,6 @@
 /**
- * Flags and names of extended attributes. The names are those by which the mount is read and controlled.
- * Persistent: images and other versions' programs have these spellings.
+ * Flags and names of extended attributes. By these names commands read and control a mount. Persistent:
+ * images and other versions' programs have these spellings.
  */
 
 /** Flags of setxattr(2), which FUSE passes on. */
@@ -22,8 +22,8 @@ export const VM_XATTR = 'trusted.guestmemfs.vm'
 export const UPDATE_XATTR = 'trusted.guestmemfs.update'
 export const HANDOVER_XATTR = 'trusted.guestmemfs.handover'
 /**
- * Kept like any xattr, also by a server of a former version, which would refuse a control that it does not
- * know.
+ * Kept like any xattr, also by a server of a former version, which refuses every control that it does not
+ * implement.
  */
 export const RAM_CLAIMS_XATTR = 'trusted.guestmemfs-ram-claims'
 export const ALIGN_XATTR = 'trusted.guestmemfs.align'

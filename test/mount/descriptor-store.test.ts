@@ -163,7 +163,7 @@ test(
       const refused = run('sh', '-c', 'exec "$0" "$@" 2>&1', process.execPath, CLI, 'umount', pool)
       assert.match(
         refused.output,
-        /have died, and process 1 \(\S+\) holds its memory: mount it again, or give/,
+        /have died, and process 1 \(\S+\) holds its memory: mount it again, or discard/,
       )
       assert.equal(refused.status, 1)
     }

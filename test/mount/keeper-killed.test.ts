@@ -180,6 +180,6 @@ test(
 
     await kill(pool.keeperPid())
     shell(`umount '${pool.mountPoint}'`)
-    assert.match((await guestmemfs('umount', '--discard', pool.pool)).stdout, /its memory given up\n$/)
+    assert.match((await guestmemfs('umount', '--discard', pool.pool)).stdout, /unmounted and discarded\n$/)
   },
 )

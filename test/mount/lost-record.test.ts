@@ -75,7 +75,7 @@ test(
     assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
     fs.rmSync(recordFile(pool.pool))
     const keepers = (await listed(pool.pool))?.keeperPid as number
-    assert.match((await guestmemfs('umount', '--discard', pool.pool)).stdout, /its memory given up/)
+    assert.match((await guestmemfs('umount', '--discard', pool.pool)).stdout, /unmounted and discarded/)
     await until('its processes have ended', () => processStartTime(keepers) === undefined)
   },
 )
@@ -115,7 +115,7 @@ test('/run is full while a server restarts, then the keeper dies', options, asyn
     assertMountedFull(found)
     assert.match(found.stdout, /found again\)\n$/)
     assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'kept\n')
-    assert.match((await cli('umount', '--discard', pool)).stdout, /its memory given up/)
+    assert.match((await cli('umount', '--discard', pool)).stdout, /unmounted and discarded/)
     assert.match((await cli('list')).stdout, new RegExp(`^(?!.*${pool})`, 's'))
   })
   await makeRoom()

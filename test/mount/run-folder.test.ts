@@ -145,7 +145,7 @@ test('/run takes not even an empty file: the pool is mounted, found and taken ov
   await mounted(/found again/)
   assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'kept\n')
   succeeded(await inside('mount', '-o', 'remount,size=64k,nr_inodes=100', '/run/guestmemfs'))
-  assert.match((await cli('umount', '--discard', pool)).stdout, /its memory given up/)
+  assert.match((await cli('umount', '--discard', pool)).stdout, /unmounted and discarded/)
 })
 
 for (const [full, how] of [
@@ -169,7 +169,7 @@ for (const [full, how] of [
       await fill()
       const refused = await cli('mount', pool, mountPoint)
       assert.equal(refused.status, 1)
-      const keeper = Number(/its memory is kept by process (\d+)/.exec(refused.stderr)?.[1])
+      const keeper = Number(/its memory is held by process (\d+)/.exec(refused.stderr)?.[1])
       t.after(() => process.kill(keeper, 'SIGKILL'))
       await sleep(1000)
       assert.notEqual(processStartTime(keeper), undefined, 'its end would free the memory')
@@ -207,7 +207,7 @@ test('/run is full under a unit: another keeper takes over, and a mount comes up
   await soon('another keeper', () => ![0, keeper].includes(Number(show('full-other', 'MainPID'))))
   assert.equal(run('cat', join(other, 'text')).output, 'new\n')
   for (const each of [pool, 'full-other'])
-    assert.match(good('umount', '--discard', each), /its memory given up/)
+    assert.match(good('umount', '--discard', each), /unmounted and discarded/)
   const left = readdirSync(SPARE).filter((name) => !name.endsWith('.pid'))
   assert.deepEqual(left, [], 'what a pool had in /dev goes with it')
 })

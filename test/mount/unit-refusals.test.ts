@@ -78,7 +78,7 @@ test('a takeover that is refused again and again does not keep the machine busy'
     const before = starts()
     run('kill', '-9', String(mainPid()))
     await until('it has tried', () => starts() >= before + 2)
-    assert.match(good('umount', '--discard', pool), /its memory given up/)
+    assert.match(good('umount', '--discard', pool), /unmounted and discarded/)
     await until('the unit has ended', () => show(pool, 'ActiveState') === 'inactive')
     assert.equal(run('sh', '-c', `ls /run/guestmemfs/pools/${pool}.refused`).status, 2)
   })

@@ -50,7 +50,7 @@ test('a guest that cannot be saved refuses the update, unless the operator leave
 test('a guest with private RAM is named before it is paused, and max-bandwidth makes no difference', async (t) => {
   const pool = await mountVmPool(t)
   const { name, serial } = await startBulkyVm(t, pool, 'bulky')
-  const words = `VM ${name}: 64M of its RAM are private: it stands still while they are written`
+  const words = `VM ${name}: 64M of its RAM are private: it is stopped while QEMU writes them`
   for (const limit of [0, 32 << 20]) {
     await monitor(name, 'migrate-set-parameters', { 'max-bandwidth': limit })
     const told = (await linesOfPlan(t, '--patience', '2')).filter((line) => line.includes('private'))

@@ -266,7 +266,7 @@ test('a guest whose save has no end holds up the others for --patience, not for 
   const way = wayOf(pool, guests, { timeoutMs: NEVER_MS, patienceMs: 1500 })
   way.writeUpdateRecord()
   const late =
-    'it was not saved within 1.5 s, while the other guests stand still: give it more with --patience'
+    'it was not saved within 1.5 s, while the other guests are stopped: give it more with --patience'
   await assert.rejects(way.suspendAll(), ({ message }: Error) => {
     const lines = message.split('; ').sort()
     assert.deepEqual(lines, [`VM ${guests[1].name}: ${late}`, `VM ${guests[2].name}: ${late}`])

@@ -40,7 +40,7 @@ test("the machine's own RAM in no pool, with an NVDIMM in one", async (t) => {
     ...[...SMALL_MACHINE, '-machine', 'nvdimm=on', '-m', '64M,slots=1,maxmem=256M'],
     ...['-object', nvdimm, '-device', 'nvdimm,memdev=nv'],
   ]
-  await expectRefused(pool, line, /the machine's own RAM would be copied while the guest stands still/)
+  await expectRefused(pool, line, /the machine's own RAM would be copied while the guest is stopped/)
 })
 
 test('options in a file, which an update would not see', async (t) => {

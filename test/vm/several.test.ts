@@ -106,7 +106,7 @@ test('a save that takes too long is cancelled, and its guest goes on', async (t)
   assert.equal(status, 1)
   assert.match(
     stderr,
-    /^guestmemfs: warning: VM \S+: 64M of its RAM are private: it stands still while they are written\n$/,
+    /^guestmemfs: warning: VM \S+: 64M of its RAM are private: it is stopped while QEMU writes them\n$/,
   )
   assert.equal(report.vms[0]?.outcome, 'rolled-back')
   assert.match(report.vms[0].problem ?? '', /the migration did not end within \d+ ms/)

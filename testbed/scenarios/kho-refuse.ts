@@ -31,7 +31,7 @@ type Case = readonly [words: string, says: RegExp]
 
 function kernels({ first, next }: Pick<Stage, 'first' | 'next'>): Record<string, Case> {
   const luo = filesOf(first)
-  const lost = /would lose all memory: it does not understand what this one hands over/
+  const lost = /would lose all memory: it cannot read what this one hands over/
   return {
     'no orchestrator': [
       `${filesOf(next)} --reuse-cmdline`,

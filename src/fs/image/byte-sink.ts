@@ -1,6 +1,6 @@
 /**
- * A growing buffer that values are encoded into, and its double that only counts the bytes. Neither knows
- * what the values mean.
+ * A growing buffer that values are encoded into, and a variant of it that only counts the bytes. Must not:
+ * interpret the values.
  */
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString } from '../../values/ids.ts'

@@ -28,7 +28,7 @@ export class CheckpointWriter {
   #complete = false
 
   /**
-   * Gives up what was in the slot of `generation` by its first store. `advance` takes from `entries` as it
+   * Invalidates what was in the slot of `generation` by its first store. `advance` takes from `entries` as it
    * writes slices.
    */
   constructor(

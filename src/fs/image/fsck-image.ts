@@ -1,6 +1,6 @@
 /**
  * The check of an image without mounting it: all findings, in the order in which they are made. Reading only;
- * it repairs nothing, because opening an image mends all that a crash can leave.
+ * it repairs nothing, because a server that opens an image repairs all that a crash can leave.
  */
 import { CorruptBytesError } from '../../values/errors.ts'
 import { type Finding, fail, ok, warn } from '../../values/finding.ts'
@@ -16,7 +16,7 @@ type Part = 'header' | 'checkpoint' | 'log' | 'state'
 /**
  * All findings about the image in `area`. 'error': the image is refused, or what it holds contradicts itself;
  * none of them means it will open and is consistent. 'warn': bytes are damaged that recovery does not need.
- * 'ok': what a crash leaves and the next mount mends. `emptyState` is filled with what the image holds.
+ * 'ok': what a crash leaves and the next mount repairs. `emptyState` is filled with what the image holds.
  * `chunkBlocksOf`: of a kind of store (`PlacementRules`). Never throws for what the bytes are.
  */
 export function checkImage(

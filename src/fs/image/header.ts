@@ -1,6 +1,6 @@
 /**
- * The header: what any version of guestmemfs can read about an image before it understands the rest. It is
- * written when the image is made, and when the image is upgraded to another version.
+ * The header: what any version of guestmemfs can read about an image, whichever version wrote the rest. A
+ * server, or `format`, writes it when it makes the image, and a server when it upgrades the image.
  *
  * Fixed for all versions: the magic word, the version after it, pool size, uuid, store kind and pool name,
  * and the crc32 at the end of the 4 KiB.
@@ -74,7 +74,7 @@ export function probe(area: Uint8Array): Probe {
   return area.subarray(0, HEADER_BYTES).every((byte) => byte === 0) ? 'blank' : 'foreign'
 }
 
-/** From here until `finishHeader` the area is no image: whatever it was is given up. */
+/** From here until `finishHeader` the area is no image: whatever it held is invalid. */
 export function beginHeader(writer: AreaWriter): void {
   writer.word(FIELD.magic, FORMATTING)
 }

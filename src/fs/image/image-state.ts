@@ -16,8 +16,8 @@ export interface ImageState {
 }
 
 /**
- * A state that can also say what is wrong with itself: what `fsck` needs. One sentence for each fault.
- * `chunkBlocks`: as `Store` has it.
+ * A state that can also check itself, as `fsck` needs it. One sentence for each fault. `chunkBlocks`: as
+ * `Store` has it.
  */
 export interface VerifiableState extends ImageState {
   verify(totalBlocks: number, chunkBlocks: number | undefined): string[]

@@ -128,7 +128,7 @@ export class Image<S extends ImageState = ImageState> {
     return new Image(new AreaWriter(area, trace), header, found, emptyState)
   }
 
-  /** As `open`, without a store into `area`: another process may have the image. Throws the same. */
+  /** As `open`, without a store into `area`: another process may write to it. Throws the same. */
   static read(area: Uint8Array, expected: Expected, emptyState: ImageState): Identity {
     const { identity, geometry } = readHeader(area)
     checkExpected(identity, expected)
@@ -152,7 +152,7 @@ export class Image<S extends ImageState = ImageState> {
     return this.#segment.generation
   }
 
-  /** The last request that changed anything: it may be carried out and unanswered. */
+  /** The last request that changed anything: it may be applied and unanswered. */
   get lastOrigin(): Origin | undefined {
     return this.#lastOrigin
   }
@@ -184,8 +184,8 @@ export class Image<S extends ImageState = ImageState> {
     }
     const due = this.#checkpoint === undefined && this.#segment.usedBytes >= this.#logTargetBytes()
     if (due) this.#beginGeneration()
-    // A successor must learn which request was carried out last: the record of the server's own work repeats
-    // that one.
+    // A successor must find which request was applied last: the record of the server's own work repeats that
+    // one.
     const requested = origin.unique === 0n ? (this.#lastOrigin ?? origin) : origin
     this.#segment.append({
       sequence: this.#nextSequence,
@@ -225,7 +225,7 @@ export class Image<S extends ImageState = ImageState> {
     return Math.min(Math.max(this.#size.totalBytes, SHORTEST_LOG_BYTES), this.#geometry.segmentBytes / 2)
   }
 
-  /** The slot is given up first, so that two complete checkpoints always follow one another. */
+  /** The slot is invalidated first, so that two complete checkpoints always follow one another. */
   #beginGeneration(): void {
     const generation = this.#segment.generation + 1
     this.#beginCheckpoint(generation, this.#nextSequence)
@@ -246,8 +246,8 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * The checkpoint that was under way begins again. If repeated crashes let the segment fill beyond where a
-   * checkpoint may begin, it is written at once: its cost is that of the recovery that was just done.
+   * Begins the checkpoint that was under way again. If repeated crashes let the segment fill beyond where a
+   * checkpoint may begin, this writes it at once: its cost is that of the recovery that was just done.
    */
   #resumeCheckpoint(found: Recovered): void {
     this.#beginCheckpoint(found.activeGeneration, found.firstSequence)

@@ -2,9 +2,9 @@
  * What an inode can have besides its fields: its properties, by number, and what the bytes of each mean.
  * Must not: act on them.
  *
- * A reader keeps a property that it does not know unchanged as long as the inode, where the number is odd: it
- * can do without that property. Where the number is even, it refuses the image. So later properties need no
- * other format version.
+ * A version that does not implement a property keeps it unchanged, as long as the inode exists, where the
+ * number is odd. Where the number is even, it refuses the image. So later properties need no other format
+ * version.
  */
 import { CorruptBytesError } from '../../values/errors.ts'
 import { ByteSink } from './byte-sink.ts'
@@ -13,7 +13,7 @@ import { ByteSource } from './byte-source.ts'
 /** Numbers are part of the format: never renumber, only add. */
 const NUMBER = { poisoned: 1, mark: 2, nodes: 3, size: 4 } as const
 
-/** `consumed`: a QEMU has loaded this saved state and went on from it, so it must never be loaded again. */
+/** `consumed`: a QEMU has loaded this saved state and run from it, so none may load it again. */
 const MARKS = ['consumed'] as const
 export type Mark = (typeof MARKS)[number]
 
@@ -62,8 +62,8 @@ export function encodeProperty(property: Property): { number: number; value: Uin
 }
 
 /**
- * undefined: one that this code does not know, and keeps. Throws `CorruptBytesError` for a value that is
- * none, and for a property that this code would have to know.
+ * undefined: one that this code does not implement, and keeps. Throws `CorruptBytesError` for a value that is
+ * none, and for one that it may not ignore.
  */
 export function decodeProperty(number: number, value: Uint8Array): Property | undefined {
   const from = new ByteSource(value)
@@ -72,7 +72,7 @@ export function decodeProperty(number: number, value: Uint8Array): Property | un
       return { is: 'poisoned', ranges: decodeRanges(from) }
     case NUMBER.mark: {
       const mark = MARKS[from.u8()]
-      if (mark === undefined || !from.exhausted) throw new CorruptBytesError('a mark is none that is known')
+      if (mark === undefined || !from.exhausted) throw new CorruptBytesError('a mark has an unknown number')
       return { is: 'mark', mark }
     }
     case NUMBER.nodes:

@@ -2,8 +2,8 @@
  * One log segment: appending records to it and reading them back. Must not: depend on checkpoints, or
  * interpret the entries.
  *
- * The log always ends in a zero word: before a record's body is stored, the word after it is zeroed; the
- * record's own header word, still zero from the record before, is stored last. So bytes of an older log, or
+ * The log always ends in a zero word: `append` zeroes the word after a record before it stores the body, and
+ * stores the record's own header word, still zero from the record before, last. So bytes of an older log, or
  * bytes a user chose (an xattr's value), never stand where a record could begin. Then the tail word moves
  * past the record: what is below a valid tail was complete once, and can only be corrupt, not torn.
  */
@@ -17,7 +17,7 @@ import type { AreaWriter } from './writer.ts'
 export interface SegmentContent {
   readonly records: readonly LogRecord[]
   readonly end: number
-  /** The segment's words are not yet as an undamaged segment has them; `Segment.resume` mends it. */
+  /** The segment's words are not yet as an undamaged segment has them; `Segment.resume` repairs it. */
   readonly torn: boolean
 }
 
@@ -36,7 +36,7 @@ export class Segment {
     this.#end = end
   }
 
-  /** Make the segment of `generation` empty. It is seen as begun from the last of these stores on. */
+  /** Make the segment of `generation` empty. Recovery finds it begun from the last of these stores on. */
   static begin(writer: AreaWriter, geometry: Geometry, generation: number): Segment {
     const segment = new Segment(writer, geometry, generation, SEGMENT.firstRecord)
     writer.word(segment.#offset + SEGMENT.firstRecord, 0n)
@@ -45,7 +45,7 @@ export class Segment {
     return segment
   }
 
-  /** Go on after `content`, which `readSegment` found. A torn end is mended first. */
+  /** Go on after `content`, which `readSegment` found. Repairs a torn end first. */
   static resume(
     writer: AreaWriter,
     geometry: Geometry,

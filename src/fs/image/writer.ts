@@ -33,7 +33,7 @@ export class AreaWriter {
     this.#trace = trace
   }
 
-  /** Copy `bytes` to `offset`. May be seen half done by a successor. */
+  /** Copy `bytes` to `offset`. A successor may find it half done. */
   bytes(offset: number, bytes: Uint8Array): void {
     if (offset < 0 || offset + bytes.length > this.#area.length) {
       throw new BrokenInvariantError(`store of ${bytes.length} bytes at ${offset} leaves the metadata area`)

@@ -98,7 +98,7 @@ function setSize(tx: Transaction, inode: Inode, sizeBytes: number, fields: Parti
  * Clears first and logs then: a crash in between leaves the file cleared and the request unanswered, so the
  * kernel sends it again and it clears again. In the other order the next server would take it for done.
  *
- * A balloon gives memory back page by page, many pages in one tick of the clock: where the file has these
+ * QEMU punches a hole for each page of a balloon, many in one tick of the clock: where the file has these
  * very times already there is nothing to log, and all those holes have one record. A successor finds the same
  * state either way. One that gets the request again clears once more: no caller has had an answer yet, so a
  * store into the hole was made beside the request, and may come before it as well as after.

@@ -18,7 +18,7 @@ import { markFreedDirty, shrinkObject } from './resize.ts'
  */
 export type Eviction = 'gone' | 'held' | 'kept'
 
-/** The most that one record of an eviction gives up, which keeps it at some ten KiB. */
+/** The most that one record of an eviction removes, which keeps it at some ten KiB. */
 const EVICTION_EXTENTS = 1024
 const EVICTION_XATTRS = 64
 
@@ -41,8 +41,8 @@ export function evict(volume: Volume, rq: OwnRequest, ino: Ino): Eviction | Errn
 }
 
 /**
- * What an orphan gives up next: all of it, unless that is more than a record should hold. No process can see
- * an orphan that is partly evicted, and one that a crash left so is evicted like any other.
+ * The next part of an orphan to remove: all of it, unless that is more than a record should hold. No process
+ * can see an orphan that is partly evicted, and one that a crash left so is evicted like any other.
  */
 function nextEviction(volume: Volume, rq: OwnRequest, inode: Inode): OwnTransaction {
   const tx: OwnTransaction = new Transaction(volume, rq)

@@ -70,7 +70,7 @@ function moveBelow({ volume, rq }: Transaction, end: number): Errno | undefined 
   const needed = beyond.reduce((sum, { extents }) => sum + countBlocks(partsBeyond(extents, end)), 0)
   if (needed > count) return EBUSY
   for (let next = 0; next < beyond.length; ) {
-    // With no request id: should the kernel send this request again, it was not carried out yet.
+    // With no request id: should the kernel send this request again, it was not applied yet.
     const step = new Transaction(volume, { ...rq, origin: { ...rq.origin, unique: 0n } })
     let pieces = 0
     for (let files = 0; files < FILES_AT_ONCE && pieces < PIECES_AT_ONCE; files++) {

@@ -19,7 +19,6 @@ import { FILE_SIZE_MAX } from '../state/limits.ts'
 import type { OwnTransaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 
-/** The fields of an inode that follow from its size. */
 export type SizeFields = Pick<Inode, 'sizeBytes' | 'extents' | 'guestRam' | 'gigantic'>
 
 /**
@@ -43,8 +42,8 @@ export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeF
 }
 
 /**
- * An object that is outgoing or incoming keeps its size. A lost one has no memory that could be resized: its
- * file is given up by truncating it to 0. Refusals: EBUSY, EIO, a Wait.
+ * An object that is outgoing or incoming keeps its size. A lost one has no memory that could be resized:
+ * truncating its file to 0 gives it memory again. Refusals: EBUSY, EIO, a Wait.
  */
 export function mustStay({ store }: Volume, inode: Inode, sizeBytes: number): Refusal | undefined {
   if (inode.object === undefined || sizeBytes === inode.sizeBytes) return undefined

@@ -94,7 +94,7 @@ function writeWithin(
   if (written instanceof Refusal) return written
   if (written === 0) return ENOSPC
   // The record of a short write does not state its length: should the kernel send the request again, it is
-  // carried out again.
+  // applied again.
   tx.commit(written < from.length ? OWN_WORK : undefined)
   return written
 }

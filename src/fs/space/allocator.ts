@@ -99,7 +99,7 @@ export class Allocator {
   /** No file owns these blocks any more: they are in the state that was last stated for them. */
   disown(extent: Extent): void {
     this.#update(extent, (block, at) => {
-      if (!isOwned(block)) throw new BrokenInvariantError(`block ${at} is given up, and had no owner`)
+      if (!isOwned(block)) throw new BrokenInvariantError(`block ${at} is disowned, and had no owner`)
       return disowned(block)
     })
   }

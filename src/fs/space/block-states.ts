@@ -1,5 +1,5 @@
 /**
- * Owns the states of blocks that are not clean: runs of dirty and bad ones, ascending and as few as can be. A
+ * The states of blocks that are not clean: runs of dirty and bad ones, ascending and as few as can be. A
  * block in none of them is clean. It holds neither the owners of blocks (inodes do) nor the size of the pool.
  */
 import type { Extent } from '../../stores/store.ts'

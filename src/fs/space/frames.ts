@@ -41,7 +41,6 @@ export class Frames {
     return this.#grid.blocks
   }
 
-  /** How many are whole. */
   get wholeCount(): number {
     return this.#wholeCount
   }

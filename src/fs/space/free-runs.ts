@@ -1,7 +1,7 @@
 /**
- * The search for N free blocks in a row: a binary tree over the pool in which each node knows the longest
+ * The search for N free blocks in a row: a binary tree over the pool in which each node stores the longest
  * free run below it and the free runs that touch its left and right edges. Marking a run and finding one cost
- * the depth of the tree, however full or scattered the pool is. It does not know why a block is not free.
+ * the depth of the tree, however full or scattered the pool is. Must not: depend on why a block is not free.
  */
 import type { Extent } from '../../stores/store.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'

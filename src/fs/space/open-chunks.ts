@@ -1,6 +1,6 @@
 /**
  * The chunks that can become data chunks, from the top of the pool: those outside of whole gigantic frames,
- * and then those that would break one. It does not know why a chunk is open.
+ * and then those that would break one. Must not: depend on why a chunk is open.
  */
 import { FreeRuns } from './free-runs.ts'
 

@@ -7,7 +7,7 @@
  *
  * Where the pool has gigantic frames, what is not wanted in frames breaks as few of them as it can.
  *
- * The role of a chunk follows from its blocks alone: a chunk whose last ordinary block was given up is open
+ * The role of a chunk follows from its blocks alone: a chunk whose last ordinary block was freed is open
  * again.
  */
 import type { Extent, FrameGrid } from '../../stores/store.ts'
@@ -224,7 +224,6 @@ export class Zones implements FreeSpace {
     return Math.floor(block / this.#chunkBlocks)
   }
 
-  /** The numbers of the chunks that `extent` touches. */
   #chunksOf({ start, count }: Extent): number[] {
     const first = this.#chunkOf(start)
     return Array.from({ length: this.#chunkOf(start + count - 1) - first + 1 }, (_, at) => first + at)

@@ -82,7 +82,7 @@ export class Directory {
 
   /**
    * A running file system only ever appends, since cookies ascend. Only a replay over a newer checkpoint
-   * brings an older cookie again: a name that the rest of the log will take away.
+   * brings an older cookie again: a name that a later record of the log removes.
    */
   #insert(entry: DirectoryEntry): void {
     const position = this.#position(entry.cookie)

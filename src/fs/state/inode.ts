@@ -52,6 +52,6 @@ export const isSpecial = (kind: FileKind): kind is SpecialKind =>
 
 /** The memory object of a file: every file has one. */
 export function objectOf(inode: Inode): ObjectId {
-  if (inode.object === undefined) throw new BrokenInvariantError(`inode ${inode.ino} has no memory`)
+  if (inode.object === undefined) throw new BrokenInvariantError(`inode ${inode.ino} has no memory object`)
   return inode.object
 }

@@ -54,7 +54,6 @@ export class StateIndex implements StateObserver {
     return this.#inodeCount
   }
 
-  /** Blocks that orphans own. */
   get orphanBlocks(): number {
     return this.#orphanBlocks
   }

@@ -7,8 +7,8 @@
  *         -> commit the record -> shrink or release memory -> result
  *
  * so that a failure at any step leaves nothing behind, and a crash at any step leaves the state of before or
- * of after: recovery releases or cuts back memory that exists without a record, and gives up again what a
- * record gave up.
+ * of after: recovery releases or cuts back memory that exists without a record, and releases again what a
+ * record released.
  */
 import type { Extent } from '../../stores/store.ts'
 import { ENOSPC, Errno } from '../../values/errno.ts'

@@ -125,7 +125,8 @@ function verifyObjects({ inodes }: Tables): string[] {
   for (const { ino, object } of inodes.values()) {
     if (object === undefined) continue
     const other = owners.get(object)
-    if (other !== undefined) found.push(`memory ${object} belongs to inode ${other} and to inode ${ino}`)
+    if (other !== undefined)
+      found.push(`memory object ${object} belongs to inode ${other} and to inode ${ino}`)
     owners.set(object, ino)
   }
   return found
@@ -202,7 +203,7 @@ function verifyProperties({ inodes, properties }: Tables): string[] {
       if (kind !== undefined && property !== undefined && BEARER[property.is] !== kind)
         found.push(`property ${number} (${property.is}) of inode ${ino}, which is a ${kind}`)
       else if (property?.is === 'size' && ino !== ROOT_INO)
-        found.push(`the size of the pool is said of inode ${ino}, which is not the root`)
+        found.push(`inode ${ino} has the size of the pool, and is not the root`)
     }
   }
   return found

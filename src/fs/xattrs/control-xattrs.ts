@@ -10,9 +10,9 @@
  *   trusted.guestmemfs.align    on a directory: bytes of the pages that guest RAM made in it or below it is
  *                               to have, `2M` or `1G`; kept like any xattr
  *   trusted.guestmemfs.vm       on a RAM file: the definition of the VM, a JSON object, kept like any xattr
- *   trusted.guestmemfs.update   on the root: what the next kernel must know of the live update it is started
- *                               by, a JSON object. Kept like any xattr, but may be set while frozen: the last
- *                               change before the kexec
+ *   trusted.guestmemfs.update   on the root: the record of the live update that starts the next kernel, a
+ *                               JSON object that `resume` reads there. Kept like any xattr, but may be set
+ *                               while frozen: the last change before the kexec
  *   trusted.guestmemfs.handover on the root: handover-steps.ts
  *   guestmemfs.format           on the root: a version of the image's format, which upgrades to it for good
  */
@@ -70,7 +70,7 @@ export function setControl(
   return resized instanceof Refusal ? resized : undefined
 }
 
-/** `echo 1 | …` brings a newline along. */
+/** `echo 1 | …` writes a newline after it. */
 const line = (value: Uint8Array): string => Buffer.from(value).toString('latin1').replace(/\n$/, '')
 
 /**

@@ -28,7 +28,7 @@ function pageStart(extents: readonly Extent[], page: number): number {
 /**
  * `guestmemfs.extents`: which blocks of the pool hold the file, in file order, in bytes. A page costs what it
  * lists, but the first one after a resize: a file of a terabyte may have many pages, and every user who may
- * read it may ask for each of them all day. undefined: there is no such page.
+ * read it may read each of them without a pause. undefined: there is no such page.
  */
 export function describeExtents({ extents }: Inode, page: number): object[] | undefined {
   const first = page * EXTENTS_PER_PAGE

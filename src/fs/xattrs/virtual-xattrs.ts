@@ -1,6 +1,7 @@
 /**
- * The `guestmemfs.*` xattrs as they are read. Values are computed when they are read, never stored, never
- * listed. Those of the root describe the pool, those of a file the file; the server may add some to the root.
+ * The `guestmemfs.*` xattrs as they are read. The server computes a value at each read, and neither stores
+ * nor lists it. Those of the root describe the pool, those of a file the file; the server may add some to the
+ * root.
  *
  * A list longer than an xattr may be (64 KiB) comes in pages: `guestmemfs.NAME` or `guestmemfs.NAME.0` is the
  * first, `.1` the next, and the first page that is not there answers ENODATA. Each page is whole JSON of its

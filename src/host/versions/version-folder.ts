@@ -45,7 +45,7 @@ const BUILD_DIGITS = 12
 export const folderName = ({ version, build }: Pick<VersionManifest, 'version' | 'build'>): string =>
   `${version}-${build.slice(0, BUILD_DIGITS)}`
 
-/** The manifest of `folder`. undefined: it has none that this version understands. */
+/** The manifest of `folder`. undefined: it has none that this version can read. */
 export function readVersion(folder: string): VersionManifest | undefined {
   try {
     const text = readFileSync(join(folder, MANIFEST_NAME), 'utf8')
@@ -70,7 +70,6 @@ export function lacksOf(folder: string): string | undefined {
   return undefined
 }
 
-/** The names of all folders of versions. */
 export function versionNames(library: string): string[] {
   try {
     return readdirSync(library, { withFileTypes: true })

@@ -18,8 +18,8 @@ export const storedObject = (name: string): ObjectId => Number(name.slice('memor
 /** The unit's descriptors by name. `replace` removes what had the name before. */
 export interface FdStore {
   /**
-   * Puts the objects that a keeper begins with. `had`: the names of those that the manager has, where it has
-   * told.
+   * Puts the objects that a keeper begins with. `had`: the names of those that the manager has, where it
+   * passed any to this process.
    */
   begin(objects: Iterable<readonly [StoredName, Fd]>, had: ReadonlySet<string>): void
   put(name: StoredName, fd: Fd): void
@@ -86,7 +86,7 @@ export class SystemdFdStore implements FdStore {
   begin(objects: Iterable<readonly [StoredName, Fd]>, had: ReadonlySet<string>): void {
     const all = [...objects]
     const ordered = [...all.filter(([name]) => had.has(name)), ...all.filter(([name]) => !had.has(name))]
-    // A manager that has told nothing may have any of them.
+    // A manager that passed no names may have any of them.
     for (const [name] of ordered.slice(this.#most))
       if (had.size === 0 || had.has(name)) this.#notify({ name, fd: undefined })
     for (const [name, fd] of ordered) this.put(name, fd)

@@ -110,7 +110,7 @@ export class OutgoingSessions {
       for (const object of table.objects()) if (!this.#unanswered.has(object)) this.#present(object)
       this.#isUnpreserved = false
       this.#words.apply('unpreserved')
-      log('the handover is undone', { sessions: sessions.length })
+      log('everything is unpreserved', { sessions: sessions.length })
       if (this.#unanswered.size > 0) void this.#whenAnswered([...this.#unanswered])
     })
   }
@@ -127,7 +127,7 @@ export class OutgoingSessions {
    */
   async #whenAnswered(objects: readonly ObjectId[]): Promise<void> {
     const { luo, log } = this.#options
-    log('the kernel has not answered for these: until it does they can be neither resized nor given up', {
+    log('the kernel has not answered for these: until it does they can be neither resized nor freed', {
       objects,
     })
     await luo.settled()

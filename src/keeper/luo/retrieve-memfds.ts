@@ -62,7 +62,7 @@ export class IncomingSessions {
     if (fd instanceof Errno) {
       table.setState(object, 'lost')
       retrieved(object, undefined)
-      log(`memory ${object} was handed over and could not be retrieved: ${fd}`)
+      log(`memory object ${object} was handed over and could not be retrieved: ${fd}`)
       return false
     }
     // The keeper holds it first: an object that was sent to the server must not be lost with that server.

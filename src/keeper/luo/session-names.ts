@@ -1,6 +1,6 @@
 /**
- * The names of a pool's live update sessions. The kernel lists none, so the next kernel's keeper must know
- * them: one index session by the pool's name alone, whose manifest has the names of the others.
+ * The names of a pool's live update sessions. The kernel lists none, so the next kernel's keeper finds them
+ * by an index session of the pool's name alone, whose manifest has the names of the others.
  */
 import { createHash } from 'node:crypto'
 import { SESSION_NAME_MAX } from '../../linux/luo.ts'

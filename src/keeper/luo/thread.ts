@@ -1,8 +1,7 @@
 /**
  * The keeper's end of its live update thread: it sends calls there, and resolves each with its answer. A call
- * may hang in the kernel, where nothing can end it. The keeper gives up calls of a handover to the next
- * kernel after a while: it leaves that thread alone, and another one makes the next call, so that everything
- * can be unpreserved.
+ * may hang in the kernel, where nothing can end it. The keeper waits for a call of a handover to the next
+ * kernel for a limited time: then another thread makes the next call, so that everything can be unpreserved.
  *
  * Calls of a handover from the former kernel have no time limit: an object that is not retrieved there is
  * memory that is freed. Where the thread ends in the middle of one, it is not known whether the kernel has
@@ -48,7 +47,7 @@ export interface Luo {
   finish(session: Fd): Promise<Errno | undefined>
   /** Resolves when the session is closed, or when that takes too long. */
   close(fd: Fd): Promise<void>
-  /** Resolves when none of the calls that were given up is under way any more. */
+  /** Resolves when none of the calls that timed out is under way any more. */
   settled(): Promise<void>
 }
 
@@ -66,7 +65,7 @@ export interface LuoThreadOptions {
 interface Pending {
   readonly worker: Worker
   readonly call: LuoCall
-  /** undefined: it was given up. */
+  /** undefined: the call has timed out. */
   readonly answer: PromiseWithResolvers<LuoResult> | undefined
   readonly hasLimit: boolean
 }
@@ -77,7 +76,7 @@ export class LuoThread implements Luo {
   /** Started with the first call: a keeper that hands nothing over needs no thread. */
   #worker: Worker | undefined
   readonly #waiting = new Map<number, Pending>()
-  /** Calls that were given up, and are still under way. */
+  /** Calls that timed out, and are still under way. */
   readonly #late = new Map<number, Pending>()
   #settling: (() => void)[] = []
   #lastId = 0
@@ -160,9 +159,9 @@ export class LuoThread implements Luo {
   }
 
   /**
-   * The thread has ended by itself, without an error: killed for want of memory, say. What the kernel had
-   * made by then of a call is in a session, and is over with it. A call without a limit of time rejects,
-   * which ends the keeper.
+   * The thread has ended by itself, without an error: out of memory, for example. What the kernel has
+   * preserved or retrieved by then belongs to a session, and ends with it. A call without a limit of time
+   * rejects, which ends the keeper.
    */
   #ended(worker: Worker, code: number): void {
     if (this.#worker === worker) this.#worker = undefined
@@ -203,7 +202,7 @@ export class LuoThread implements Luo {
     return worker
   }
 
-  /** A session whose caller has given it up is closed: it would keep its name from the next attempt. */
+  /** A session made after its caller's timeout is closed: it would keep its name from the next attempt. */
   #answeredLate(worker: Worker, call: LuoCall, result: LuoResult): void {
     this.#late.delete(result.id)
     if (call.kind === 'create' && 'fd' in result && result.fd !== undefined) {

@@ -103,7 +103,7 @@ export function takeOver(pool: string, pid: number, role: Role, inRegion = false
     const theirTable = mapTable(theirTableFd)
     for (const object of theirTable.objects()) {
       const number = theirTable.get(object, role)
-      if (number !== undefined) memfds.hold([object], [copy(number, `memory ${object}`)])
+      if (number !== undefined) memfds.hold([object], [copy(number, `memory object ${object}`)])
     }
     const sessions = () => findSessions(pid).map((session) => copy(session, 'live update session'))
     const luoState = takeLuoState(theirTable, table, role, sessions)

@@ -146,7 +146,7 @@ class QuitFirst {
   }
 
   /**
-   * Where its QEMU is a unit's main process: the one that will be, before the guest is stopped. Errors
+   * Where its QEMU is a unit's main process, starts the next main process before the guest is stopped. Errors
    * (QemuError, UsageError): it does not start, or the manager does not take it.
    */
   async #startPlaceholder(qemu: ProcessIdentity): Promise<Started | undefined> {
@@ -165,7 +165,7 @@ class QuitFirst {
     throw new UsageError(`its unit ${unit.name} does not take its next QEMU over`)
   }
 
-  /** The guest goes on in its old QEMU. */
+  /** The guest stays in its old QEMU, which is the unit's main process again. */
   async #endPlaceholder(placeholder: Started | undefined, qemu: ProcessIdentity): Promise<void> {
     const { unit, before } = this.#run
     if (unit === undefined || placeholder === undefined) return

@@ -25,7 +25,7 @@ import { transferGuest } from './successor-first.ts'
 import { UpdateRun } from './update-run.ts'
 import type { VmRequest } from './vm-result.ts'
 
-/** For one answer of a QEMU, while the guest stands still. */
+/** For one answer of a QEMU, while the guest is stopped. */
 const PATIENCE_MS = 3000
 /** For the greeting of a QEMU that runs. */
 const GREETING_TIMEOUT_MS = 5000
@@ -92,7 +92,7 @@ async function startSuccessor(run: UpdateRun, qemu: ProcessIdentity): Promise<Wa
   const definition = { ...run.before, argv, ramFiles: tried?.ramFiles ?? run.before.ramFiles }
   const successor = await WaitingSuccessor.start(definition, qemu, run.unit, timeoutMs)
   successor.qmp.patienceMs = PATIENCE_MS
-  // The guest must not be the one that the OOM killer takes for it; `completeLoad` sets the guest's own.
+  // The OOM killer must end the successor before the guest's QEMU; `completeLoad` sets the guest's own score.
   setOomScore(successor.qemu.pid, MOST_OOM_SCORE)
   return successor
 }

@@ -2,12 +2,12 @@
  * The replacement of a QEMU whose successor waits already: save the guest, load it into the successor, give
  * it the guest, let it run, end the old QEMU. The guest is stopped only meanwhile.
  *
- * Why no byte is lost: the old QEMU is stopped and whole until the successor is the guest's. A step that
+ * Why no byte is lost: the old QEMU is stopped and complete until the successor has the guest. A step that
  * fails before that ends the successor, waits for its end (it may have the guest's images open), and
  * continues the old one. From the moment when the runtime record names the successor, the old QEMU is only
  * ever ended; the successor gets `cont` after the saved state was taken off the record, so that no later QEMU
- * loads it over newer RAM. A command that dies in between leaves a record by which `resume` takes the same
- * step back, or on.
+ * loads it over newer RAM. A command that dies in between leaves a record by which `resume` undoes the same
+ * step, or completes it.
  */
 
 import { joinCgroup } from '../../linux/cgroup.ts'
@@ -38,7 +38,7 @@ export interface TransferRequest extends Omit<SaveRequest, 'onStep'> {
   readonly onUnset: (lines: readonly string[]) => void
 }
 
-/** The guest is saved, and neither QEMU can go on with it: its old one has ended meanwhile. */
+/** The guest is saved, and neither QEMU can continue it: its old one has ended meanwhile. */
 export class GuestSavedError extends QemuError {}
 
 /**
@@ -95,11 +95,11 @@ async function passUnit({ unit, qemu, successor, onUnset }: TransferRequest, uns
   onUnset([...unset, `its unit ${unit.name} did not take its next QEMU over, which runs outside of it`])
 }
 
-/** The first one for the OOM killer until here (`replace-qemu.ts`). Errors: QemuError. */
+/** Until here the OOM killer would end the successor first (`replace-qemu.ts`). Errors: QemuError. */
 function restoreOomScore({ successor, qemu }: TransferRequest): void {
   const score = oomScoreOf(qemu.pid)
   const failed = score instanceof Errno ? score : setOomScore(successor.qemu.pid, score)
-  if (failed !== undefined) throw new QemuError(`its next QEMU would be ended first for memory: ${failed}`)
+  if (failed !== undefined) throw new QemuError(`the OOM killer would end its next QEMU first: ${failed}`)
 }
 
 /** Continues the old QEMU. Returns what `cancelSave` does. Errors: GuestSavedError, GuestStoppedError. */

@@ -83,7 +83,7 @@ export async function suspendVm(
 }
 
 const lateWords = (patienceMs: number): string =>
-  `it was not saved within ${patienceMs / 1000} s, while the other guests stand still: give it more with --patience`
+  `it was not saved within ${patienceMs / 1000} s, while the other guests are stopped: give it more with --patience`
 
 /**
  * The VM as it is now: it may have ended since the preflight. Under its update lock no other command changes

@@ -21,7 +21,7 @@ export interface VmRequest {
   /** Called as long as a guest is not paused. Errors (UsageError): the update is to end. */
   readonly check?: () => void
   /**
-   * Of a resumption: runs `wait`, which never rejects, while guests of other commands go on. Errors
+   * Of a resumption: runs `wait`, which never rejects, while other commands resume their guests. Errors
    * (UsageError): they do not come to an end.
    */
   readonly aside?: ((wait: () => Promise<void>) => Promise<void>) | undefined

@@ -25,7 +25,7 @@ export interface KernelChoice {
   readonly initrd: string | undefined
   readonly commandLine: CommandLineChoice
   readonly via: KexecMethod
-  /** Names of guests that the operator gives up: they are not saved. */
+  /** Names of guests that the operator leaves (`--leave`): they are not saved. */
   readonly left: readonly string[]
 }
 
@@ -40,7 +40,7 @@ export interface KernelPlan {
   readonly commandLine: string
   readonly pools: readonly PlannedPool[]
   readonly vms: readonly { readonly name: string; readonly mountPoint: string; readonly ramBytes: number }[]
-  /** Running guests that the operator gives up: they end with this kernel. */
+  /** Running guests that the operator leaves: they end with this kernel. */
   readonly left: readonly string[]
 }
 
@@ -139,7 +139,7 @@ export async function planKernelUpdate(
   }
 }
 
-/** Warns of each guest that the operator gives up. */
+/** Warns of each guest that the operator leaves. */
 function checkLeft(left: readonly string[], running: readonly Vm[]): Finding[] {
   return left.map((name) => {
     const subject = subjectOf({ name })

@@ -70,7 +70,7 @@ test('a kernel that the running one refuses is one line, with the reason', () =>
   const next = checked()
   assert.throws(
     () => loadNextKernel(next, '', () => EKEYREJECTED),
-    /this kernel does not load .*vmlinuz: it does not trust the signature/,
+    /this kernel does not load .*vmlinuz: it rejects the key of the signature/,
   )
   next.close()
 })

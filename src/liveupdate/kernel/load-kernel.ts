@@ -15,10 +15,10 @@ import type { NextKernel } from '../preflight/check-next-kernel.ts'
 /** What the errors of kexec_file_load(2) mean. */
 const WHY: ReadonlyMap<Errno, string> = new Map([
   [EPERM, 'it is locked down, or kexec is switched off'],
-  [ENODATA, 'it wants a signature, and there is none'],
-  [EKEYREJECTED, 'it does not trust the signature'],
+  [ENODATA, 'it requires a signature, and there is none'],
+  [EKEYREJECTED, 'it rejects the key of the signature'],
   [EBADMSG, 'the signature does not fit'],
-  [ENOEXEC, 'it does not know such an image'],
+  [ENOEXEC, 'it takes no image of this kind'],
   [EADDRNOTAVAIL, 'there is no room for it'],
 ])
 

@@ -31,7 +31,7 @@ export function thawAfterUpdate(mount: PoolMount): void {
   if (hasUpdateRecord(mount.mountPoint)) setFrozen(mount, false)
 }
 
-/** What a pool's part of the way from one kernel into the next is found by, once all guests run. */
+/** The times by which `withParts` finds the kernel's parts of a pool's blackout, once all guests run. */
 interface Arrival {
   readonly pool: string
   readonly jumpUs: number

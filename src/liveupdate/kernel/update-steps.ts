@@ -33,7 +33,7 @@ export interface UpdateScope {
   readonly timeoutMs: number
   /** As in `suspendVm`. */
   readonly patienceMs: number
-  /** Guests that the operator has given up: they are not saved. */
+  /** Guests that the operator leaves: they are not saved. */
   readonly left: readonly string[]
   /** From, to and how, for the record. */
   readonly change: Pick<UpdateRecord, 'via' | 'before' | 'next'>
@@ -75,7 +75,7 @@ export class UpdateSteps {
           const suspended = await suspendVm(vm, lines.get(vm.definition.name), { timeoutMs, patienceMs })
           this.#suspended.push({ ...suspended, ...lock })
         } catch (error) {
-          // Its lock is held until it goes on, so that no other command takes it for one that was left.
+          // Held until `rollBack` continues it: no other command must take it for one that was left.
           if (error instanceof GuestStoppedError && lock !== undefined) this.#stopped.push({ vm, ...lock })
           else lock?.release()
           failures.push(`VM ${vm.definition.name}: ${errorText(error)}`)

@@ -51,7 +51,7 @@ const NOT_TRIED: Trial = { problems: [], remarks: [], unproven: ['it is refused'
 const NOT_READ =
   'its machine was not read when it started: whether devices, disks or networks were changed while it ran is not known'
 
-const SIZES_NOT_READ = 'its QEMU does not say of what sizes its ROMs are: the next one may refuse it for one'
+const SIZES_NOT_READ = 'its QEMU does not report the sizes of its ROMs: the next one may refuse it for one'
 
 export interface GuestCheck {
   /** Errors: why a guest cannot be updated; warnings: what is not known of it. */
@@ -150,7 +150,7 @@ async function tryNext(
 
 /**
  * A line with changes is used only if a trial has shown that it makes the same machine, and so is the
- * recorded one where nothing tells what was changed.
+ * recorded one where no reading shows what was changed.
  */
 function trialProblems({ problems, unproven }: Trial, { isRead, line }: Machine): string[] {
   if (unproven.length === 0 || (isRead && !line.carries)) return [...problems]
@@ -214,7 +214,10 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
     qmp.patienceMs = QMP_TIMEOUT_MS
     const blocked = await whyBlocked(definition, qmp)
-    qmp.endWithin(LOOK_TIMEOUT_MS, `its QEMU has not said within ${LOOK_TIMEOUT_MS / 1000} s what it is`)
+    qmp.endWithin(
+      LOOK_TIMEOUT_MS,
+      `its QEMU has not described its machine within ${LOOK_TIMEOUT_MS / 1000} s`,
+    )
     const ask = askOnce(qmp)
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)

@@ -106,7 +106,7 @@ function checkAbi({ now, next }: HandoverCheck): Finding[] {
     return [
       fail(
         'kernel',
-        'whether the next kernel understands what this one hands over cannot be known: no image of the running kernel is found in /boot',
+        'whether the next kernel can read what this one hands over is not known: no image of the running kernel is found in /boot',
       ),
     ]
   const differing = (['kho', 'luo', 'memfd'] as const).filter((format) => now[format] !== next[format])
@@ -115,7 +115,7 @@ function checkAbi({ now, next }: HandoverCheck): Finding[] {
   return [
     fail(
       'kernel',
-      `the next kernel would lose all memory: it does not understand what this one hands over (${what})`,
+      `the next kernel would lose all memory: it cannot read what this one hands over (${what})`,
     ),
   ]
 }

@@ -77,7 +77,9 @@ function checkInitrd(path: string | undefined, initrd: OpenedFile | Errno | unde
   const magic = initrd instanceof Errno ? initrd : initrd.read(0, MAGIC_BYTES)
   if (magic instanceof Errno) return [fail('initrd', `initrd ${path} ${readProblem(magic)}`)]
   if (isInitrd(magic)) return []
-  return [fail('initrd', `initrd ${path} is no cpio archive, and not compressed in a way a kernel knows`)]
+  return [
+    fail('initrd', `initrd ${path} is no cpio archive, and not compressed in a way that a kernel unpacks`),
+  ]
 }
 
 function readProblem(errno: Errno): string {

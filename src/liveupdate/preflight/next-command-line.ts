@@ -67,7 +67,7 @@ export function checkCommandLine(check: CommandLineCheck): Finding[] {
     )
   for (const option of memoryOptions(then))
     if (option.kind === 'malformed')
-      findings.push(warn('command line', `the next kernel would not understand memmap=${option.text}`))
+      findings.push(warn('command line', `the next kernel would reject memmap=${option.text}`))
   if (names(now, 'root=') && !names(then, 'root='))
     findings.push(warn('command line', "the next kernel's command line names no root=, this kernel's does"))
   return findings

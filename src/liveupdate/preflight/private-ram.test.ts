@@ -8,10 +8,10 @@ test('none is no word', () => {
   assert.deepEqual(privateRamWords(0, 2 * MIB), { problems: [], remarks: [] })
 })
 
-test('that the guest stands still for it is said', () => {
+test('the remark says that the guest is stopped for it', () => {
   assert.deepEqual(privateRamWords(512 * MIB, 2 * MIB), {
     problems: [],
-    remarks: ['512M of its RAM are private: it stands still while they are written'],
+    remarks: ['512M of its RAM are private: it is stopped while QEMU writes them'],
   })
 })
 

@@ -1,6 +1,6 @@
 /**
- * What RAM that is in no pool does to an update: QEMU writes it into the state file while the guest stands
- * still. Must not: ask QEMU.
+ * What RAM that is in no pool does to an update: QEMU writes it into the state file while the guest is
+ * stopped. Must not: ask QEMU.
  */
 import { MAX_STATE_BYTES } from '../../qemu/saved-state.ts'
 import { formatSize } from '../../values/size.ts'
@@ -23,5 +23,5 @@ export function privateRamWords(bytes: number, stateBytes: number): PrivateRamWo
       ],
       remarks: [],
     }
-  return { problems: [], remarks: [`${what}: it stands still while they are written`] }
+  return { problems: [], remarks: [`${what}: it is stopped while QEMU writes them`] }
 }

@@ -32,7 +32,7 @@ export interface BootFacts {
 /** What is shorter is one part together. */
 const LEAST_US = 50_000
 const JUMP_ADVICE =
-  "devices stop, purgatory runs, the kernel unpacks itself: 'guestmemfs doctor --blackout' tells what would shorten it"
+  "devices stop, purgatory runs, the kernel unpacks itself: 'guestmemfs doctor --blackout' says what would shorten it"
 const INIT = /^Run (\S+) as init process/
 
 /** In the order in which they happened. Empty where the kernel's log has lost its beginning. */

@@ -1,4 +1,4 @@
-/** When the service manager started what, as `systemctl show` tells it, and what a unit waited for. */
+/** When the service manager started what, as `systemctl show` prints it, and what a unit waited for. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { MIB } from '../../values/units.ts'

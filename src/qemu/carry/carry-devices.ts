@@ -53,7 +53,7 @@ export async function withoutDevices(
       if (says('addr') && !isNumbered) return []
       const id = idOf(argument)
       if (id === undefined)
-        throw new CannotCarry('a device of the command line has no id: where it is on its bus cannot be said')
+        throw new CannotCarry('a device of the command line has no id: its address on the bus is not known')
       const path = pathOf(id)
       const devfn = says('addr')
         ? -1

@@ -68,7 +68,7 @@ function carryBackend(
     return was === undefined ? line : withoutKeys(long, drive, ['file', 'format', 'driver', 'node-name'])
   if (was === top.file && (format ?? top.driver) === top.driver) return line
   const protocol = graph.nodes.get(top.children.get('file') ?? '')
-  // The line may say it all the same. If not, the trial's QEMU differs.
+  // The line may have it all the same. If not, the trial's QEMU differs.
   if (protocol === undefined || !FILES.includes(protocol.driver) || top.file.startsWith('json:')) return line
   if (optionValue(pairs, 'file.filename') !== undefined)
     throw new CannotCarry(`drive ${backend} names its file by file.filename=: use file=`)

@@ -2,10 +2,10 @@
  * RAM that a person plugged or unplugged: memory backends and DIMMs, as arguments of the next QEMU's command
  * line, and the RAM files that the next QEMU has.
  *
- * Why no byte is lost: shared memory is carried only as a whole file of a pool that QEMU has mapped, by the
- * kernel's own word, that the VM's user may open, and that is no other VM's; private memory is in the stream,
- * in whatever the next QEMU allocates. The trial shows that each block has its size and each device its
- * place, and after the load both are compared with the record.
+ * Why no byte is lost: shared memory is carried only as a whole file of a pool that /proc shows QEMU has
+ * mapped, that the VM's user may open, and that is no other VM's; private memory is in the stream, in
+ * whatever the next QEMU allocates. The trial shows that each block has its size and each device its place,
+ * and after the load both are compared with the record.
  */
 import { resolve } from 'node:path'
 import { mountOver } from '../../linux/beneath.ts'
@@ -119,7 +119,7 @@ function withoutRam(
     (all, argument) => {
       const device = devices.find(({ data: { id } }) => id !== undefined && id === idOf(argument))
       if (device === undefined)
-        throw new CannotCarry('a DIMM of the command line has no id: where it is cannot be said')
+        throw new CannotCarry('a DIMM of the command line has no id: its address is not known')
       const { addr = 0, slot = 0 } = device.data
       const at = argumentById(all, 'device', idOfMemory(device))
       return at === undefined

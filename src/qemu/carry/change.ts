@@ -1,7 +1,7 @@
 /** What was changed in a machine while it ran, in the families that a command line can carry. */
 import type { Family, Reading } from '../machine/reading.ts'
 
-/** No line can say the change: the preflight refuses the machine, with this one line as the reason. */
+/** No line can express the change: the preflight refuses the machine, with this one line as the reason. */
 export class CannotCarry extends Error {}
 
 export interface Change {

@@ -1,5 +1,5 @@
 /**
- * A device that a person plugged, by its type's properties: what `-device` must say for the same one. Read
+ * A device that a person plugged, by its type's properties: what `-device` must have for the same one. Read
  * over QMP, which has the values typed; `info qtree` prints them for people.
  */
 import * as v from 'valibot'

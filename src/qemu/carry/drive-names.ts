@@ -5,7 +5,7 @@
 import { type Argument, argumentsOf, type CommandLine, idOf, pairsOf } from '../command-line.ts'
 import { impliedValue, optionValue, printOptionString } from '../option-string.ts'
 
-/** What each short option says as `-drive` (`qemu_init`, system/vl.c). */
+/** Each short option as the `-drive` that it stands for (`qemu_init`, system/vl.c). */
 const SHORT: Readonly<Record<string, string>> = {
   hda: 'index=0,media=disk',
   hdb: 'index=1,media=disk',

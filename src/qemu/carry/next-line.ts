@@ -1,7 +1,7 @@
 /**
  * The command line of a guest's next QEMU: the recorded one with what was changed in the machine while it
- * ran. The preflight refuses what no line can say (`machine/differences.ts`), and a line with changes that
- * the trial did not show to make the same machine.
+ * ran. The preflight refuses what no line can express (`machine/differences.ts`), and a line with changes
+ * that the trial did not show to make the same machine.
  */
 import * as v from 'valibot'
 import { openFiles } from '../../linux/open-files.ts'
@@ -120,7 +120,7 @@ async function lineOf(request: ReadRequest): Promise<NextLine> {
 const readNetworks = async (ask: Ask): Promise<NetworkClient[]> =>
   networkClients(await ask(v.string(), 'human-monitor-command', { 'command-line': 'info network' }))
 
-/** All properties of each are read, and other guests may be stopped meanwhile. */
+/** An update reads all properties of each while other guests may be stopped. */
 const MOST_PLUGGED = 32
 
 /** An item of a family that the next line accounts for. */

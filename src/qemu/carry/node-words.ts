@@ -48,7 +48,7 @@ export function nodeWords(
     const next = graph.nodes.get(child)
     if (known !== undefined && !(inner.has(child) && !inlined.has(child))) return [role, known]
     if (next === undefined || inlined.has(child))
-      throw new CannotCarry(`image ${file} stands on a node that has no name, and that others stand on`)
+      throw new CannotCarry(`image ${file} has a child node without a name that other nodes have as well`)
     inlined.add(child)
     return [role, nodeWords(next, context, inner.has(child) ? undefined : hidden)]
   })

@@ -42,9 +42,9 @@ export async function lookAtHelpers(ask: Ask, definition: VmDefinition, now: Rea
 }
 
 /**
- * What the guest has open in a shared folder is known to its helper alone, which must give it to the next one
- * through QEMU. QEMU asks for that only when it saves, with the guest paused (`vuf_check_migration_support`,
- * hw/virtio/vhost-user-fs.c).
+ * Only the helper has the state of what the guest has open in a shared folder, and must send it to the next
+ * one through QEMU. QEMU asks for that only when it saves, with the guest paused
+ * (`vuf_check_migration_support`, hw/virtio/vhost-user-fs.c).
  */
 async function lookAtFolders(ask: Ask): Promise<HelpersLook> {
   const listed = await Promise.all(

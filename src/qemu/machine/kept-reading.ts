@@ -53,8 +53,8 @@ export function readingAtStart(name: string, qemu: ProcessIdentity): Reading | u
 }
 
 /**
- * One line where the VM's kept reading is cut off or no reading at all: what was changed while it ran can no
- * longer be told. undefined: it is whole, another version's, or there is none.
+ * One line where the VM's kept reading is cut off or no reading at all: what was changed while it ran is not
+ * known. undefined: it is whole, another version's, or there is none.
  */
 export function readingProblem(name: string): string | undefined {
   const { machine } = vmPaths(name)
@@ -70,8 +70,8 @@ export function readingProblem(name: string): string | undefined {
 
 /**
  * Reads and keeps the machine of a QEMU that was just started, over `first`, the first connection that it
- * accepts: it takes one at a time, so nobody has changed the machine before. Closes it. Never rejects: for a
- * QEMU that ends at once, or does not answer, none is kept.
+ * accepts: it takes one at a time, so no command has changed the machine before. Closes it. Never rejects:
+ * for a QEMU that ends at once, or does not answer, none is kept.
  */
 export async function readAtStart(name: string, qemu: ProcessIdentity, first: Fd): Promise<void> {
   let qmp: QmpClient | undefined

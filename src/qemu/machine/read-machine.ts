@@ -184,7 +184,7 @@ function limitOfDrive({ device, qdev, inserted }: Drive) {
   return limit === undefined ? [] : [limit]
 }
 
-/** 0: there is none. QEMU takes it away where it reports that the image has grown so far. */
+/** 0: there is none. QEMU removes it when it reports that the image has grown so far. */
 const thresholdOf = ({ 'node-name': name, drv, file, write_threshold: bytes }: Node): Threshold[] =>
   bytes === 0 ? [] : [{ node: nodeLabel(name, drv, file), bytes }]
 

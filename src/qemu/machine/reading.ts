@@ -15,7 +15,7 @@ const RamBlockSchema = v.object({
   isShared: v.boolean(),
   /** `mem-path` of a file as in QEMU's line; null: other memory. */
   path: v.nullable(v.string()),
-  /** QEMU gives up the file's memory when it ends (`discard-data`). Left out by former versions. */
+  /** QEMU discards the file's memory when it ends (`discard-data`). Left out by former versions. */
   isDiscarded: v.optional(v.boolean()),
 })
 export type RamBlock = v.InferOutput<typeof RamBlockSchema>

@@ -136,7 +136,6 @@ export async function releaseForwards(qmp: QmpClient, { forwards }: Settings): P
 const removal = (netdev: string, rule: string): string =>
   `hostfwd_remove ${netdev} ${rule.slice(0, rule.lastIndexOf('-'))}`
 
-/** Items of `left` that are not in `right`. */
 function missing<T>(left: readonly T[], right: readonly T[]): T[] {
   const has = new Set(right.map((item) => JSON.stringify(item)))
   return left.filter((item) => !has.has(JSON.stringify(item)))

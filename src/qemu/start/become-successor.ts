@@ -53,9 +53,9 @@ export async function becomeSuccessor(name: string): Promise<never> {
 
 /**
  * Waits until the former QEMU has ended, and becomes the next one then: where that cannot wait beside it, and
- * the guest's unit must have a main process at any time. As the successor it is on record, so that whoever
- * ends one that is left over ends it, too. Returns the exit status where a command before QEMU failed. Errors
- * (UsageError): as of `becomeSuccessor`; the guest was not saved.
+ * the guest's unit must have a main process at any time. It is on record as the successor, so that a command
+ * which ends one that is left over ends it, too. Returns the exit status where a command before QEMU failed.
+ * Errors (UsageError): as of `becomeSuccessor`; the guest was not saved.
  */
 export async function becomePlaceholder(name: string): Promise<number> {
   const { former, definition, pidfd, lock } = readNext(name)

@@ -1,8 +1,9 @@
 /**
  * The systemd unit of a guest whose QEMU is the unit's main process. When that process ends, the unit does,
- * with all that is in its cgroup: so the manager is told the next QEMU as the main one before the old one
- * ends (sd_notify(3), MAINPID=). The manager learns the end of a main process that is its own child alone
- * (`service_set_main_pidref`, src/core/service.c), so that one must be a child of PID 1 (`startUnderInit`).
+ * with all that is in its cgroup: so the command first sends the manager MAINPID= of the next QEMU
+ * (sd_notify(3)). The manager sees the end of a main process only if that is its own child
+ * (`service_set_main_pidref`, src/core/service.c), so the next QEMU must be a child of PID 1
+ * (`startUnderInit`).
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -40,7 +41,7 @@ export function unitProblems(pid: number): string[] {
   const unit = mainUnitOf(pid)
   if (unit === undefined) return []
   const { name, isUsers, notifyAccess } = unit
-  if (isUsers) return [`its unit ${name} is of a user's manager, which cannot be told of its next QEMU`]
+  if (isUsers) return [`its unit ${name} is of a user's manager, to which root cannot report its next QEMU`]
   if (notifyAccess !== 'none') return []
   return [
     `its unit ${name} would end with its QEMU, as it takes no message about the next one: give it NotifyAccess=main ('systemctl edit ${name}', which needs no restart)`,

@@ -64,7 +64,7 @@ async function onRecord(name: string, starting: Starting, timeoutMs: number): Pr
     const successor = readRuntime(name)?.successor
     if (successor !== undefined && (process === undefined || isSameProcess(successor, process)))
       return { said, process: successor, ended: starting.ended ?? untilEnd(successor) }
-    // One that is no child of this process tells its end by a last line.
+    // One that is no child of this process reports its end by a last line.
     const reason = end === undefined && process !== undefined ? '' : lastLine(await said())
     if (reason !== '') throw new QemuError(reason)
     if (end !== undefined) throw new QemuError(`QEMU ${end}`)

@@ -1,7 +1,7 @@
 /**
  * What of a QEMU's command line only one process can have: a tap, a port, a socket, a terminal, a file that
  * QEMU empties. A QEMU whose line has any of it cannot wait beside the one that has the guest. What clashes
- * with the machine itself is the trial's to know (`trial-line.ts`).
+ * with the machine itself, the trial shows (`trial-line.ts`).
  */
 import { readlinkSync } from 'node:fs'
 import {
@@ -20,7 +20,7 @@ import { MONITOR_ID } from '../vm-command-line.ts'
 const SHAREABLE = new Set(['null', 'ringbuf', 'memory'])
 /** Of `-netdev user`: each starts a program or connects to one. Ports (`hostfwd`) are passed on. */
 const EXCLUSIVE_NET = ['guestfwd', 'smb']
-/** A forward that `info usernet` tells in full. */
+/** A forward that `info usernet` prints in full. */
 const FORWARD = /^(tcp|udp)?:[\d.]*:\d+-[\d.]*:\d+$/
 /** Options that listen, or write a file, whatever their value but `none`. */
 const EXCLUSIVE = new Set([
@@ -37,7 +37,7 @@ const EXCLUSIVE = new Set([
 ])
 const CONSOLES = new Set(['serial', 'parallel', 'debugcon'])
 
-/** The line of a successor: it gets the forwarded ports when the QEMU that has them stands still. */
+/** The line of a successor: it gets the forwarded ports once the guest is stopped. */
 export function withoutForwards(argv: readonly string[]): string[] {
   const line = parseCommandLine(argv)
   return printCommandLine(

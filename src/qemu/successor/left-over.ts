@@ -1,6 +1,6 @@
 /**
- * QEMUs that an update left, as its command was killed or went back: one that waits for the guest and does
- * not have it, or one that has given it up. Neither runs the guest, and each maps its RAM.
+ * QEMUs that an update left, as its command was killed or rolled back: a successor that never got the guest,
+ * or a predecessor that has the guest no more. Neither runs the guest, and each maps its RAM.
  */
 import { errnoOfNodeError } from '../../linux/library.ts'
 import { isSameProcess, type ProcessIdentity } from '../../run/process-identity.ts'

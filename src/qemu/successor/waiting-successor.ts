@@ -3,9 +3,9 @@
  * waits for the guest's state. As long as `takeOver` has not replaced the runtime record, the command ends it
  * by `end`; where the command is killed, the watcher of all guests does, or the next command that looks.
  *
- * Why no guest is ended or runs twice: the guest is that QEMU's which the runtime record names as `qemu`, and
+ * Why no guest is ended or runs twice: the QEMU that the runtime record names as `qemu` has the guest, and
  * the command, which holds the VM's update lock, gives it to the successor by one atomic replacement of that
- * record. The successor's process has put itself on record before it was a QEMU, and writes it never again.
+ * record. The successor's process records itself before it executes QEMU, and never writes there again.
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ import { greetedBefore } from '../wait-for-qmp.ts'
 import { accompanyUpdate } from '../watch/ask-watcher.ts'
 import { endLeftOver } from './left-over.ts'
 
-/** The guest stands still meanwhile. */
+/** The guest is stopped meanwhile. */
 const QUIT_TIMEOUT_MS = 500
 
 export class WaitingSuccessor {
@@ -110,7 +110,7 @@ export class WaitingSuccessor {
   /** After `takeOver`, and the end of the former QEMU. */
   async close(): Promise<void> {
     this.qmp.close()
-    await endLeftOver(this.#name).catch(() => {}) // it stands still, and the next command ends it
+    await endLeftOver(this.#name).catch(() => {}) // it is stopped, and the next command ends it
     this.#leave()
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The device states that two versions of QEMU write and read (`-dump-vmstate`), compared as QEMU does it when
  * it loads one (vmstate_load_state() in migration/vmstate.c): it refuses another version of a state. Fields
- * that differ may be in no stream, so they are told, and no reason to refuse.
+ * that differ may be in no stream, so the preflight warns of them, and refuses for none.
  */
 import { once } from 'node:events'
 import { closeSync, fchownSync, fstatSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
@@ -50,7 +50,7 @@ const DeviceSchema = v.object({ Description: StateSchema })
 /** By type of device; those of them that have a state. */
 export type States = ReadonlyMap<string, State>
 
-/** Errors (UsageError): the program does not tell them. */
+/** Errors (UsageError): the program does not print them. */
 export async function readStates(
   program: string,
   machineType: string,
@@ -78,7 +78,9 @@ export async function readStates(
       ),
     )
   } catch (cause) {
-    throw new UsageError(`${program} does not say which states of devices it has (-dump-vmstate)`, { cause })
+    throw new UsageError(`${program} does not print which states of devices it has (-dump-vmstate)`, {
+      cause,
+    })
   } finally {
     closeSync(file)
   }

@@ -74,8 +74,8 @@ async function tell(request: Request): Promise<void> {
 }
 
 /**
- * From now on a successor of that VM that this process leaves behind is ended, until the returned function is
- * called.
+ * From now on the watcher ends a successor of that VM that this process leaves behind, until the returned
+ * function is called.
  */
 export async function accompanyUpdate(name: string): Promise<() => void> {
   const socket = await reach(true)
@@ -97,9 +97,7 @@ function isStarting(): boolean {
   return stat !== undefined && Date.now() - stat.mtimeMs < START_TIMEOUT_MS
 }
 
-/**
- * For a watcher that finds another one there. False: that one is just ending or starting, or stands still.
- */
+/** For a watcher that finds another one there. False: that one is just ending or starting, or is stopped. */
 export async function passOn(request: Request): Promise<boolean> {
   if ((await ask(request, false)) !== undefined) return true
   await sleep(LOOK_MS)

@@ -19,7 +19,7 @@ import { type Request, RequestSchema, readLines } from './watcher-messages.ts'
 
 /** Guests that follow one another need no new process each time. */
 const IDLE_MS = 300
-/** For one that is just ending, or stands still. */
+/** For one that is just ending, or is stopped. */
 const PLACE_TIMEOUT_MS = 30_000
 
 fixUmask()

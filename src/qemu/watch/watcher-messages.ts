@@ -1,4 +1,4 @@
-/** What commands and starting QEMUs say to the process that watches all guests: a line of JSON each way. */
+/** What commands and starting QEMUs send to the process that watches all guests: a line of JSON each way. */
 import type { Socket } from 'node:net'
 import * as v from 'valibot'
 import { ProcessSchema } from '../../run/process-identity.ts'

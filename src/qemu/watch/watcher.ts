@@ -1,8 +1,8 @@
 /**
- * The guests of this host as one process watches them: it knows how each QEMU ends, which is no child of it,
- * reads its machine right after power-on, and keeps a page of its windows mapped. What it learns it does by
- * `settle.ts`. It never changes a guest that runs, and no guest depends on it: where it is killed, records of
- * guests that end meanwhile stay until the next command that looks.
+ * The guests of this host as one process watches them: it sees how each QEMU ends, which is no child of it,
+ * reads its machine right after power-on, and keeps a page of its windows mapped. What is due after an end is
+ * in `settle.ts`. It never changes a guest that runs, and no guest depends on it: where it is killed, records
+ * of guests that end meanwhile stay until the next command that looks.
  */
 import { fstatSync } from 'node:fs'
 import { close } from '../../linux/descriptors.ts'
@@ -30,7 +30,7 @@ interface Watched {
 export class Watcher {
   readonly #watched = new Set<Watched>()
   readonly #updates = new Set<Promise<void>>()
-  /** Where pidfds do not tell how a process has ended. */
+  /** Where pidfds do not report how a process has ended. */
   readonly #events = pidfdsTellEnds() ? undefined : ExitEvents.open()
   readonly #onIdle: () => void
 
@@ -116,7 +116,7 @@ export class Watcher {
     this.#watched.add(watched)
     void over.then(() => {
       this.#watched.delete(watched)
-      // Another QEMU may have the guest by now, which no command has told of.
+      // Another QEMU may have the guest by now, which no command has reported.
       this.#follow(name)
       this.#lookIdle()
     })

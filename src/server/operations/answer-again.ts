@@ -16,7 +16,7 @@ import { answerAttributes, answerEntry } from '../inode-replies.ts'
 import { answerNewFile } from './name-requests.ts'
 
 /**
- * undefined: it changes nothing, or the former server has undone it as well, so it is carried out like any
+ * undefined: it changes nothing, or the former server has undone it as well, so the operation runs as for any
  * other request.
  */
 export function answerAgain(
@@ -28,7 +28,7 @@ export function answerAgain(
   switch (request.opcode) {
     case 'CREATE': {
       const made = find(context, nodeid, request.name)
-      // No other request was carried out since: the former server removed the file because it could not be
+      // No other request was applied since: the former server removed the file because it could not be
       // opened.
       if (made === ENOENT) return undefined
       if (made instanceof Errno) return made

@@ -80,7 +80,7 @@ export class CarveOutData implements FileData {
     return whence === SEEK_DATA ? offset : sizeBytes
   }
 
-  /** Its file got another size, or is gone: gives up a hole under way. */
+  /** Its file got another size, or is gone: drops a hole under way. */
   forgetHole(object: ObjectId): void {
     this.#punching.delete(object)
   }

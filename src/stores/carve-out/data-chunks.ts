@@ -59,8 +59,8 @@ export class DataChunks {
   }
 
   /**
-   * Gives up the mapped chunks of these blocks, which guest RAM is to get: the worker unmaps them before its
-   * next job there. Refusals: EBUSY (a file owns a block there), a Wait.
+   * Surrenders the mapped chunks of these blocks, which guest RAM is to get: the worker unmaps them before
+   * its next job there. Refusals: EBUSY (a file owns a block there), a Wait.
    */
   surrender(extents: readonly Extent[]): Refusal | undefined {
     const chunks = chunksOf(extents)

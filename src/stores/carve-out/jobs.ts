@@ -14,7 +14,7 @@ export type Job = {
   readonly ranges: Ranges
   /** It is to be mapped by gigantic pages. */
   readonly gigantic?: boolean
-} /** An instance that covers the ranges, for a guest. What lies across them and no process holds goes. */ & (
+} /** Make an instance that covers the ranges, for a guest; destroy those across them that no process holds. */ & (
   | { readonly kind: 'make' }
   /** The same, mapped for the server, until it is dropped. */
   | { readonly kind: 'chunk' }

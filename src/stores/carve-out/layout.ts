@@ -47,7 +47,7 @@ export function layOut(region: PhysicalRange, name: string): RegionLayout {
   }
 }
 
-/** All of the region. */
+/** The blocks, and the metadata area behind them. */
 export const wholeRange = ({ startByte, sizeBytes }: RegionLayout): PhysicalRange => ({
   start: startByte,
   lengthBytes: sizeBytes,
@@ -93,7 +93,6 @@ export function chunksOf(extents: readonly Extent[]): number[] {
   return [...chunks].toSorted((one, other) => one - other)
 }
 
-/** Whether these ranges are those of a data chunk. */
 export function isDataChunk(layout: RegionLayout, ranges: readonly PhysicalRange[]): boolean {
   const [range] = ranges
   if (range === undefined || ranges.length !== 1) return false

@@ -1,10 +1,10 @@
 /**
  * Guest RAM that is mapped by device-dax: one device an object, made when the file's link is read, and the
- * node that leads to it. To give an object up, it removes the node, looks for holders, and destroys the
+ * node that leads to it. To release an object, it removes the node, looks for holders, and destroys the
  * device. It never changes a device that a process maps.
  *
  * A server that dies at any point leaves what the next start finds: a node and its device (published), a
- * device without a node (being given up, or not yet published: it stays as long as it is held), or no device.
+ * device without a node (being released, or not yet published: it stays as long as it is held), or no device.
  */
 import { sameRanges } from '../../linux/dax-device.ts'
 import type { DeviceNumber } from '../../linux/device-node.ts'

@@ -1,8 +1,8 @@
 /**
- * Guest RAM that is mapped through windows of /dev/mem: where each one lies, and whether a process maps it.
+ * Guest RAM that is mapped through windows of /dev/mem: the offset of each, and whether a process maps it.
  * There are no nodes: every process that may open /dev/mem can map any window, so the worker looks for
- * holders of memory that was given up once more before it zeroes it (range-zeroing.ts), and no file gets a
- * block that a process maps.
+ * holders of released memory once more before it zeroes it (range-zeroing.ts), and no file gets a block that
+ * a process maps.
  */
 import type { Holder } from '../../linux/holders.ts'
 import type { ObjectId } from '../../values/ids.ts'

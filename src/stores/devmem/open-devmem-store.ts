@@ -66,7 +66,7 @@ export function openDevmemStore(
     kind: 'devmem',
     layout,
     contiguous: true,
-    // /dev/mem maps 4 KiB at a time, wherever memory lies.
+    // /dev/mem maps 4 KiB at a time, whatever the alignment.
     frames: undefined,
     metadata,
     worker,

@@ -101,7 +101,7 @@ function refuseTaken(range: PhysicalRange, iomem: readonly IomemLine[]): void {
   const taken = iomem.find((line) => line.depth > 0 && overlap(line.range, range))
   if (taken !== undefined)
     throw new UsageError(
-      `range ${formatRange(range)} is held by '${taken.name}' at ${formatBytes(taken.range.start)}: take that away from it, or reserve another range`,
+      `range ${formatRange(range)} is held by '${taken.name}' at ${formatBytes(taken.range.start)}: remove what holds it, or reserve another range`,
     )
 }
 

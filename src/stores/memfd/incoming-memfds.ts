@@ -15,7 +15,7 @@ import type { DescriptorTable } from './descriptor-table.ts'
 export interface IncomingChannel {
   /** Readable when the keeper has sent something; undefined: the keeper died and will send nothing. */
   readonly socket: Fd | undefined
-  /** This server holds copies of sessions, and the keeper will tell it when to close them. */
+  /** This server holds copies of sessions, which it closes when the keeper sends the order. */
   readonly holdsSessions: boolean
   /** Objects that the keeper sent; `fd` undefined: it is lost. Never waits. */
   received(): Iterable<{ readonly object: ObjectId; readonly fd: Fd | undefined }>

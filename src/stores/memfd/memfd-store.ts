@@ -121,7 +121,7 @@ export class MemfdStore implements Store {
     }
     const refused = tryKeep(this.#channel, objects, descriptors)
     if (refused !== undefined) {
-      // Memory that only this process holds would end with it: better no file than one that can be lost.
+      // Its end would free memory that only this process holds: better no file than one that can be lost.
       objects.forEach((object, index) => {
         this.#table.set(object, 'server', undefined)
         close(descriptors[index] as Fd)
@@ -163,10 +163,7 @@ export class MemfdStore implements Store {
     return resize(fd, to.sizeBytes)
   }
 
-  /**
-   * Truncating a lost file to 0 gives its bytes up: it gets a memfd again. Recovery resizes it to the size
-   * that it had.
-   */
+  /** Truncating a lost file to 0 makes a new memfd for it. Recovery resizes it to the size that it had. */
   #resizeLost(object: ObjectId, sizeBytes: number): Errno | undefined {
     if (sizeBytes === this.#incoming.lostBytes(object)) return undefined
     if (sizeBytes !== 0) return EIO
