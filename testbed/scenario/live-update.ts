@@ -25,9 +25,21 @@ export interface VmReport {
 export const filesOf = ({ vmlinuz, initramfs }: BootChoice): string =>
   `--kernel ${vmlinuz} --initrd ${initramfs}`
 
-/** The command to update to `kernel`, with the command line of the running kernel. */
-export const liveUpdate = (kernel: BootChoice, program = 'guestmemfs'): string =>
-  `${program} live-update ${filesOf(kernel)} --reuse-cmdline`
+/**
+ * Seconds. The default is for a real host: in the emulated one, where other programs had the machine, guests
+ * were not saved in time, and rightly continued.
+ */
+const PATIENCE = '--patience 60'
+
+/**
+ * The command to update to `kernel`, with the command line of the running kernel. `program`: of a former
+ * tree, which does not have each option.
+ */
+export const liveUpdate = (kernel: BootChoice, program?: string): string =>
+  [
+    `${program ?? 'guestmemfs'} live-update ${filesOf(kernel)} --reuse-cmdline`,
+    ...(program === undefined ? [PATIENCE] : []),
+  ].join(' ')
 
 /** A dry run of `command` must find no error. */
 export async function expectReady({ host, phase, expect }: Stage, command: string): Promise<void> {
