@@ -30,7 +30,7 @@ test('it keeps its pid, and has the environment, directory and descriptors that 
   skip,
 }, async () => {
   const show = `tr '\\0' '\\n' </proc/self/environ; readlink /proc/self/cwd; echo $$
-    ls -l /proc/$$/fd | grep -E ' ${SOCKET} -> |guestmemfs-held'; grep -E '^(Uid|SigIgn|SigBlk)' /proc/self/status`
+    ls -l /proc/$$/fd | grep -E ' ${SOCKET} -> |guestmemfs:held'; grep -E '^(Uid|SigIgn|SigBlk)' /proc/self/status`
   const child = startHeld(['/bin/sh', '-c', show], { ONE: 'a b', TWO: '' })
   const said = text(child.stdout as NodeJS.ReadableStream)
   const startTime = processStartTime(child.pid as number)

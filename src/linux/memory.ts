@@ -3,7 +3,7 @@
  * include/uapi/linux/memfd.h, fcntl.h, mman.h, falloc.h.
  */
 import { fstatSync } from 'node:fs'
-import { EINTR, ENOSPC, type Errno } from '../values/errno.ts'
+import { EINTR, EINVAL, ENOSPC, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { PMD_BYTES, PTE_BYTES } from '../values/units.ts'
 import { addressOf, errnoUnlessZero, lastErrno, libcCall, must, orErrno, viewOf } from './library.ts'
@@ -21,6 +21,10 @@ const fcntl = libcCall('fcntl', 'int', ['int', 'int', 'long'])
 
 const MFD_CLOEXEC = 1
 const MFD_ALLOW_SEALING = 2
+/**
+ * Since Linux 6.3, which would otherwise take the default of vm.memfd_noexec; before, each can be executed.
+ */
+const MFD_EXEC = 0x10
 const FALLOC_FL_KEEP_SIZE = 1
 const FALLOC_FL_PUNCH_HOLE = 2
 const PROT_READ = 1
@@ -42,9 +46,17 @@ export function memfdCreate(name: string, { sealable }: { sealable: boolean }): 
   return must(tryMemfdCreate(name, { sealable }), `memfd_create ${name}`)
 }
 
-/** The same for a caller that plans for its failure. Errors: EMFILE, ENFILE, ENOMEM. */
-export function tryMemfdCreate(name: string, { sealable }: { sealable: boolean }): Fd | Errno {
-  return orErrno(memfd_create(name, MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0))) as Fd | Errno
+/**
+ * The same for a caller that plans for its failure. `executable`: it is to hold a program. Errors: EMFILE,
+ * ENFILE, ENOMEM; EACCES: this kernel executes no memfds.
+ */
+export function tryMemfdCreate(
+  name: string,
+  { sealable, executable = false }: { sealable: boolean; executable?: boolean },
+): Fd | Errno {
+  const flags = MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0)
+  const made = orErrno(memfd_create(name, flags | (executable ? MFD_EXEC : 0)))
+  return (executable && made === EINVAL ? orErrno(memfd_create(name, flags)) : made) as Fd | Errno
 }
 
 /**

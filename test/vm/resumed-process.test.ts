@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, readlinkSync, renameSync } from 'node:fs'
 import { test } from 'node:test'
+import { openFiles } from '../../src/linux/open-files.ts'
 import { readProcessLimits } from '../../src/linux/process-limits.ts'
 import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
@@ -57,15 +58,7 @@ const processesOf = (path: string): number[] =>
   readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => linksOf(pid).includes(path))
-
-function linksOf(pid: number): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
-  } catch {
-    return [] // it has ended meanwhile
-  }
-}
+    .filter((pid) => openFiles(pid)?.some((file) => file.path === path))
 
 /** Fields of /proc/PID/stat from the third on. */
 const statOf = (pid: number): string[] =>

@@ -28,7 +28,7 @@ import { prepareStart } from '../start-arguments.ts'
 import { endLeftOver } from '../successor/left-over.ts'
 import { ramFileOf, readDefinition, type VmDefinition } from '../vm-definition.ts'
 import { watchStart } from '../watch/ask-watcher.ts'
-import { errorsFile, executeQemu } from './execute-qemu.ts'
+import { executeQemu, recordStart } from './execute-qemu.ts'
 
 /**
  * Runs the VM recorded on `ramFile` in this process: from its saved state if there is one, else from
@@ -81,8 +81,7 @@ export async function becomeWith(
   const launch = prepareStart(definition, isFirst ? 'power-on' : 'incoming')
   // One that follows another may be where a person has moved that one.
   const cgroup = (followsAnother ? readRuntime(name)?.cgroup : undefined) ?? cgroupOf('self')
-  const place = cgroup === undefined ? {} : { cgroup }
-  writeRuntime(name, { ramFile, qemu: identifySelf(), end: null, ...errorsFile(2), ...place })
+  recordStart(definition, identifySelf(), 2, cgroup)
   executeQemu(definition, launch, { monitor, lock })
 }
 

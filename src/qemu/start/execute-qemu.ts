@@ -7,13 +7,14 @@ import { fstatSync } from 'node:fs'
 import { executeAs } from '../../linux/credentials.ts'
 import { close, duplicateAbove, duplicateOver, setCloseOnExec } from '../../linux/descriptors.ts'
 import { lowerDescriptorLimit, setProcessLimits } from '../../linux/process-limits.ts'
-import type { VmRuntime } from '../../run/vm-runtime.ts'
+import type { ProcessIdentity } from '../../run/process-identity.ts'
+import { writeRuntime } from '../../run/vm-runtime.ts'
 import { SystemCallError, UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { enterDirectory } from '../spawn-qemu.ts'
 import type { Launch } from '../start-arguments.ts'
 import { MONITOR_FD } from '../vm-command-line.ts'
-import type { VmDefinition } from '../vm-definition.ts'
+import { ramFileOf, type VmDefinition } from '../vm-definition.ts'
 
 /** The VM's lock in QEMU's process. */
 export const LOCK_FD = 4
@@ -73,8 +74,22 @@ function copyOf(fd: Fd): Fd | undefined {
   }
 }
 
-/** For the record: the file that QEMU's standard error will be, which is `errors` in this process. */
-export function errorsFile(errors: number): Pick<VmRuntime, 'errors'> {
+/**
+ * Puts the process that is to be the VM's QEMU on record. `errors`: what its standard error will be, in this
+ * process. Errors (UsageError): /run takes no record.
+ */
+export function recordStart(
+  definition: VmDefinition,
+  qemu: ProcessIdentity,
+  errors: number,
+  cgroup: string | undefined,
+): void {
   const stat = fstatSync(errors)
-  return stat.isFile() ? { errors: { dev: stat.dev, ino: stat.ino } } : {}
+  writeRuntime(definition.name, {
+    ramFile: ramFileOf(definition),
+    qemu,
+    end: null,
+    ...(stat.isFile() && { errors: { dev: stat.dev, ino: stat.ino } }),
+    ...(cgroup !== undefined && { cgroup }),
+  })
 }

@@ -12,8 +12,8 @@ import { executeHeld, heldProgram } from '../../linux/held-program.ts'
 import { killChild } from '../../linux/process.ts'
 import { setProcessLimits } from '../../linux/process-limits.ts'
 import { listenUnix } from '../../linux/unix-listener.ts'
-import { identify, type ProcessIdentity } from '../../run/process-identity.ts'
-import { makeVmDirectory, tryLock, vmPaths, writeRuntime } from '../../run/vm-runtime.ts'
+import { identify } from '../../run/process-identity.ts'
+import { makeVmDirectory, tryLock, vmPaths } from '../../run/vm-runtime.ts'
 import { QemuError } from '../../values/errors.ts'
 import { LATE, within } from '../../values/within.ts'
 import { isInDevmem } from '../devmem-trust.ts'
@@ -21,7 +21,7 @@ import { spawnQemu } from '../spawn-qemu.ts'
 import { prepareStart } from '../start-arguments.ts'
 import { endLeftOver } from '../successor/left-over.ts'
 import { ramFileOf, type VmDefinition } from '../vm-definition.ts'
-import { errorsFile, type Inherited } from './execute-qemu.ts'
+import { type Inherited, recordStart } from './execute-qemu.ts'
 import { endOfChild, type Started, type Streams, startQemu } from './start-process.ts'
 
 /** In the child, behind the descriptors that QEMU inherits. */
@@ -35,7 +35,7 @@ export async function startSaved(
   definition: VmDefinition,
   streams: Streams,
   timeoutMs: number,
-): Promise<Started> {
+): Promise<Pick<Started, 'ended'>> {
   const { name, before = [] } = definition
   const program = heldProgram(SOCKET)
   // A command before QEMU belongs into the VM's cgroup, as what it leaves there does, and a window of
@@ -64,7 +64,7 @@ interface HeldStart {
   readonly timeoutMs: number
 }
 
-async function startHeld(start: HeldStart): Promise<Started> {
+async function startHeld(start: HeldStart): Promise<Pick<Started, 'ended'>> {
   const { program, definition, streams, timeoutMs } = start
   const { monitor, lock } = start.inherited
   const { name } = definition
@@ -75,12 +75,12 @@ async function startHeld(start: HeldStart): Promise<Started> {
   const ended = endOfChild(child)
   const socket = (child.stdio as readonly unknown[])[SOCKET] as Duplex
   try {
-    const qemu = putOnRecord(child, definition, streams)
+    putOnRecord(child, definition, streams)
     // The guest's user owns the child, and may have stopped it.
     const refused = await within(executeHeld(socket), timeoutMs)
     if (refused === LATE) throw new QemuError(`VM ${name}: no QEMU was started within ${timeoutMs} ms`)
     if (refused !== undefined) throw new QemuError(`VM ${name}: ${launch.argv[0]} does not start: ${refused}`)
-    return { process: qemu, ended, said: async () => '' }
+    return { ended }
   } catch (error) {
     socket.destroy()
     killChild(child)
@@ -89,19 +89,12 @@ async function startHeld(start: HeldStart): Promise<Started> {
 }
 
 /** Gives it its cgroup and its limits, too. */
-function putOnRecord(
-  { pid = 0 }: ChildProcess,
-  definition: VmDefinition,
-  [, , errors]: Streams,
-): ProcessIdentity {
+function putOnRecord({ pid = 0 }: ChildProcess, definition: VmDefinition, [, , errors]: Streams): void {
   const { name, limits } = definition
   const qemu = identify(pid)
   if (qemu === undefined) throw new QemuError(`VM ${name}: no process could be started`)
   // Where its cgroup is gone, it stays in that of this command.
   if (definition.cgroup !== null) joinCgroup(pid, definition.cgroup)
   if (limits !== undefined) setProcessLimits(pid, limits)
-  const cgroup = cgroupOf(pid)
-  const place = cgroup === undefined ? {} : { cgroup }
-  writeRuntime(name, { ramFile: ramFileOf(definition), qemu, end: null, ...errorsFile(errors), ...place })
-  return qemu
+  recordStart(definition, qemu, errors, cgroupOf(pid))
 }
