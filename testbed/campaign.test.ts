@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UsageError } from '../src/values/errors.ts'
-import { type CampaignRun, campaignTable, planCampaign, remaining } from './campaign.ts'
+import { campaignTable, planCampaign, remaining } from './campaign.ts'
+import type { TreeRun } from './tree-runs.ts'
 
-const run = (scenario: string, more: Partial<CampaignRun> = {}): CampaignRun => ({
+const run = (scenario: string, more: Partial<TreeRun> = {}): TreeRun => ({
   scenario,
   verdict: 'passed',
   isRepeated: false,

@@ -1,39 +1,17 @@
 /**
  * `npm run testbed -- campaign [NAME=TIMES…]`: runs every scenario of the tiers a number of times, and prints
- * a table of the results. It continues where it was stopped: the cache keeps the runs until the whole
- * campaign is done.
+ * a table of the results. It continues where it was stopped, and counts what `npm run test:all` has run on
+ * the same tree.
  */
-import { appendFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { UsageError } from '../src/values/errors.ts'
-import { cacheFolder } from './cache.ts'
-import { jsonLines, readJsonLines } from './json-lines.ts'
 import { isTooOften, ledgerLine, readLedger } from './scenario/ledger.ts'
-import type { Verdict } from './scenario/recorder.ts'
 import { runTrusted } from './scenario/trusted-run.ts'
 import { findScenario, scenariosOf } from './scenarios/registry.ts'
-import { testedKey } from './tested.ts'
+import { forgetTreeRuns, readTreeRuns, type TreeRun, treeRunsFile } from './tree-runs.ts'
 
 const TIMES = 2
 /** Several guests at once, or the most jumps: these showed the emulator's faults first. */
 const OFTEN: Readonly<Record<string, number>> = { hidden: 5, many: 5, 'kho-many': 5 }
-
-/** One run. A failure that the emulator caused was repeated; `verdict` is the last one's. */
-export interface CampaignRun {
-  readonly scenario: string
-  readonly verdict: Verdict
-  readonly isRepeated: boolean
-  readonly failure?: string
-  readonly seconds: number
-}
-
-const PROJECT = join(import.meta.dirname, '..')
-/** Paths of what is tested. */
-const TESTED = ['package-lock.json', 'scripts', 'src', 'testbed']
-
-/** The state of this plan, for the present contents of `TESTED`. */
-const stateFile = (plan: ReadonlyMap<string, number>): string =>
-  join(cacheFolder('campaigns'), `${testedKey(PROJECT, TESTED, JSON.stringify([...plan]))}.jsonl`)
 
 /** How often each is to run. `words`: `hidden=5`; none, what a release asks for. Throws `UsageError`. */
 export function planCampaign(words: readonly string[]): Map<string, number> {
@@ -52,7 +30,7 @@ export function planCampaign(words: readonly string[]): Map<string, number> {
 /**
  * The runs that are left: one of each in turn, so that a campaign that is stopped early has run all of them.
  */
-export function remaining(plan: ReadonlyMap<string, number>, done: readonly CampaignRun[]): string[] {
+export function remaining(plan: ReadonlyMap<string, number>, done: readonly TreeRun[]): string[] {
   const left = new Map(plan)
   for (const { scenario } of done) left.set(scenario, (left.get(scenario) ?? 0) - 1)
   const most = Math.max(0, ...left.values())
@@ -65,37 +43,28 @@ export function remaining(plan: ReadonlyMap<string, number>, done: readonly Camp
 /** The exit code. Throws `UsageError` where the plan cannot be read, or what is tested changes meanwhile. */
 export async function runCampaign(words: readonly string[], say: (line: string) => void): Promise<number> {
   const plan = planCampaign(words)
-  const file = stateFile(plan)
-  // A run whose line was cut off is repeated.
-  const done = readJsonLines<CampaignRun>(file)
-  if (done.length > 0) say(`going on: ${done.length} runs are done (${file})`)
-  const left = remaining(plan, done)
+  const file = treeRunsFile()
+  const left = remaining(plan, readTreeRuns(file))
+  const planned = [...plan.values()].reduce((sum, times) => sum + times, 0)
+  if (left.length < planned) say(`going on: ${planned - left.length} runs are done (${file})`)
   for (const [index, name] of left.entries()) {
-    if (stateFile(plan) !== file)
+    if (treeRunsFile() !== file)
       throw new UsageError('what is tested was changed while the campaign ran: begin it anew, in a clone')
     say(`── ${index + 1} of ${left.length}: ${name}`)
-    const startMs = performance.now()
-    const { summary, emulator } = await runTrusted(name, findScenario(name), {}, say)
-    const run: CampaignRun = {
-      scenario: name,
-      verdict: summary.verdict,
-      isRepeated: emulator !== undefined,
-      ...(summary.failure === undefined ? {} : { failure: `${summary.failure} (${summary.folder})` }),
-      seconds: Math.round((performance.now() - startMs) / 1000),
-    }
-    done.push(run)
-    appendFileSync(file, jsonLines([run]))
-    say(`${name} ${run.verdict}${run.failure ? `: ${run.failure}` : ''}`)
+    const { summary } = await runTrusted(name, findScenario(name), {}, say)
+    const { verdict, failure, folder } = summary
+    say(`${name} ${verdict}${failure ? `: ${failure} (${folder})` : ''}`)
   }
+  const done = readTreeRuns(file).filter(({ scenario }) => plan.has(scenario))
   process.stdout.write(campaignTable(plan, done))
-  rmSync(file, { force: true })
+  forgetTreeRuns(file)
   const ledger = readLedger()
   say(ledgerLine(ledger))
   return done.every(({ verdict }) => verdict === 'passed') && !isTooOften(ledger) ? 0 : 1
 }
 
 /** A line for each scenario, as testbed/README.md has it. */
-export function campaignTable(plan: ReadonlyMap<string, number>, done: readonly CampaignRun[]): string {
+export function campaignTable(plan: ReadonlyMap<string, number>, done: readonly TreeRun[]): string {
   const rows = [...plan.keys()].map((name) => {
     const runs = done.filter(({ scenario }) => scenario === name)
     const failed = runs.filter(({ verdict }) => verdict !== 'passed').length

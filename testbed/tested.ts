@@ -6,9 +6,15 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { contentKey } from './cache.ts'
 
-/** A short name for the content of all files below `names`, folders and files of `project`, and of `more`. */
+/** Files that no run executes. */
+const UNTESTED = /\.(?:md|test\.ts)$/
+
+/** A short name for the content of the files below `names`, folders and files of `project`, and of `more`. */
 export function testedKey(project: string, names: readonly string[], ...more: readonly string[]): string {
-  const files = names.flatMap((name) => filesUnder(join(project, name))).toSorted()
+  const files = names
+    .flatMap((name) => filesUnder(join(project, name)))
+    .filter((file) => !UNTESTED.test(file))
+    .toSorted()
   return contentKey(...files.flatMap((file) => [relative(project, file), readFileSync(file)]), ...more)
 }
 

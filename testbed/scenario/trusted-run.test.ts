@@ -5,19 +5,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { Summary, Verdict } from './recorder.ts'
-import type { runScenario } from './run.ts'
+import type { RunOptions, runScenario } from './run.ts'
 import type { Scenario } from './scenario.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'trusted-'))
 process.env.XDG_CACHE_HOME = home
 const { runTrusted } = await import('./trusted-run.ts')
 const { readLedger } = await import('./ledger.ts')
+const { readTreeRuns, treeRunsFile } = await import('../tree-runs.ts')
 after(() => rmSync(home, { recursive: true }))
 
 const scenario: Scenario = { about: 'nothing', run: async () => {} }
 
 /** Runs that end as `verdicts` say, and the result of `runTrusted`. */
-async function runs(...verdicts: Verdict[]) {
+const runs = (...verdicts: Verdict[]) => runsWith({}, ...verdicts)
+
+async function runsWith(options: RunOptions, ...verdicts: Verdict[]) {
   const left = [...verdicts]
   const said: string[] = []
   const run: typeof runScenario = async (name) => {
@@ -30,11 +33,15 @@ async function runs(...verdicts: Verdict[]) {
     }
   }
   const before = readLedger().length
-  const outcome = await runTrusted('nothing', scenario, {}, (line) => said.push(line), run)
+  const counted = readTreeRuns(treeRunsFile()).length
+  const outcome = await runTrusted('nothing', scenario, options, (line) => said.push(line), run)
   const noted = readLedger()
     .slice(before)
     .map(({ verdict }) => verdict)
-  return { outcome, said, noted, left }
+  const ofTree = readTreeRuns(treeRunsFile())
+    .slice(counted)
+    .map(({ verdict, isRepeated }) => [verdict, isRepeated])
+  return { outcome, said, noted, left, ofTree }
 }
 
 test('a run that passed or failed is run once', async () => {
@@ -61,4 +68,13 @@ test('what the emulator fails twice is a failure, and there is no third time', a
   assert.match(outcome.summary.failure ?? '', /the emulator failed twice, so nothing is proven: an int3/)
   assert.deepEqual(noted, ['emulator', 'emulator'])
   assert.equal(left.length, 1)
+})
+
+test('a campaign counts a run with its repeat once, and none with another kernel or with words', async () => {
+  assert.deepEqual((await runs('passed')).ofTree, [['passed', false]])
+  assert.deepEqual((await runs('failed')).ofTree, [['failed', false]])
+  assert.deepEqual((await runs('emulator', 'passed')).ofTree, [['passed', true]])
+  assert.deepEqual((await runs('emulator', 'emulator')).ofTree, [['failed', true]])
+  for (const options of [{ kernel: '7.3' }, { nextKernel: '7.3' }, { memory: '4G' }, { words: ['a'] }])
+    assert.deepEqual((await runsWith(options, 'failed')).ofTree, [])
 })
