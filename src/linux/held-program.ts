@@ -77,6 +77,8 @@ function makeProgram(socket: number): string | undefined {
  * execute it; undefined: it did, or the child has ended.
  */
 export function executeHeld(socket: Duplex): Promise<Errno | undefined> {
+  // One that was killed before: its socket closes once.
+  if (socket.closed) return Promise.resolve(undefined)
   return new Promise((resolve) => {
     let said = Buffer.alloc(0)
     socket.on('data', (bytes: Buffer) => {
