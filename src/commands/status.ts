@@ -1,6 +1,7 @@
 /** `guestmemfs status`: a mounted pool's virtual xattrs. */
 import type { CommandModule } from '../cli/command.ts'
 import { complain, printJson, printTable } from '../cli/print.ts'
+import type { Holder } from '../linux/holders.ts'
 import { storeUseIn, whyUnsafe } from '../pool/check-stored.ts'
 import { findMount, HANDOVER, ROOT_XATTRS, readVirtual, readVirtualList } from '../pool/pool-view.ts'
 
@@ -37,7 +38,7 @@ export const command: CommandModule = {
           [
             ['mountPoint', mount.mountPoint],
             ...rows,
-            ['orphans', orphans ? String(orphans.length) : FOR_ROOT],
+            ['orphans', orphans ? describeOrphans(orphans) : FOR_ROOT],
             ['vms', vms ? String(vms.length) : FOR_ROOT],
           ],
         )
@@ -45,5 +46,18 @@ export const command: CommandModule = {
 }
 
 const FOR_ROOT = 'listed to root alone'
+
+/** How many, and which processes keep their memory, so that the operator can end them. */
+function describeOrphans(orphans: readonly unknown[]): string {
+  const holders = orphans.flatMap((orphan) => (orphan as { heldBy?: Holder }).heldBy ?? [])
+  const names = new Set(
+    holders.map(({ pid, program, isUnreadable }) =>
+      isUnreadable
+        ? `${program} (process ${pid}), which shows nobody what it maps`
+        : `${program} (process ${pid})`,
+    ),
+  )
+  return names.size === 0 ? String(orphans.length) : `${orphans.length}, held by ${[...names].join(' and ')}`
+}
 
 const plain = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))

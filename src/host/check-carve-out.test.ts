@@ -41,7 +41,7 @@ function judge(
   hasDriver = true,
   more: Partial<CarveOutView> = {},
 ): FixableFinding[] {
-  const memory = { iomem: [], hasMemoryDevice: true, lockdown: undefined }
+  const memory = { iomem: [], hasMemoryDevice: true, lockdown: undefined, unreadable: undefined }
   const words = splitCommandLine(line)
   const findings = judgeCarveOuts({ words, regions, hasDriver, ...memory, ...more })
   assert.equal(new Set(findings.map(({ subject }) => subject)).size, findings.length)
@@ -63,13 +63,20 @@ test('a host without a carve-out has no finding', () => {
 
 test('a carve-out as it should be, whole or already with devices', () => {
   const whole = judge(LINE, [region(16 * G, 10 * G)])
-  assert.deepEqual(severities(whole), ['ok', 'ok', 'ok'])
+  assert.deepEqual(severities(whole), ['ok', 'ok', 'ok', 'ok'])
   assert.match(find(whole, 'carve-out 10G at 16G').message, /dax0: 10G in pages of 2M, memory node 0/)
   const parts = [0, 4].map((at, index) =>
     device(`dax0.${index + 1}`, [{ start: (16 + at) * G, lengthBytes: 2 * G }], 'device_dax'),
   )
   const cut = region(16 * G, 10 * G, { startByte: undefined, devices: parts })
-  assert.deepEqual(severities(judge(LINE, [cut])), ['ok', 'ok', 'ok'])
+  assert.deepEqual(severities(judge(LINE, [cut])), ['ok', 'ok', 'ok', 'ok'])
+})
+
+test('a process that does not show root what it maps is named, with what that costs', () => {
+  const unreadable = { pid: 42, program: 'confined', isUnreadable: true } as const
+  const finding = find(judge(LINE, [region(16 * G, 10 * G)], true, { unreadable }), 'carve-out processes')
+  assert.equal(finding.severity, 'warn')
+  assert.match(finding.message, /confined \(process 42\) does not show root what it maps: .* not used again/)
 })
 
 test('drivers that are not loaded, and a range that came to nothing', () => {
@@ -103,7 +110,7 @@ test('a reserved range: as it should be, taken back, taken by a driver, out of r
   const look = (more: Partial<CarveOutView>) =>
     find(judge(line, [], false, { iomem: [reserved], ...more }), name)
   assert.equal(look({}).severity, 'ok')
-  assert.deepEqual(severities(judge(line, [], false, { iomem: [reserved] })), ['ok', 'ok'])
+  assert.deepEqual(severities(judge(line, [], false, { iomem: [reserved] })), ['ok', 'ok', 'ok'])
   assert.match(look({ iomem: [{ ...reserved, name: 'System RAM' }] }).message, /partly ordinary RAM/)
   assert.match(
     look({ iomem: [reserved, { ...reserved, depth: 1, name: 'ramoops' }] }).message,

@@ -8,6 +8,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { carveOuts, KMEM_WORD, keepsKmemAway, wordsAgainstKaslr } from '../bootmem/carve-out.ts'
 import { kaslrMayLandIn } from '../bootmem/kaslr.ts'
 import { type DaxRegion, rangeOfRegion, readDaxRegions } from '../linux/dax.ts'
+import { type Holder, unreadableProcess } from '../linux/holders.ts'
 import { type IomemLine, parseIomem } from '../linux/iomem.ts'
 import { kernelLockdown } from '../linux/lockdown.ts'
 import { formatRange, reservedRanges } from '../linux/memmap.ts'
@@ -35,6 +36,8 @@ export interface CarveOutView {
   /** Whether there is a /dev/mem, and what keeps it closed: see kernelLockdown(). */
   readonly hasMemoryDevice: boolean
   readonly lockdown: string | undefined
+  /** A process that does not show root what it maps. */
+  readonly unreadable: Holder | undefined
 }
 
 /** One finding where there is no carve-out; else one for each, and for each rule that they share. */
@@ -49,6 +52,7 @@ export function checkCarveOuts(): FixableFinding[] {
       iomem: parseIomem(readFileSync('/proc/iomem', 'latin1')),
       hasMemoryDevice: existsSync(MEMORY_PATH),
       lockdown: kernelLockdown(),
+      unreadable: process.getuid?.() === 0 ? unreadableProcess() : undefined,
     })
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error
@@ -70,7 +74,22 @@ export function judgeCarveOuts(view: CarveOutView): FixableFinding[] {
     ...(asked.length + made.length > 0 ? [judgeKmem(words, made)] : []),
     ...reserved.map((range) => judgeReserved(range, view)),
     judgeKaslr(words, [...asked, ...reserved]),
+    judgeHolders(view),
   ]
+}
+
+/**
+ * The server gives memory of a deleted file to another one only when no process maps it, and one that it may
+ * not read could.
+ */
+function judgeHolders({ unreadable }: CarveOutView): Finding {
+  const name = `${NAME} processes`
+  if (unreadable === undefined) return ok(name, 'all show root what they map')
+  return warn(
+    name,
+    `${unreadable.program} (process ${unreadable.pid}) does not show root what it maps: memory of deleted files is not used again while it runs`,
+    'end it, or let its security profile allow root to trace it',
+  )
 }
 
 /** Where the region's devices do not show its start, the ranges of their memory. */

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { findHolders } from './holders.ts'
+import { findHolders, unreadableProcess } from './holders.ts'
 
 interface Task {
   readonly state?: string
@@ -93,6 +93,23 @@ test('where the first thread has ended, another one shows the mappings', () => {
 test('a process whose mappings cannot be read counts as a holder of everything', () => {
   assert.deepEqual(found({ 7: { maps: [['rw-s']] } }), { '1:3': 7, '1:5': 7 })
   assert.deepEqual(found({ 7: { maps: [['rw-s']] }, 8: { fds: [NULL] } }), { '1:3': 8, '1:5': 7 })
+})
+
+test('a process whose mappings cannot be read is named by itself', () => {
+  const named = (tasks: Readonly<Record<string, Task>>) => {
+    const proc = fakeProc(tasks)
+    try {
+      return unreadableProcess(proc)
+    } finally {
+      rmSync(proc, { recursive: true })
+    }
+  }
+  assert.equal(named({ 7: { maps: [['rw-s', ZERO]] }, 8: { fds: [NULL] } }), undefined)
+  assert.deepEqual(named({ 7: { fds: [NULL] }, 8: { maps: [['rw-s']] } }), {
+    pid: 8,
+    program: 'program-8',
+    isUnreadable: true,
+  })
 })
 
 test('by the running kernel’s /proc this process holds what it has open', () => {

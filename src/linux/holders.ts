@@ -34,6 +34,8 @@ export interface Holder {
   readonly pid: number
   /** The program's name, as `ps` shows it; for people. */
   readonly program: string
+  /** This process may not read what that one maps, which therefore counts as a holder. */
+  readonly isUnreadable?: true
 }
 
 type Held<What> = Map<What, Holder>
@@ -80,6 +82,10 @@ export function lookForHolders<What>(
   return held
 }
 
+/** A process that does not show this one what it has open or maps, if there is one. */
+export const unreadableProcess = (proc = '/proc'): Holder | undefined =>
+  lookOnce(new Set(), devicesOf, proc, new Map())
+
 /** Adds to `held`. Returns a process whose mappings could not be read, if there is one. */
 function lookOnce<What>(
   devices: ReadonlySet<What>,
@@ -93,7 +99,7 @@ function lookOnce<What>(
     const holder = () => ({ pid: Number(name), program: readWhileAlive(join(proc, name, 'comm')).trim() })
     for (const task of tasksToAsk(join(proc, name))) {
       const found = ask(task)
-      if (found === undefined) unclear = holder()
+      if (found === undefined) unclear = { ...holder(), isUnreadable: true }
       for (const device of found ?? [])
         if (devices.has(device) && !held.has(device)) held.set(device, holder())
     }

@@ -3,7 +3,7 @@
  * to this process: in a container, or below `hidepid=`. No command calls such a pool lost, reuses its name or
  * removes its record (docs/ownership.md).
  */
-import { CAP_SYS_PTRACE, hasCapability } from '../linux/capabilities.ts'
+import { missingTrace } from '../linux/capabilities.ts'
 import { hiddenInNamespace, hiddenProcesses, isForeignProc, ownPidNamespace } from '../linux/pid-namespace.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Lost } from './remains.ts'
@@ -14,9 +14,7 @@ import type { Lost } from './remains.ts'
  */
 export function whyUnseen({ pidNamespace }: Lost): string | undefined {
   const isOwn = pidNamespace !== undefined && pidNamespace === ownPidNamespace()
-  const hidden = isOwn ? hiddenInNamespace() : hiddenProcesses()
-  // What another process has open is shown to one that may trace it.
-  return hidden ?? (hasCapability(CAP_SYS_PTRACE) ? undefined : 'this process has no CAP_SYS_PTRACE')
+  return (isOwn ? hiddenInNamespace() : hiddenProcesses()) ?? missingTrace()
 }
 
 /** Throws UsageError where a process that is not seen may hold the pool, which none that is seen does. */

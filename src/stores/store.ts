@@ -5,6 +5,7 @@
  * registry.ts.
  */
 
+import type { Holder } from '../linux/holders.ts'
 import type { Errno } from '../values/errno.ts'
 import type { HandoverStep } from '../values/handover-step.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
@@ -115,6 +116,8 @@ export interface Store {
   resize(object: ObjectId, to: Placement): Refusal | undefined
   /** True while a process maps the object: its blocks must not be used again yet. A Wait: not known yet. */
   isHeld(object: ObjectId): boolean | Wait
+  /** For messages: a process that the last look found to hold it. Where a store looks for them itself. */
+  holder?(object: ObjectId): Holder | undefined
   /**
    * Releases the object's memory. Called after the record that removes it, and again after a crash in
    * between. Idempotent.

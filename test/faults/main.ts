@@ -4,11 +4,11 @@
  * made of the history. `--mended`: runs the same tests on today's tree, where they must pass. It needs root
  * and what those tests need; a test that skips shows nothing, and is a failure.
  */
-import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { endOnSignals, runChild } from '../../scripts/tiers/run-child.ts'
 import { UsageError } from '../../src/values/errors.ts'
 import { OLDEST, takeOlder } from '../../testbed/older-tree.ts'
 import { revertIn } from './revert-in.ts'
@@ -29,7 +29,6 @@ const COPIED = [
 /** The longest test of the table has half of it. */
 const TEST_MS = 600_000
 const ERROR_LENGTH = 240
-const OWN_RUN = 'mkdir -p /run/guestmemfs; mount -t tmpfs -o mode=755 tmpfs /run/guestmemfs; exec "$@"'
 
 interface Ran {
   readonly output: string
@@ -39,26 +38,20 @@ interface Ran {
 
 const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
 
-/** Runs the test in `folder`; `tree`: whose program it starts. */
-function runTest(folder: string, { file, title }: Row, tree: string | undefined): Ran {
-  const node = [
-    process.execPath,
-    '--test',
-    '--test-reporter=tap',
-    `--test-name-pattern=^${escaped(title)}$`,
-    file,
-  ]
-  const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-ec', OWN_RUN, 'sh', ...node], {
-    cwd: folder,
-    encoding: 'utf8',
-    timeout: TEST_MS,
-    env: {
-      ...process.env,
-      NODE_TEST_CONTEXT: undefined,
-      ...(tree === undefined ? {} : { GUESTMEMFS_TREE: tree }),
-    },
-  })
-  const output = stdout + stderr
+/** Of this run, with a folder of its own for each test. */
+const runs = mkdtempSync(join(tmpdir(), 'guestmemfs-faults-'))
+
+/**
+ * Runs the test in `project`; `tree`: whose program it starts. What a failed one leaves behind is ended, so
+ * that the next row does not meet it.
+ */
+async function runTest(project: string, { id, file, title }: Row, tree: string | undefined): Promise<Ran> {
+  const args = ['--test', '--test-reporter=tap', `--test-name-pattern=^${escaped(title)}$`, file]
+  // Children of a test of Node's say nothing for people.
+  delete process.env.NODE_TEST_CONTEXT
+  if (tree === undefined) delete process.env.GUESTMEMFS_TREE
+  else process.env.GUESTMEMFS_TREE = tree
+  const { output } = await runChild(args, { project, folder: join(runs, id) }, TEST_MS, () => undefined)
   // TAP escapes `#` and backslashes of a title.
   const line = output
     .split('\n')
@@ -71,13 +64,13 @@ function runTest(folder: string, { file, title }: Row, tree: string | undefined)
   return { output, verdict: /^\s*not ok/.test(line) ? 'failed' : 'passed' }
 }
 
-function withReverts<T>(reverts: readonly Revert[], work: (folder: string) => T): T {
-  const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-fault-'))
+async function withReverts<T>(reverts: readonly Revert[], work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(runs, 'reverted-'))
   try {
     for (const name of COPIED) cpSync(join(PROJECT, name), join(folder, name), { recursive: true })
     symlinkSync(join(PROJECT, 'node_modules'), join(folder, 'node_modules'))
     for (const revert of reverts) revertIn(folder, revert)
-    return work(folder)
+    return await work(folder)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -114,23 +107,23 @@ const { values, positionals } = parseArgs({
 const unknown = positionals.filter((id) => !ROWS.some((row) => row.id === id))
 if (unknown.length > 0) throw new UsageError(`no row ${unknown.join(', ')}`)
 const rows = ROWS.filter(({ id }) => positionals.length === 0 || positionals.includes(id))
-const own = mkdtempSync(join(tmpdir(), 'guestmemfs-oldest-'))
+endOnSignals(runs)
 try {
-  const oldest = values.tree ?? join(own, 'tree')
+  const oldest = values.tree ?? join(runs, 'tree')
   if (values.tree === undefined && !values.mended && rows.some(({ how }) => how === 'old tree'))
     takeOlder(OLDEST, oldest)
   for (const row of rows) {
     const { how } = row
     const ran = values.mended
-      ? runTest(PROJECT, row, undefined)
+      ? await runTest(PROJECT, row, undefined)
       : how === 'old tree'
-        ? runTest(PROJECT, row, oldest)
-        : withReverts(how, (folder) => runTest(folder, row, undefined))
+        ? await runTest(PROJECT, row, oldest)
+        : await withReverts(how, (folder) => runTest(folder, row, undefined))
     const { line, isRight } = judge(row, ran, values.mended)
     process.stdout.write(`${line}\n`)
     if (!isRight) process.exitCode = 1
     if (!isRight || values.output) process.stdout.write(`${ran.output.slice(-4000)}\n`)
   }
 } finally {
-  rmSync(own, { recursive: true, force: true })
+  rmSync(runs, { recursive: true, force: true })
 }

@@ -40,6 +40,7 @@ test('a carve-out is refused where processes are hidden, by the name of what hid
     ["the parent's /proc", ['--pid', '--fork'], /\/proc is that of another pid namespace/],
     ['subset', procWith('subset=pid'), /mounted with subset=pid/],
     ['hidepid', [...procWith('hidepid=2'), ...noPtrace], /mounted with hidepid=(2|invisible)/],
+    ['no capability', ['--mount', ...noPtrace], /this process has no CAP_SYS_PTRACE/],
   ]
   for (const [name, words, says] of cases)
     for (const command of [

@@ -87,13 +87,17 @@ export function describeHealth(volume: Volume): object {
   }
 }
 
-/** `guestmemfs.orphans`: files without a name that are not evicted yet. */
-export function* describeOrphans({ index, state }: Volume): IterableIterator<object> {
+/**
+ * `guestmemfs.orphans`: files without a name that are not evicted yet. `heldBy`: a process that was last seen
+ * to map it; `isUnreadable` there: one that does not show the server what it maps.
+ */
+export function* describeOrphans({ index, state, store }: Volume): IterableIterator<object> {
   for (const ino of index.orphans) {
     const inode = state.inodes.get(ino)
     if (inode === undefined) continue
     const { kind, sizeBytes, guestRam, extents } = inode
-    yield { ino, kind, sizeBytes, guestRam, blocks: countBlocks(extents) }
+    const heldBy = inode.object === undefined ? undefined : store.holder?.(inode.object)
+    yield { ino, kind, sizeBytes, guestRam, blocks: countBlocks(extents), ...(heldBy && { heldBy }) }
   }
 }
 
