@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 export interface OpenFile {
+  readonly fd: number
   /** As the link of /proc has it: a path in the reader's root, or `anon_inode:…` and the like. */
   readonly path: string
   /** Of a tap's queue (`iff:`, drivers/net/tun.c). */
@@ -21,7 +22,7 @@ export function openFiles(pid: number): OpenFile[] | undefined {
       try {
         const path = readlinkSync(`${process}/fd/${fd}`)
         const told = readFileSync(`${process}/fdinfo/${fd}`, 'latin1')
-        return [{ path, interfaceName: /^iff:\s*(\S+)$/m.exec(told)?.[1] }]
+        return [{ fd: Number(fd), path, interfaceName: /^iff:\s*(\S+)$/m.exec(told)?.[1] }]
       } catch {
         return []
       }

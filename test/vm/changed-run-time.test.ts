@@ -75,6 +75,23 @@ test('VNC at another address', async (t) => {
   assert.equal((await updateVmm(machine.pool)).status, 0)
 })
 
+test('a file that QEMU was told to open while it ran is named, and the guest is updated', async (t) => {
+  const machine = await startMachine(t, 'log')
+  const { name } = machine.vm
+  const file = join(scratchFolder(t), 'said-by-qemu')
+  const human = (line: string) => monitor(name, 'human-monitor-command', { 'command-line': line })
+  const quiet = await updateVmm(machine.pool)
+  assert.doesNotMatch(quiet.stderr, / open, which neither /)
+  await human(`logfile ${file}`)
+  await human('log guest_errors')
+  const { status, stderr } = await updateVmm(machine.pool)
+  assert.equal(status, 0, stderr)
+  assert.match(
+    stderr,
+    new RegExp(`its QEMU has ${file} open, which neither its command line nor its machine names`),
+  )
+})
+
 test('properties of main-loop and of a thread-context are set again', async (t) => {
   const machine = await startMachine(t, 'loop', {
     options: ['-object', 'main-loop,id=loop0,thread-pool-min=32', '-object', 'thread-context,id=context0'],

@@ -11,6 +11,7 @@ import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
 import { lookAtHelpers } from '../../qemu/machine/helpers.ts'
 import { readingAtStart, readingProblem } from '../../qemu/machine/kept-reading.ts'
+import { unexplainedFiles } from '../../qemu/machine/open-descriptors.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
@@ -246,6 +247,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
         ...(start === undefined ? [NOT_READ] : []),
         ...helpers.remarks,
         ...unreported,
+        ...(qemu === undefined ? [] : unexplainedFiles(qemu.pid, definition.argv, now)),
         ...(blocks.size === 0 ? [SIZES_NOT_READ] : []),
         ...ofPrivate.remarks,
       ],

@@ -1,12 +1,13 @@
 /** Tests of what `info network` lists; test/vm/carried-networks.test.ts has those with a real QEMU. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { OpenFile } from '../../linux/open-files.ts'
 import { parseCommandLine, printCommandLine } from '../command-line.ts'
 import { networkClients, networkItem } from '../machine/networks.ts'
 import { carryNetworks } from './carry-networks.ts'
 import { CannotCarry } from './change.ts'
 
-function carried(told: string, files?: readonly { path: string; interfaceName: string | undefined }[]) {
+function carried(told: string, files?: readonly OpenFile[]) {
   const clients = networkClients(told)
   const added = [...new Set(clients.map(networkItem))]
   const { line } = carryNetworks(parseCommandLine(['qemu']), { added, removed: [] }, clients, files)
@@ -61,8 +62,8 @@ test('a user network that QEMU made another one after is not taken out, in the o
 
 test('a tap whose queues or vhost-net are not known is refused', () => {
   const tap = 'type=tap,ifname=lo,script=no,downscript=no'
-  const tun = { path: '/dev/net/tun', interfaceName: 'lo' }
+  const tun = { fd: 9, path: '/dev/net/tun', interfaceName: 'lo' }
   refuse(tap)
   refuse(tap, [tun, tun])
-  refuse(tap, [tun, { path: '/dev/vhost-net', interfaceName: undefined }])
+  refuse(tap, [tun, { fd: 10, path: '/dev/vhost-net', interfaceName: undefined }])
 })

@@ -99,6 +99,12 @@ export const ANSWERS: readonly FamilyRow[] = [
       'set again: the resource limits, oom_score_adj, the cgroup (of version 2) that it was moved to; not that of a single thread',
   },
   {
+    family: undefined,
+    what: 'open file that neither the line nor the machine names',
+    by: 'logfile, dump-guest-memory, a descriptor that was passed (getfd, add-fd)',
+    carried: 'not in the next QEMU; the update names it',
+  },
+  {
     family: 'objects',
     what: 'object',
     by: 'object-add, object-del',
