@@ -86,7 +86,7 @@ export interface Written {
 /**
  * Throws UsageError where a file is in the way that guestmemfs did not write. Then nothing may be changed.
  */
-export function checkTheWay(prefix: string, files: readonly InstallFile[]): void {
+export function checkNoForeignFile(prefix: string, files: readonly InstallFile[]): void {
   const known = readManifest(prefix)?.files ?? []
   const inTheWay = files.filter(({ path, text }) => look(prefix, path, known, text) === 'foreign')
   if (inTheWay.length === 0) return
@@ -96,14 +96,14 @@ export function checkTheWay(prefix: string, files: readonly InstallFile[]): void
 
 /**
  * Writes `files` below `prefix`; a second install replaces what the first one wrote. `folders`: made for it
- * already. Errors: as `checkTheWay`.
+ * already. Errors: as `checkNoForeignFile`.
  */
 export function install(
   prefix: string,
   files: readonly InstallFile[],
   folders: readonly string[] = [],
 ): Written {
-  checkTheWay(prefix, files)
+  checkNoForeignFile(prefix, files)
   const old = readManifest(prefix)
   const known = old?.files ?? []
   const isEdited = ({ path, text }: InstallFile): boolean => look(prefix, path, known, text) === 'edited'

@@ -50,6 +50,6 @@ export function mountConnection(options: KeeperMountOptions): Fd {
 }
 
 /** An aborted connection leaves its mount, in which every system call fails with ENOTCONN. */
-export function takeLeftMountOff(left: Pick<KeeperMountOptions, 'pool' | 'mountPoint'>): void {
+export function unmountAborted(left: Pick<KeeperMountOptions, 'pool' | 'mountPoint'>): void {
   if (fuseMountOf(left) !== undefined) unmount(left.mountPoint, { lazy: true })
 }

@@ -17,12 +17,12 @@ import { isInRegion } from '../values/store-kinds.ts'
 import { type Areas, makeRuntime } from './areas.ts'
 import type { KeeperMountOptions, KeeperOptions, PreviousHolder } from './contact.ts'
 import { FdStoreMirror } from './fdstore/mirror.ts'
-import { connectionOf, mountConnection, takeLeftMountOff } from './fuse-connection.ts'
+import { connectionOf, mountConnection, unmountAborted } from './fuse-connection.ts'
 import type { KeeperLog } from './log.ts'
 import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
 import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
-import { checkOwnFiles, giveOver, ReplacedError } from './own-version.ts'
+import { checkOwnFiles, mountWithNewFiles, ReplacedError } from './own-version.ts'
 import { recordPool } from './record-pool.ts'
 import { ServerHistory } from './server-history.ts'
 import { describeEnd, type FirstOrder, ServerProcess, whyPoolNotOpened } from './server-process.ts'
@@ -169,7 +169,7 @@ export class Keeper {
         break
       } catch (error) {
         this.#log.event(`the server could not be started: ${errorText(error)}`)
-        if (error instanceof ReplacedError) await this.#giveOver(options.mountPoint)
+        if (error instanceof ReplacedError) await this.#mountWithNewFiles(options.mountPoint)
         if (this.#fuse !== undefined && hasHungUp(this.#fuse)) return false
         await sleep(backoffMs)
       }
@@ -179,10 +179,10 @@ export class Keeper {
     return true
   }
 
-  async #giveOver(mountPoint: string): Promise<void> {
+  async #mountWithNewFiles(mountPoint: string): Promise<void> {
     this.#server = undefined
     this.#writeRecord(mountPoint, { isGivenOver: true })
-    this.#log.event(await giveOver(this.#pool, mountPoint, this.#log.fd))
+    this.#log.event(await mountWithNewFiles(this.#pool, mountPoint, this.#log.fd))
   }
 
   /**
@@ -253,7 +253,7 @@ export class Keeper {
     this.#fuse = undefined
     this.#server = undefined
     this.#sessions.detach()
-    takeLeftMountOff({ pool, mountPoint })
+    unmountAborted({ pool, mountPoint })
     this.#fdStore.unmounted()
     if (!isHeld) {
       this.#log.event(`unmounted from ${mountPoint}, nothing to hold: ended`)

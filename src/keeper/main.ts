@@ -127,8 +127,8 @@ try {
   if (options.kind === 'hold') keeper.park()
   else await keeper.start(options)
 } catch (error) {
-  const isForPeople = error instanceof UsageError
-  if (isForPeople) log.note(error.message)
+  const isForOperator = error instanceof UsageError
+  if (isForOperator) log.note(error.message)
   else log.note('the pool could not be mounted', { error: error instanceof Error ? error.stack : error })
   sendReady({ ok: false, reason: errorText(error) })
   const holdsAlone = error instanceof UnusableHandoverError || keeper?.isIncoming === true

@@ -31,7 +31,7 @@ export function checkOwnFiles(own: Pick<OwnFiles, 'isReplaced'> = files): void {
  * Mounts the pool with the present files. Where that succeeds, the new keeper kills this process; else it
  * resolves with a line for the log, to which `mount` has written its error.
  */
-export async function giveOver(pool: string, mountPoint: string, logFd: Fd): Promise<string> {
+export async function mountWithNewFiles(pool: string, mountPoint: string, logFd: Fd): Promise<string> {
   const how = await mount(pool, mountPoint, logFd)
   return `the program that replaced its files did not take the pool over (${how}): 'guestmemfs mount' of a version that is not older does; this process holds the memory`
 }

@@ -23,7 +23,7 @@ export interface StoredPool {
    */
   readonly claim: () => void
   /** Closes the connection of a mount that is gone, so that no keeper copies it. */
-  readonly forgetConnection: () => void
+  readonly closeConnection: () => void
 }
 
 /** What the manager's store held, by this environment: names, in the order of the descriptors. */
@@ -50,7 +50,7 @@ export function takeStored(environment: NodeJS.ProcessEnv): StoredPool | undefin
       return fuse !== undefined
     },
     claim: () => table !== undefined && rewriteTable(mapTable(table), names, descriptors),
-    forgetConnection: () => {
+    closeConnection: () => {
       if (fuse !== undefined) close(fuse)
       fuse = undefined
     },
