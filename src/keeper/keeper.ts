@@ -174,7 +174,7 @@ export class Keeper {
         await sleep(backoffMs)
       }
     }
-    // Not in the loop: a retry would start a second server on this connection, the end of the pool.
+    // Not in the loop: a retry would start a second server on this connection, which would damage the pool.
     this.#writeRecord(options.mountPoint)
     return true
   }
@@ -186,8 +186,8 @@ export class Keeper {
   }
 
   /**
-   * A server that has read the image; one that met a lost page there is followed by one that looks for them.
-   * Throws UsageError when the image is refused.
+   * Resolves with a server that has read the image. Where a lost page of the image ended the server, this
+   * starts another, which looks for lost pages first. Throws UsageError when the image is refused.
    */
   async #startServer(source: MemorySource, more: FirstOrder = {}): Promise<ServerProcess> {
     checkOwnFiles()
@@ -221,7 +221,7 @@ export class Keeper {
 
   /**
    * A server that serves holds everything, too: this process may end, and another keeper take its place. One
-   * that has not sent `serving` may not have all of it yet, and a dead one holds nothing.
+   * that has not sent `serving` may not have all of it yet, and one that has ended holds nothing.
    */
   get isDispensable(): boolean {
     return this.#fuse !== undefined && this.#server?.isHolder === true && !this.#sessions.isIncoming

@@ -70,7 +70,7 @@ let keeper: Keeper | undefined
 const SIGTERM_PATIENCE_MS = 8000
 const LOOK_EVERY_MS = 20
 let isEnding = false
-/** This process has told the one that started it that the mount serves. */
+/** This process has reported to the one that started it that the mount serves. */
 let isReady = false
 
 /**

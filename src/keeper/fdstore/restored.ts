@@ -59,10 +59,10 @@ export function takeStored(environment: NodeJS.ProcessEnv): StoredPool | undefin
 
 /**
  * The last keeper's table, with the numbers that its descriptors have here. An object that did not reach the
- * store is lost, and its file answers so. So is an object of whose number the store has another memfd:
- * numbers are used again, and the keeper may have died before the manager had read that it removes the former
- * one and stores the new one. A file would have another file's bytes. A handover that was under way has ended
- * with its sessions.
+ * store is lost, and its file answers so. An object is lost, too, where the store has another memfd under its
+ * number: numbers are used again, and the keeper may have died before the manager read its messages that
+ * remove the former memfd and store the new one. The file would show another file's bytes. A handover that
+ * was under way has ended with its sessions.
  */
 export function rewriteTable(
   table: DescriptorTable,
