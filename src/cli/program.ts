@@ -99,7 +99,7 @@ export async function main(waiting: WaitingKeeper | undefined): Promise<void> {
   try {
     await program.parseAsync()
   } catch (error) {
-    // An error that the user can act on is one line; any other is a defect, which needs its stack.
+    // An error that the operator can act on is one line; any other is a defect, which needs its stack.
     const isForOperator =
       error instanceof UsageError || error instanceof CorruptBytesError || error instanceof QemuError
     complain(isForOperator ? error.message : String(error instanceof Error ? error.stack : error))
