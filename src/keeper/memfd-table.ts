@@ -74,11 +74,11 @@ export class MemfdTable {
   }
 
   /** All objects, for a new server, in portions that fit one message. */
-  *batches(): IterableIterator<{ memories: ObjectId[]; descriptors: Fd[] }> {
+  *batches(): IterableIterator<{ objects: ObjectId[]; descriptors: Fd[] }> {
     const all = [...this.#descriptors]
     for (let from = 0; from < all.length; from += DESCRIPTORS_PER_MESSAGE) {
       const batch = all.slice(from, from + DESCRIPTORS_PER_MESSAGE)
-      yield { memories: batch.map(([object]) => object), descriptors: batch.map(([, fd]) => fd) }
+      yield { objects: batch.map(([object]) => object), descriptors: batch.map(([, fd]) => fd) }
     }
   }
 }

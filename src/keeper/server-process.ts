@@ -168,7 +168,7 @@ export class ServerProcess {
       ...memfd,
       ...[packed, ...regionLocks].filter((fd) => fd !== undefined),
     ])
-    for (const { memories: objects, descriptors } of this.#memfds.batches()) {
+    for (const { objects, descriptors } of this.#memfds.batches()) {
       this.#send({ kind: 'memories', memories: objects }, descriptors)
     }
     this.#send({ kind: 'begin' })

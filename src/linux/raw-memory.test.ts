@@ -117,6 +117,6 @@ test('without a descriptor to copy through bytes are refused, and moved when the
     '-e',
     program,
   ]
-  const said = JSON.parse(execFileSync('sh', command, { encoding: 'utf8' }))
-  assert.deepEqual(said, [Array(3).fill('EMFILE'), Array(3).fill('undefined')])
+  const output = JSON.parse(execFileSync('sh', command, { encoding: 'utf8' }))
+  assert.deepEqual(output, [Array(3).fill('EMFILE'), Array(3).fill('undefined')])
 })

@@ -35,7 +35,7 @@ function textOf(fd: Fd): string {
   return bytes.toString('latin1').replace(/\0+$/, '')
 }
 
-/** A keeper with `count` memories, that hands over as its server asks. */
+/** A keeper with `count` memory objects, which hands over as its server asks. */
 function keeper(luo: FakeLuo, count: number, sessionFiles = 3) {
   const { table } = makeTable()
   const memfds = new MemfdTable(table)
@@ -72,7 +72,7 @@ function keeper(luo: FakeLuo, count: number, sessionFiles = 3) {
     await step('files', objects.slice(2))
     return await step('image', [])
   }
-  return { table, memfds, memories: objects, handOver: handover, words, shared, step, all, until }
+  return { table, memfds, objects, handover, words, shared, step, all, until }
 }
 
 /** The next kernel's keeper, as far as memory comes back. */
@@ -103,7 +103,7 @@ function isFound(found: Incoming | Unusable | undefined): Incoming {
 
 test('every memory comes back as what it was, files before guest RAM, in as many sessions as it takes', async () => {
   const luo = new FakeLuo()
-  const { memories: objects, all, shared } = keeper(luo, 10)
+  const { objects, all, shared } = keeper(luo, 10)
   const { state, objects: wanted, preserved } = await all()
   assert.deepEqual({ state, wanted, preserved }, { state: 'done', wanted: 11, preserved: 11 })
   // The index, one for guest RAM, three for eight files of three each.
@@ -137,7 +137,7 @@ test('a session that is full is followed by another', async () => {
 
 test('what fails says whose memory it was, and all of it can be unpreserved and done again', async () => {
   const luo = new FakeLuo()
-  const { memories: objects, step, handOver: handover, words, table, until, shared, all } = keeper(luo, 4)
+  const { objects, step, handover, words, table, until, shared, all } = keeper(luo, 4)
   luo.failures.preserve.push(undefined, ENOMEM)
   const failed = await step('ram', objects.slice(0, 3))
   assert.deepEqual(failed.failure, { errno: ENOMEM, object: objects[1] })
@@ -153,7 +153,7 @@ test('what fails says whose memory it was, and all of it can be unpreserved and 
 test('a name that is taken is found out before any memory is preserved', async () => {
   const luo = new FakeLuo()
   await luo.create(sessionName(POOL))
-  const { step, memories: objects } = keeper(luo, 2)
+  const { step, objects } = keeper(luo, 2)
   const { state, failure, preserved } = await step('ram', objects)
   assert.equal(state, 'failed')
   assert.deepEqual([failure?.errno.name, failure?.object, preserved], ['EEXIST', undefined, 0])
@@ -161,7 +161,7 @@ test('a name that is taken is found out before any memory is preserved', async (
 
 test('unpreserving does not wait for a step to end', async () => {
   const luo = new FakeLuo()
-  const { memories: objects, handOver: handover, words, table, until } = keeper(luo, 50)
+  const { objects, handover, words, table, until } = keeper(luo, 50)
   for (const object of objects) table.setState(object, 'outgoing')
   words.begin('ram', objects.length)
   handover.preserve('ram', undefined)
