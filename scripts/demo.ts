@@ -24,9 +24,9 @@ try {
   const { yes, local } = readOptions()
   await (local ? demoLocal({ yes }) : demoKernel())
 } catch (error) {
-  const isForPeople = error instanceof UsageError
+  const isForOperator = error instanceof UsageError
   process.stdout.write(
-    `demo: ${isForPeople ? error.message : error instanceof Error ? error.stack : error}\n`,
+    `demo: ${isForOperator ? error.message : error instanceof Error ? error.stack : error}\n`,
   )
   process.exitCode = 1
 }

@@ -43,8 +43,6 @@ export function reservedWord(range: PhysicalRange): string {
   return `memmap=${formatMemmap({ kind: 'add', range, type: E820.RESERVED })}`
 }
 
-/** Image and first chunk: stores/carve-out refuses a smaller one. */
-
 /** No firmware and no kernel uses this type. */
 const NO_TYPE = 0xefff_fffe
 

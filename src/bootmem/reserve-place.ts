@@ -23,7 +23,7 @@ import type { CarveOutType } from '../values/store-kinds.ts'
 import { GIB, PMD_BYTES, SMALLEST_REGION_BYTES } from '../values/units.ts'
 import type { MemoryNode, Occupant } from './machine-memory.ts'
 
-/** Image and first chunk: stores/carve-out refuses a smaller one. */
+/** No carve-out begins below it: see the rules above. */
 const LOWEST_BYTE = GIB
 /** Above it there is no memory that a 32-bit device or an old loader could need. */
 const DMA32_END = 4 * GIB

@@ -1,6 +1,6 @@
 /**
  * The end of a command: its exit status where its output could not be written, and the line in the journal
- * with the user who ran it.
+ * with the uid that ran it.
  */
 import { endBySigpipe } from '../linux/end-by-sigpipe.ts'
 import { loginUid, writeJournal } from '../linux/system-log.ts'
@@ -8,7 +8,7 @@ import { complain } from './print.ts'
 
 /** What is known of a command once its arguments were parsed. */
 export interface Began {
-  /** Arguments for the journal (`journalWords`). undefined: it is no command for people. */
+  /** Arguments for the journal (`journalWords`). undefined: it is no command for operators. */
   readonly words: string | undefined
   /** It changes something: it is not ended when no process reads its output. */
   readonly changes: boolean
@@ -19,20 +19,20 @@ export interface Began {
 export class CommandEnd {
   #began: Began | undefined
   /** Why the first write failed that did: an errno's name. */
-  #lost: string | undefined
+  #outputError: string | undefined
   readonly #watchesStreams: boolean
 
   /**
-   * From now on a failed write throws no exception: its output is lost, and the rest of the command is
-   * carried out. Must be called after all other exit handlers of this process are installed. `lendsStreams`:
-   * CommandModule has it.
+   * From now on a failed write throws no exception: its output is lost, and the rest of the command runs.
+   * Must be called after all other exit handlers of this process are installed. `lendsStreams`: CommandModule
+   * has it.
    */
   constructor(lendsStreams: boolean) {
     this.#watchesStreams = !lendsStreams
     process.on('exit', (status) => this.#end(status))
     if (lendsStreams) return
     process.stdout.on('error', (error) => {
-      this.#lost ??= codeOf(error)
+      this.#outputError ??= codeOf(error)
     })
     // Where this output is lost, there is nothing left to report it to.
     process.stderr.on('error', () => {})
@@ -41,12 +41,12 @@ export class CommandEnd {
   /** The arguments were parsed, and the command's action is about to begin. */
   begin(began: Began): void {
     this.#began = began
-    if (began.mayNotReturn) this.#tell('begins', {})
+    if (began.mayNotReturn) this.#writeToJournal('begins', {})
   }
 
   #end(status: number): void {
     // The event of the last write is still to come.
-    const lost = this.#watchesStreams ? (this.#lost ?? codeOf(process.stdout.errored)) : undefined
+    const lost = this.#watchesStreams ? (this.#outputError ?? codeOf(process.stdout.errored)) : undefined
     const changes = this.#began?.changes === true
     let ended = status
     if (lost !== undefined && !isReaderGone(lost)) {
@@ -54,11 +54,11 @@ export class CommandEnd {
       ended = status === 0 ? 1 : status
       process.exitCode = ended
     }
-    if (changes) this.#tell(`status ${ended}`, { GUESTMEMFS_STATUS: String(ended) })
+    if (changes) this.#writeToJournal(`status ${ended}`, { GUESTMEMFS_STATUS: String(ended) })
     else if (lost !== undefined && isReaderGone(lost)) endBySigpipe()
   }
 
-  #tell(result: string, fields: Readonly<Record<string, string>>): void {
+  #writeToJournal(result: string, fields: Readonly<Record<string, string>>): void {
     const { words, changes } = this.#began ?? {}
     if (words === undefined || !changes) return
     const login = loginUid()

@@ -8,13 +8,13 @@ export type CommandGroup = 'Pools' | 'Guests' | 'Live update' | 'Setup' | 'Inspe
 export interface CommandModule {
   readonly name: string
   readonly aliases?: readonly string[]
-  /** undefined: the command is not for people, and not in the help. */
+  /** undefined: the command is not for operators, and not in the help. */
   readonly group: CommandGroup | undefined
   /** One line of the help. */
   readonly summary: string
   /**
-   * Whether it changes anything, with these options. Then it is carried out to the end also where no process
-   * reads its output any more, and the journal records who ran it.
+   * Whether it changes anything, with these options. Then it runs to its end also where no process reads its
+   * output any more, and the journal records who ran it.
    */
   readonly changes: boolean | ((options: Readonly<Record<string, unknown>>) => boolean)
   /** It may not return, or only after weeks: its beginning is logged in the journal as well. */

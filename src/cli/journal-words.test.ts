@@ -12,8 +12,8 @@ test('words stay as they were typed, quoted as for a shell', () => {
 test("of run the program is logged and none of QEMU's words; of --env the name alone", () => {
   const qemu = ['qemu-system-x86_64', '-object', 'secret,id=s,data=geheim', '-spice', 'password=geheim']
   const options = ['run', '--name', 'web', '--env', 'TOKEN=geheim', '--env=KEY=geheim', '--env', 'HOME']
-  const said = "run --name web --env 'TOKEN=…' '--env=KEY=…' --env HOME -- qemu-system-x86_64"
-  assert.equal(journalWords([...options, '--', ...qemu], qemu), said)
+  const logged = "run --name web --env 'TOKEN=…' '--env=KEY=…' --env HOME -- qemu-system-x86_64"
+  assert.equal(journalWords([...options, '--', ...qemu], qemu), logged)
   const without = ['qemu-system-x86_64', 'geheim', 'and=geheim']
   assert.doesNotMatch(journalWords([...options, ...without], without), /geheim/)
 })

@@ -19,14 +19,14 @@ export function journalWords(typed: readonly string[], operands: readonly string
   const hidden = name === 'run' ? new Set(operands.slice(1)) : new Set<string>()
   const end = typed.indexOf('--')
   const own = name === 'run' && end >= 0 ? typed.slice(0, end) : typed
-  const said: string[] = []
+  const logged: string[] = []
   for (const [index, word] of own.entries()) {
     if (hidden.has(word)) continue
     const isValue = SECRET_OPTIONS.includes(own[index - 1] ?? '')
-    said.push(printable(isValue ? withoutValue(word) : withoutOptionsValue(word)))
+    logged.push(printable(isValue ? withoutValue(word) : withoutOptionsValue(word)))
   }
-  if (name === 'run' && end >= 0) said.push('--', printable(operands[0] ?? ''))
-  const line = said.join(' ')
+  if (name === 'run' && end >= 0) logged.push('--', printable(operands[0] ?? ''))
+  const line = logged.join(' ')
   return line.length <= MAX_CHARACTERS ? line : line.slice(0, MAX_CHARACTERS - CUT.length) + CUT
 }
 

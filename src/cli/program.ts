@@ -99,10 +99,10 @@ export async function main(waiting: WaitingKeeper | undefined): Promise<void> {
   try {
     await program.parseAsync()
   } catch (error) {
-    // An error that the user can act on is one line; any other is a defect, which needs its stack.
-    const isForPeople =
+    // An error that the operator can act on is one line; any other is a defect, which needs its stack.
+    const isForOperator =
       error instanceof UsageError || error instanceof CorruptBytesError || error instanceof QemuError
-    complain(isForPeople ? error.message : String(error instanceof Error ? error.stack : error))
+    complain(isForOperator ? error.message : String(error instanceof Error ? error.stack : error))
     process.exitCode = 1
   }
 }

@@ -11,8 +11,8 @@ import { print } from './print.ts'
 const DOING: Readonly<Record<Phase, string>> = {
   save: 'saved, ending its QEMU',
   quit: 'starting the new QEMU',
-  freeze: 'waiting for the jump',
-  preserve: 'waiting for the jump',
+  freeze: 'waiting for the kexec',
+  preserve: 'waiting for the kexec',
   jump: 'starting the kernel',
   boot: 'mounting',
   mount: 'waiting',
@@ -41,10 +41,10 @@ function summary({ name, outcome, blackoutUs }: VmTimeline): string {
 
 function liveList(names: readonly string[]): VmProgress {
   const rows = new Map<string, Row>(
-    names.map((name) => [name, { done: Promise.withResolvers<VmTimeline>(), say: () => {} }]),
+    names.map((name) => [name, { done: Promise.withResolvers<VmTimeline>(), show: () => {} }]),
   )
   return {
-    onPhase: (name, phase) => rows.get(name)?.say(`${name}: ${DOING[phase]}`),
+    onPhase: (name, phase) => rows.get(name)?.show(`${name}: ${DOING[phase]}`),
     onDone: (result) => rows.get(result.name)?.done.resolve(result),
     until: async (work) => {
       // A refusal before any VM was touched ends the list without a result for its rows.
@@ -59,7 +59,7 @@ function liveList(names: readonly string[]): VmProgress {
 
 interface Row {
   readonly done: PromiseWithResolvers<VmTimeline>
-  say: (text: string) => void
+  show: (text: string) => void
 }
 
 /** The package is loaded only for a terminal, so that no guest waits for it after a kexec. */
@@ -68,7 +68,7 @@ async function showRows(rows: ReadonlyMap<string, Row>): Promise<void> {
   const tasks = [...rows].map(([name, row]) => ({
     title: `${name}: looking`,
     task: async (_: unknown, task: { title: string }) => {
-      row.say = (text) => {
+      row.show = (text) => {
         task.title = text
       }
       const result = await row.done.promise

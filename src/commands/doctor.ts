@@ -1,4 +1,6 @@
-/** `guestmemfs doctor`: print what this machine has and lacks; `--fix` repairs what the user agrees to. */
+/**
+ * `guestmemfs doctor`: print what this machine has and lacks; `--fix` repairs what the operator agrees to.
+ */
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { doctorWords } from '../cli/print-findings.ts'
@@ -21,7 +23,7 @@ function printFinding(finding: FixableFinding): void {
   if (advice !== undefined) print(`${' '.repeat(36)}→ ${advice}`)
 }
 
-/** Applies each fix that the user agrees to; returns whether there was one. */
+/** Applies each fix that the operator agrees to; returns whether there was one. */
 async function applyFixes(findings: readonly FixableFinding[], yes: boolean): Promise<boolean> {
   let applied = false
   for (const { fix } of findings) {
@@ -59,7 +61,7 @@ export const command: CommandModule = {
     command
       .option('--json', 'print one JSON object')
       .option('--fix', 'do what can be done here, asking first')
-      .option('--blackout', 'also say what would make an update of the kernel longer than it must be')
+      .option('--blackout', 'also list what would make an update of the kernel longer than it must be')
       .option('-y, --yes', 'do not ask')
       .action(doctor),
 }

@@ -24,10 +24,10 @@ async function installHere({ prefix, yes }: InstallOptions): Promise<void> {
   if (!(await askConsent(question, { yes: yes === true }))) throw new UsageError('nothing was installed')
   const done = installProgram(prefix, thisProgram(), READ_FORMATS)
   reloadUnits(prefix)
-  tell(done)
+  report(done)
 }
 
-function tell({ version, wasThere, former, written, edited, removed, versions }: InstalledProgram): void {
+function report({ version, wasThere, former, written, edited, removed, versions }: InstalledProgram): void {
   print(`${LIBRARY}/${version}${wasThere ? ': there already' : ''}`)
   if (former !== undefined && former !== version) print(`current: ${version}, before: ${former}`)
   for (const path of written) print(path)

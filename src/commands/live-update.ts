@@ -85,9 +85,9 @@ export const command: CommandModule = {
 async function liveUpdate(options: Options): Promise<number> {
   const { kernel, vmmOnly, qemu, name } = options
   if (options.abort && kernel === undefined && vmmOnly === undefined) return await abort(options)
-  if (options.abort) throw new UsageError('say --abort alone: it undoes whatever update is under way')
+  if (options.abort) throw new UsageError('give --abort alone: it undoes whatever update is under way')
   if ((kernel === undefined) === (vmmOnly === undefined))
-    throw new UsageError('say either --kernel FILE, for a new kernel, or --vmm-only, for a new QEMU')
+    throw new UsageError('give either --kernel FILE, for a new kernel, or --vmm-only, for a new QEMU')
   if (kernel === undefined && options.leave.length > 0)
     throw new UsageError('--leave is for --kernel: --vmm-only leaves what it cannot update')
   if (kernel === undefined && options.dryRun)

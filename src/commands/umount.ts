@@ -1,10 +1,9 @@
 /** `guestmemfs umount`: park a pool that holds files, or discard it. */
-
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
 import { unmountPool } from '../pool/unmount-pool.ts'
 
-const SAID = {
+const RESULTS = {
   parked: 'unmounted and parked: mount it again to find its files, or discard it with --discard',
   discarded: 'unmounted and discarded',
   ended: 'unmounted; it held nothing',
@@ -28,6 +27,6 @@ export const command: CommandModule = {
         const { discard = false, force = false } = options
         const result = await unmountPool(named, { discard, force })
         if (options.json) printJson({ named, result })
-        else print(`${named}: ${SAID[result]}`)
+        else print(`${named}: ${RESULTS[result]}`)
       }),
 }

@@ -1,7 +1,7 @@
 /**
  * The list of requests that the server handles: one row per opcode, and the request type that follows from
- * it. Must not: decode (decode.ts), or carry out a request. A request without a row is answered ENOSYS, and
- * the kernel does without it.
+ * it. Must not: decode (decode.ts), or handle a request. A request without a row is answered ENOSYS, and the
+ * kernel does without it.
  *
  * STATX has none: it would bring birth times, which are not kept, and the kernel would send one for each
  * inode whose birth time is asked for, though it has all that there is in its cache (`fuse_update_get_attr`,

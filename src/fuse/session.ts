@@ -1,7 +1,7 @@
 /**
  * The session over one /dev/fuse descriptor: reads a request, has the host handle it, writes the reply, one
  * at a time on this thread, blocking. It answers malformed bytes with an error and goes on: nothing that the
- * kernel sends ends a server. Must not: carry out a request.
+ * kernel sends ends a server. Must not: handle a request itself.
  */
 import { Poller, waitReadable } from '../linux/descriptors.ts'
 import { readRequest, writeReply } from '../linux/fuse-device.ts'

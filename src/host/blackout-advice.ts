@@ -38,7 +38,7 @@ export const compressionAdvice = (compression: string | undefined): string | und
 
 /**
  * Without KHO the kernel that loads can place the next one where it will run, if there is contiguous memory
- * for it; else each page is copied after the jump.
+ * for it; else kexec copies each page there after the old kernel has ended.
  */
 export const copyAdvice = (commandLine: readonly string[], hasKho: boolean): string | undefined =>
   hasKho || commandLine.some((word) => /^cma=[1-9]/.test(word))
@@ -47,7 +47,8 @@ export const copyAdvice = (commandLine: readonly string[], hasKho: boolean): str
 
 /** Of what a pool waits for at boot. */
 export function unitAdvice(unit: string): string {
-  if (unit.endsWith('.device')) return 'the pool waited for this device: is it on the way to its own disk?'
+  if (unit.endsWith('.device'))
+    return 'the pool waited for this device: does anything that its mount needs come from it?'
   if (unit === 'systemd-udev-settle.service')
     return 'it waits for all devices: remove what asks for it (systemctl list-dependencies --reverse)'
   if (unit === 'network-online.target' || unit.includes('wait-online'))

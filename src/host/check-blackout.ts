@@ -11,7 +11,7 @@ import { GIB } from '../values/units.ts'
 import { compressionAdvice, consoleAdvice, copyAdvice, initrdAdvice, unitAdvice } from './blackout-advice.ts'
 import { isConfigured, kernelConfig } from './kernel-config.ts'
 
-/** Below it the kernel has initialised all struct pages before a person could notice. */
+/** With less, the kernel initialises all struct pages in a time too short to report. */
 const MUCH_MEMORY_BYTES = 64 * GIB
 const SETTLE = 'systemd-udev-settle.service'
 

@@ -1,7 +1,7 @@
 /**
  * The doctor's findings about carve-outs: what the command line asks for, what the kernel made of it, and
- * whether the next kernel would do the same. Must not: change anything but by a fix that the user agrees to.
- * The rules are those of `reserve`.
+ * whether the next kernel would do the same. Must not: change anything but by a fix that the operator agrees
+ * to. The rules are those of `reserve`.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * The doctor's findings about memory: huge pages, swap. Must not: change anything but by a fix that the user
- * agrees to.
+ * The doctor's findings about memory: huge pages, swap. Must not: change anything but by a fix that the
+ * operator agrees to.
  */
 import { close } from '../linux/descriptors.ts'
 import { mapShared, memfdCreate, collapse as requestCollapse, resize } from '../linux/memory.ts'
@@ -37,10 +37,10 @@ export function checkHugePages(): FixableFinding {
   )
   return fixable(found, {
     question: `Set ${SHMEM_ENABLED} to advise (until the next boot)?`,
-    apply: (say) => {
+    apply: (report) => {
       const refused = setShmemHugePages('advise')
       if (refused) throw new UsageError(`${SHMEM_ENABLED}: ${refused.name}`)
-      say('memory that asks for huge pages gets them, from the next mapping on')
+      report('memory that asks for huge pages gets them, from the next mapping on')
     },
   })
 }

@@ -17,7 +17,7 @@ export function checkQemu(): FixableFinding {
     : `no ${QEMU_BINARY} on PATH`
   return fixable(fail('QEMU', detail, `install QEMU ${formatVersion(QEMU_MINIMUM)} or newer`), {
     question: 'Install QEMU with apt?',
-    apply: async (say) => void (await ensureQemu(THIS_HOST, { yes: true }, say)),
+    apply: async (report) => void (await ensureQemu(THIS_HOST, { yes: true }, report)),
   })
 }
 

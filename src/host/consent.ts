@@ -1,6 +1,6 @@
 /**
- * The question to the user before something on the machine is changed. Must not: change anything. Without a
- * terminal (a pipe, CI) no user can answer: then the command itself is the consent.
+ * The question to the operator before something on the machine is changed. Must not: change anything. Without
+ * a terminal (a pipe, CI) no operator can answer: then the command itself is the consent.
  */
 import { createInterface } from 'node:readline/promises'
 
@@ -9,7 +9,7 @@ export interface Consent {
   readonly yes: boolean
 }
 
-/** True when the user agrees to `question`, to which "[Y/n]" is added. */
+/** True when the operator agrees to `question`, to which "[Y/n]" is added. */
 export async function askConsent(question: string, { yes }: Consent): Promise<boolean> {
   if (yes || !process.stdin.isTTY || !process.stderr.isTTY) return true
   const lines = createInterface({ input: process.stdin, output: process.stderr })

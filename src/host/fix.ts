@@ -5,7 +5,7 @@ export interface Fix {
   /** The change as a question; `askConsent` adds "[Y/n]". */
   readonly question: string
   /** Makes the change. Throws `UsageError` where that fails. */
-  readonly apply: (say: (line: string) => void) => Promise<void> | void
+  readonly apply: (report: (line: string) => void) => Promise<void> | void
 }
 
 export interface FixableFinding extends Finding {

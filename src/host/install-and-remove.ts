@@ -84,26 +84,27 @@ export interface Written {
 }
 
 /**
- * Throws UsageError where a file is in the way that guestmemfs did not write. Then nothing may be changed.
+ * Throws UsageError where the path of one of `files` has a file that guestmemfs did not write. Then the
+ * caller may change nothing.
  */
-export function checkTheWay(prefix: string, files: readonly InstallFile[]): void {
+export function checkNoForeignFile(prefix: string, files: readonly InstallFile[]): void {
   const known = readManifest(prefix)?.files ?? []
-  const inTheWay = files.filter(({ path, text }) => look(prefix, path, known, text) === 'foreign')
-  if (inTheWay.length === 0) return
-  const paths = inTheWay.map(({ path }) => join(prefix, path)).join(', ')
+  const foreign = files.filter(({ path, text }) => look(prefix, path, known, text) === 'foreign')
+  if (foreign.length === 0) return
+  const paths = foreign.map(({ path }) => join(prefix, path)).join(', ')
   throw new UsageError(`guestmemfs did not write ${paths}: move it away first`)
 }
 
 /**
  * Writes `files` below `prefix`; a second install replaces what the first one wrote. `folders`: made for it
- * already. Errors: as `checkTheWay`.
+ * already. Errors: as `checkNoForeignFile`.
  */
 export function install(
   prefix: string,
   files: readonly InstallFile[],
   folders: readonly string[] = [],
 ): Written {
-  checkTheWay(prefix, files)
+  checkNoForeignFile(prefix, files)
   const old = readManifest(prefix)
   const known = old?.files ?? []
   const isEdited = ({ path, text }: InstallFile): boolean => look(prefix, path, known, text) === 'edited'
@@ -114,7 +115,7 @@ export function install(
   const made = [...wanted.map(({ path }) => path), MANIFEST].flatMap((path) => missingFolders(prefix, path))
   const all = [...new Set([...(old?.folders ?? []), ...folders, ...made])]
   const now = wanted.map(({ path, text }) => ({ path, sha256: sha256Of(text) }))
-  // A user who moves the new one over the changed one has an installed file again.
+  // An operator who moves the new one over the changed one has an installed file again.
   const theirs = edited.map(({ path, text }) => ({ path, sha256: sha256Of(text) }))
   writeManifest(prefix, { format: 1, files: [...known, ...now, ...theirs], folders: all })
   for (const { path, mode, text } of wanted) {

@@ -58,9 +58,9 @@ exec ${inShell(command)} "$@"
 
 /**
  * One pool's keeper. It holds guest memory, so none of these may end it: isolate, shutdown's final kill (the
- * memory must be there until the kexec), the OOM killer. When it dies all the same, systemd restarts the unit
+ * memory must be there until the kexec), the OOM killer. When it ends all the same, systemd restarts the unit
  * and a new keeper takes over from the server, which holds the memory, too. `systemctl restart` does the
- * same, and `stop` ends the keeper alone: the server stays and serves. If both die, the unit gets the
+ * same, and `stop` ends the keeper alone: the server stays and serves. If both end, the unit gets the
  * descriptors from the manager's own store. Where there is nothing to take over, ExecCondition= ends the
  * restarts. `mount` of a parked pool reloads the unit: the new keeper then ends the old one with SIGKILL.
  * Shutdown stops every slice but the root, and with a slice what is in it: hence Slice=. Directives:
@@ -111,7 +111,7 @@ export const resumeUnit = (
   command: CommandWords,
 ): string => `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
 [Unit]
-Description=guestmemfs: guests that were saved go on
+Description=guestmemfs: resume saved guests
 Wants=network.target
 After=local-fs.target remote-fs.target network.target
 StartLimitIntervalSec=10min
@@ -135,7 +135,7 @@ TasksMax=infinity
  * only where another unit mounts it.
  */
 export const resumeGenerator = `#!/bin/sh
-# Installed by guestmemfs: saved guests go on after the mounts of fstab. "guestmemfs uninstall" removes it.
+# Installed by guestmemfs: saved guests are resumed after the mounts of fstab. "guestmemfs uninstall" removes it.
 fstab=\${SYSTEMD_FSTAB:-/etc/fstab}
 folder=\${1:?}/guestmemfs-resume.service.d
 [ -r "$fstab" ] || exit 0

@@ -10,7 +10,7 @@ import { existsSync, realpathSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError } from '../values/errors.ts'
 import {
-  checkTheWay,
+  checkNoForeignFile,
   install,
   isInstalled,
   missingFolders,
@@ -36,7 +36,7 @@ export interface InstalledProgram extends Written {
 /** `reads`: the formats that `program` reads. Throws UsageError; then what was installed works as before. */
 export function installProgram(prefix: string, program: Program, reads: Reads): InstalledProgram {
   const files = installFiles(currentCommand(prefix))
-  checkTheWay(prefix, files)
+  checkNoForeignFile(prefix, files)
   return inOneLine(() => installFrom(prefix, files, program, reads))
 }
 

@@ -43,8 +43,8 @@ export function readNextBoot(root = '/'): NextBoot {
     const program = look(by, command)
     if (!programs.has(program.place)) programs.set(program.place, program)
   }
-  const wantsHelper = /^\s*[^#\s]\S*\s+\S+\s+(fuse\.)?guestmemfs\s/m.test(textOf(join(root, '/etc/fstab')))
-  return { programs: [...programs.values()], lacksHelper: wantsHelper && !existsSync(join(root, FILES[0])) }
+  const needsHelper = /^\s*[^#\s]\S*\s+\S+\s+(fuse\.)?guestmemfs\s/m.test(textOf(join(root, '/etc/fstab')))
+  return { programs: [...programs.values()], lacksHelper: needsHelper && !existsSync(join(root, FILES[0])) }
 }
 
 function textOf(path: string): string {

@@ -40,13 +40,13 @@ export function suiteWithQemu(host: AptHost, codename: string): string | undefin
 }
 
 /**
- * Makes sure that QEMU 8.2 or newer is installed; asks first. `say` gets the progress, a line at a time.
- * Errors: `UsageError` that says what to do when it cannot be installed here, or the user did not agree.
+ * Makes sure that QEMU 8.2 or newer is installed; asks first. `report` gets the progress, a line at a time.
+ * Errors: `UsageError` that says what to do when it cannot be installed here, or the operator did not agree.
  */
 export async function ensureQemu(
   host: AptHost,
   consent: Consent,
-  say: (line: string) => void,
+  report: (line: string) => void,
 ): Promise<Version> {
   const present = installedQemu()
   if (present && atLeast(present, QEMU_MINIMUM)) return present
@@ -56,20 +56,20 @@ export async function ensureQemu(
   if (!(await askConsent(`${found}. Install ${PACKAGE} with apt?`, consent))) {
     throw new UsageError(`${found}: install QEMU ${formatVersion(QEMU_MINIMUM)} or newer`)
   }
-  installQemu(host, say)
+  installQemu(host, report)
   const now = installedQemu()
   if (!now || !atLeast(now, QEMU_MINIMUM))
     throw new UsageError(`${PACKAGE} was installed, but ${QEMU_BINARY} is still too old`)
   return now
 }
 
-function installQemu(host: AptHost, say: (line: string) => void): void {
+function installQemu(host: AptHost, report: (line: string) => void): void {
   const { id, codename, prettyName } = osRelease()
-  say('reading the package lists (apt-get update)')
+  report('reading the package lists (apt-get update)')
   updateLists(host)
   let suite = suiteWithQemu(host, codename)
   if (suite === undefined && id === 'debian') {
-    for (const file of addSuite(host, `${codename}-backports`, codename)) say(`wrote ${file}`)
+    for (const file of addSuite(host, `${codename}-backports`, codename)) report(`wrote ${file}`)
     updateLists(host)
     suite = suiteWithQemu(host, codename)
   }
@@ -78,6 +78,6 @@ function installQemu(host: AptHost, say: (line: string) => void): void {
       `${prettyName} has no QEMU ${formatVersion(QEMU_MINIMUM)} or newer: install one yourself`,
     )
   }
-  say(`installing ${PACKAGE}${suite === '' ? '' : ` from ${suite}`}`)
+  report(`installing ${PACKAGE}${suite === '' ? '' : ` from ${suite}`}`)
   installPackages(host, [PACKAGE], suite === '' ? undefined : suite)
 }

@@ -15,7 +15,8 @@ export function connectionOf(pool: string, mountPoint: string): number | undefin
   try {
     return fuseMountOf({ pool, mountPoint })?.minor ?? formerConnection(pool)
   } catch {
-    // The previous holder may be dead by now: nothing that only a forced unmount needs may end this keeper.
+    // The previous holder may have ended by now: nothing that only a forced unmount needs may end this
+    // keeper.
     return formerConnection(pool)
   }
 }
@@ -29,8 +30,8 @@ function formerConnection(pool: string): number | undefined {
 }
 
 /**
- * Mounts the pool, whose memory and region this process has: the mount that it had before is dead. Requests
- * wait until a server reads them. Errors: UsageError.
+ * Mounts the pool, whose memory and region this process has: its former mount has lost its connection.
+ * Requests wait until a server reads them. Errors: UsageError.
  */
 export function mountConnection(options: KeeperMountOptions): Fd {
   const { pool, mountPoint, mountFlags, kernelOptions, deadMount } = options
@@ -50,6 +51,6 @@ export function mountConnection(options: KeeperMountOptions): Fd {
 }
 
 /** An aborted connection leaves its mount, in which every system call fails with ENOTCONN. */
-export function takeLeftMountOff(left: Pick<KeeperMountOptions, 'pool' | 'mountPoint'>): void {
+export function unmountAborted(left: Pick<KeeperMountOptions, 'pool' | 'mountPoint'>): void {
   if (fuseMountOf(left) !== undefined) unmount(left.mountPoint, { lazy: true })
 }

@@ -17,12 +17,12 @@ import { isInRegion } from '../values/store-kinds.ts'
 import { type Areas, makeRuntime } from './areas.ts'
 import type { KeeperMountOptions, KeeperOptions, PreviousHolder } from './contact.ts'
 import { FdStoreMirror } from './fdstore/mirror.ts'
-import { connectionOf, mountConnection, takeLeftMountOff } from './fuse-connection.ts'
+import { connectionOf, mountConnection, unmountAborted } from './fuse-connection.ts'
 import type { KeeperLog } from './log.ts'
 import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
 import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
-import { checkOwnFiles, giveOver, ReplacedError } from './own-version.ts'
+import { checkOwnFiles, mountWithNewFiles, ReplacedError } from './own-version.ts'
 import { recordPool } from './record-pool.ts'
 import { ServerHistory } from './server-history.ts'
 import { describeEnd, type FirstOrder, ServerProcess, whyPoolNotOpened } from './server-process.ts'
@@ -169,25 +169,25 @@ export class Keeper {
         break
       } catch (error) {
         this.#log.event(`the server could not be started: ${errorText(error)}`)
-        if (error instanceof ReplacedError) await this.#giveOver(options.mountPoint)
+        if (error instanceof ReplacedError) await this.#mountWithNewFiles(options.mountPoint)
         if (this.#fuse !== undefined && hasHungUp(this.#fuse)) return false
         await sleep(backoffMs)
       }
     }
-    // Not in the loop: a retry would start a second server on this connection, the end of the pool.
+    // Not in the loop: a retry would start a second server on this connection, which would damage the pool.
     this.#writeRecord(options.mountPoint)
     return true
   }
 
-  async #giveOver(mountPoint: string): Promise<void> {
+  async #mountWithNewFiles(mountPoint: string): Promise<void> {
     this.#server = undefined
     this.#writeRecord(mountPoint, { isGivenOver: true })
-    this.#log.event(await giveOver(this.#pool, mountPoint, this.#log.fd))
+    this.#log.event(await mountWithNewFiles(this.#pool, mountPoint, this.#log.fd))
   }
 
   /**
-   * A server that has read the image; one that met a lost page there is followed by one that looks for them.
-   * Throws UsageError when the image is refused.
+   * Resolves with a server that has read the image. Where a lost page of the image ended the server, this
+   * starts another, which looks for lost pages first. Throws UsageError when the image is refused.
    */
   async #startServer(source: MemorySource, more: FirstOrder = {}): Promise<ServerProcess> {
     checkOwnFiles()
@@ -221,7 +221,7 @@ export class Keeper {
 
   /**
    * A server that serves holds everything, too: this process may end, and another keeper take its place. One
-   * that has not sent `serving` may not have all of it yet, and a dead one holds nothing.
+   * that has not sent `serving` may not have all of it yet, and one that has ended holds nothing.
    */
   get isDispensable(): boolean {
     return this.#fuse !== undefined && this.#server?.isHolder === true && !this.#sessions.isIncoming
@@ -253,7 +253,7 @@ export class Keeper {
     this.#fuse = undefined
     this.#server = undefined
     this.#sessions.detach()
-    takeLeftMountOff({ pool, mountPoint })
+    unmountAborted({ pool, mountPoint })
     this.#fdStore.unmounted()
     if (!isHeld) {
       this.#log.event(`unmounted from ${mountPoint}, nothing to hold: ended`)

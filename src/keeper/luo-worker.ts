@@ -1,5 +1,5 @@
 /**
- * The former name of `luo/worker.ts`. A keeper from before the move, whose package was upgraded while it ran,
- * starts its thread by this name at the first handover, and would die if the file were missing.
+ * `luo/worker.ts` under the name that it has in former releases: a keeper of one of them, whose package was
+ * upgraded while it ran, starts its thread from this file at the first handover, and ends if it is missing.
  */
 import './luo/worker.ts'

@@ -70,7 +70,7 @@ let keeper: Keeper | undefined
 const SIGTERM_PATIENCE_MS = 8000
 const LOOK_EVERY_MS = 20
 let isEnding = false
-/** This process has told the one that started it that the mount serves. */
+/** This process has reported to the one that started it that the mount serves. */
 let isReady = false
 
 /**
@@ -127,8 +127,8 @@ try {
   if (options.kind === 'hold') keeper.park()
   else await keeper.start(options)
 } catch (error) {
-  const isForPeople = error instanceof UsageError
-  if (isForPeople) log.note(error.message)
+  const isForOperator = error instanceof UsageError
+  if (isForOperator) log.note(error.message)
   else log.note('the pool could not be mounted', { error: error instanceof Error ? error.stack : error })
   sendReady({ ok: false, reason: errorText(error) })
   const holdsAlone = error instanceof UnusableHandoverError || keeper?.isIncoming === true

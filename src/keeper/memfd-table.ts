@@ -1,7 +1,7 @@
 /**
- * The keeper's copies of the pool's memfds. While the keeper runs, no memory object is lost by the death of a
- * server; the descriptor table holds the number of each copy. It has nothing of files: the server, which
- * writes the log, sends the keeper what to hold and what to release.
+ * The keeper's copies of the pool's memfds. While the keeper runs, no memory object is lost when a server
+ * ends; the descriptor table holds the number of each copy. It has nothing of files: the server, which writes
+ * the log, sends the keeper what to hold and what to release.
  */
 import { close } from '../linux/descriptors.ts'
 import { DESCRIPTORS_PER_MESSAGE } from '../server/messages.ts'
@@ -32,7 +32,7 @@ export class MemfdTable {
   }
 
   /** Records for the server how much of the pool is in the service manager's store. */
-  say(use: StoreUse): void {
+  recordStoreUse(use: StoreUse): void {
     this.#table.storeUse = use
   }
 
@@ -74,11 +74,11 @@ export class MemfdTable {
   }
 
   /** All objects, for a new server, in portions that fit one message. */
-  *batches(): IterableIterator<{ memories: ObjectId[]; descriptors: Fd[] }> {
+  *batches(): IterableIterator<{ objects: ObjectId[]; descriptors: Fd[] }> {
     const all = [...this.#descriptors]
     for (let from = 0; from < all.length; from += DESCRIPTORS_PER_MESSAGE) {
       const batch = all.slice(from, from + DESCRIPTORS_PER_MESSAGE)
-      yield { memories: batch.map(([object]) => object), descriptors: batch.map(([, fd]) => fd) }
+      yield { objects: batch.map(([object]) => object), descriptors: batch.map(([, fd]) => fd) }
     }
   }
 }

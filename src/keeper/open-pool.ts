@@ -61,7 +61,7 @@ export function unusableUnless<T>(pool: string, work: () => T): T {
 function incomingPool({ sessions, incoming, lost, packed }: Incoming): PoolHandles {
   const { fd, table } = makeTable()
   for (const { object } of incoming) table.setState(object, 'incoming')
-  for (const memory of lost) table.setState(memory, 'lost')
+  for (const object of lost) table.setState(object, 'lost')
   return {
     areas: { runtime: makeRuntime(), memfd: [fd, makeImage()], packed },
     table,

@@ -1,12 +1,12 @@
 /**
  * What a keeper does when npm, or another package manager, replaces the files that it was started from: it
- * starts nothing from them any more, and starts `mount` of the version that they are of now, which takes the
- * pool over. A version that `guestmemfs install` installed has a folder of its own, which is never changed.
+ * starts nothing but `mount` from them any more, and the new version's `mount` takes the pool over. A version
+ * that `guestmemfs install` installed has a folder of its own, which is never changed.
  *
  * Why no byte can be lost. The keeper holds all that it held until the next keeper's server has opened the
  * image, and only that keeper kills it: this is the takeover of a parked pool (takeover/copy-fds.ts), but of
  * one that has a connection. A `mount` that fails leaves this keeper as it was, and the keeper tries again.
- * Meanwhile requests wait as they do after the death of any server, and guests go on.
+ * Meanwhile requests wait as they do after the end of any server, and guests run on.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -31,7 +31,7 @@ export function checkOwnFiles(own: Pick<OwnFiles, 'isReplaced'> = files): void {
  * Mounts the pool with the present files. Where that succeeds, the new keeper kills this process; else it
  * resolves with a line for the log, to which `mount` has written its error.
  */
-export async function giveOver(pool: string, mountPoint: string, logFd: Fd): Promise<string> {
+export async function mountWithNewFiles(pool: string, mountPoint: string, logFd: Fd): Promise<string> {
   const how = await mount(pool, mountPoint, logFd)
   return `the program that replaced its files did not take the pool over (${how}): 'guestmemfs mount' of a version that is not older does; this process holds the memory`
 }

@@ -74,7 +74,7 @@ export function describeEnd(ended: ServerEnd): string {
     case 'refused':
       return `refused its image: ${ended.reason}`
     case 'unmounted':
-      return 'saw the pool unmounted'
+      return 'reported that the pool was unmounted'
   }
 }
 
@@ -99,7 +99,7 @@ export class ServerProcess {
   readonly end: Promise<ServerEnd>
   readonly #opened = Promise.withResolvers<Opened>()
   readonly #serving = Promise.withResolvers<'serving'>()
-  #hasSaidServing = false
+  #hasSentServing = false
   readonly #orders: HandoverOrders
   #sessionsClosed: (() => void)[] = []
   #isClosed = false
@@ -135,12 +135,12 @@ export class ServerProcess {
 
   /** It has sent `serving`, and is alive now: it holds all of the pool. A zombie holds nothing. */
   get isHolder(): boolean {
-    return this.#hasSaidServing && this.#child.exitCode === null && processStartTime(this.pid) !== undefined
+    return this.#hasSentServing && this.#child.exitCode === null && processStartTime(this.pid) !== undefined
   }
 
-  /** `told` is called with each size of the pool that the server reports from now on. */
-  onResized(told: (totalBlocks: number) => void): void {
-    this.#resized = told
+  /** `listener` is called with each size of the pool that the server reports from now on. */
+  onResized(listener: (totalBlocks: number) => void): void {
+    this.#resized = listener
   }
 
   /** Resolves when the server has sent `serving`, or with how it ended instead. */
@@ -168,7 +168,7 @@ export class ServerProcess {
       ...memfd,
       ...[packed, ...regionLocks].filter((fd) => fd !== undefined),
     ])
-    for (const { memories: objects, descriptors } of this.#memfds.batches()) {
+    for (const { objects, descriptors } of this.#memfds.batches()) {
       this.#send({ kind: 'memories', memories: objects }, descriptors)
     }
     this.#send({ kind: 'begin' })
@@ -252,7 +252,7 @@ export class ServerProcess {
           this.#resized(message.totalBlocks)
           break
         case 'serving':
-          this.#hasSaidServing = true
+          this.#hasSentServing = true
           this.#serving.resolve('serving')
           break
         case 'hand-over':
@@ -266,7 +266,7 @@ export class ServerProcess {
           break
         case 'unmounted':
           // From here on the server is ending: this process must not rely on it to hold the pool.
-          this.#hasSaidServing = false
+          this.#hasSentServing = false
           this.#send({ kind: 'released' })
           end = message
           break
@@ -275,8 +275,8 @@ export class ServerProcess {
           break
       }
     }
-    // The stream ends only when every copy of the server's end is closed, and a dying process may close it
-    // late.
+    // The stream ends only when every copy of the server's end is closed, and a process that ends may close
+    // it late.
     const how = await exited
     this.#isClosed = true
     close(this.#socket)

@@ -20,8 +20,8 @@ import {
   type Base,
   mountOver,
   openBeneath,
+  pathProblem,
   removePlace,
-  wayProblem,
   withMount,
   withPlace,
 } from './beneath.ts'
@@ -77,7 +77,7 @@ test('a symlink in the middle is not followed, be it to a directory inside or ou
   symlinkSync('/proc/self/cwd', inside('magic'))
   for (const name of ['away', 'within', 'magic']) assert.equal(make(inside(name, 'file'), base), ELOOP)
   assert.throws(() => statSync(join(outside, 'file')))
-  assert.match(wayProblem(ELOOP), /a directory of its path was replaced/)
+  assert.match(pathProblem(ELOOP), /a directory of its path was replaced/)
 })
 
 test('a directory that is swapped for a symlink after the walk was begun leads to what it was', (t) => {

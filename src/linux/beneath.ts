@@ -49,7 +49,7 @@ export function mountOver(path: string): Base | Errno {
  */
 export function withMount<T>(
   path: string,
-  use: (root: Fd, way: string) => T,
+  use: (root: Fd, relativePath: string) => T,
   base: Base | Errno = mountOver(path),
 ): T | Errno {
   if (base instanceof Errno) return base
@@ -87,11 +87,11 @@ export function withPlace<T>(
   use: (place: PlaceBeneath) => T,
   base: Base | Errno = mountOver(path),
 ): T | Errno {
-  const inMount = (root: Fd, way: string): T | Errno => {
-    const name = basename(way)
+  const inMount = (root: Fd, relativePath: string): T | Errno => {
+    const name = basename(relativePath)
     if (name === '' || name === '.') return EINVAL
     if (name === '..') return EXDEV
-    const directory = openBeneath(root, dirname(way), O_PATH | constants.O_DIRECTORY)
+    const directory = openBeneath(root, dirname(relativePath), O_PATH | constants.O_DIRECTORY)
     if (directory instanceof Errno) return directory
     try {
       return use({ directory, name, path: `/proc/self/fd/${directory}/${name}` })
@@ -128,7 +128,7 @@ export function removePlace({ directory, name }: PlaceBeneath): Errno | undefine
 }
 
 /** Why a path beneath a mount was not reached, for a message. */
-export function wayProblem(errno: Errno): string {
+export function pathProblem(errno: Errno): string {
   if (errno === ELOOP || errno === ENOTDIR) return `a directory of its path was replaced (${errno.name})`
   return errno === EXDEV ? `it leads out of its mount (${errno.name})` : errno.name
 }

@@ -107,7 +107,7 @@ test('only root can be another user', { skip: isRoot ? 'is root' : false }, () =
 })
 
 /** What a process that becomes cat(1) as another user is then. */
-async function becomeCat(program: string): Promise<{ readonly said: string; readonly status: number }> {
+async function becomeCat(program: string): Promise<{ readonly output: string; readonly status: number }> {
   const script = `import { executeAs } from ${JSON.stringify(join(import.meta.dirname, 'credentials.ts'))}
     import { setCloseOnExec } from ${JSON.stringify(join(import.meta.dirname, 'descriptors.ts'))}
     for (const fd of [0, 1, 2]) setCloseOnExec(fd, false)
@@ -117,27 +117,27 @@ async function becomeCat(program: string): Promise<{ readonly said: string; read
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const ended = once(child, 'exit')
-  let said = ''
-  for await (const piece of child.stdout) said += piece
-  return { said, status: (await ended)[0] }
+  let output = ''
+  for await (const piece of child.stdout) output += piece
+  return { output, status: (await ended)[0] }
 }
 
 test('a process that becomes a program is that user, ignores no signal, and has that environment alone', {
   skip,
 }, async () => {
-  const { said, status } = await becomeCat('/bin/cat')
+  const { output, status } = await becomeCat('/bin/cat')
   assert.equal(status, 0)
-  assert.deepEqual(identityOf(said), {
+  assert.deepEqual(identityOf(output), {
     Uid: '61234 61234 61234 61234',
     Gid: '61235 61235 61235 61235',
     Groups: '61236 61237',
     ...{ CapPrm: '0000000000000000', CapEff: '0000000000000000', CapAmb: '0000000000000000' },
   })
   // Node ignores SIGPIPE and SIGXFSZ.
-  assert.match(said, /^SigIgn:\t0000000000000000$/m)
-  assert.match(said, /\nA=b c\0$/)
+  assert.match(output, /^SigIgn:\t0000000000000000$/m)
+  assert.match(output, /\nA=b c\0$/)
 })
 
 test('where the program cannot be executed, the process is itself again', { skip }, async () => {
-  assert.deepEqual(await becomeCat('/bin/no-such-program'), { said: 'ENOENT 0', status: 0 })
+  assert.deepEqual(await becomeCat('/bin/no-such-program'), { output: 'ENOENT 0', status: 0 })
 })

@@ -59,8 +59,8 @@ export function mapDaxDevice(device: DaxDevice, ranges: readonly PhysicalRange[]
 export function bindDaxDevice(device: DaxDevice, sysfs: string = SYSFS): Errno | undefined {
   const driver = join(sysfs, 'bus/dax/drivers', DEVICE_DAX)
   const failed = write(join(driver, 'new_id'), device.name)
-  const forgotten = write(join(driver, 'remove_id'), device.name)
-  if (failed ?? forgotten) return failed ?? forgotten
+  const unlisted = write(join(driver, 'remove_id'), device.name)
+  if (failed ?? unlisted) return failed ?? unlisted
   const bound = readDaxDriver(device.path)
   if (bound === DEVICE_DAX) return undefined
   return bound === undefined ? EIO : EBUSY

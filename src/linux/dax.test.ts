@@ -54,7 +54,7 @@ test('mappings are read in the order of their pages, whatever their folders are 
   const [region] = readDaxRegions(sysfs)
   assert.deepEqual(region?.devices[1]?.mappings, mappings)
   assert.equal(region?.devices[1]?.driver, 'device_dax')
-  assert.equal(region?.startByte, 4 * GIB, 'the empty device 0 tells')
+  assert.equal(region?.startByte, 4 * GIB, 'the empty device 0 shows it')
   rmSync(sysfs, { recursive: true })
 })
 

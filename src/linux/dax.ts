@@ -133,8 +133,8 @@ function readMappings(path: string): PhysicalRange[] {
  * where it does.
  */
 function startOf(devices: readonly DaxDevice[], regionBytes: number): number | undefined {
-  const telling = devices.find(({ sizeBytes }) => sizeBytes === 0 || sizeBytes === regionBytes)
-  return telling && Number(mustHave(join(telling.path, 'resource')))
+  const showing = devices.find(({ sizeBytes }) => sizeBytes === 0 || sizeBytes === regionBytes)
+  return showing && Number(mustHave(join(showing.path, 'resource')))
 }
 
 /** Names in a folder; none where there is no such folder. */

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ExitEvents, pidfdsTellEnds } from './exit-events.ts'
+import { ExitEvents, pidfdsReportEnds } from './exit-events.ts'
 
 test('how a process ended is known after its parent has waited for it, by the kernel’s events', {
   skip: process.getuid?.() === 0 ? false : 'needs root',
@@ -31,7 +31,7 @@ test('how a process ended is known after its parent has waited for it, by the ke
 
 test('pidfds tell the end of a process from Linux 6.15 on', () => {
   const told = ['6.9.0', '6.14.11-amd64', '6.15-rc1', '6.18.4', '7.0.0'].map((version) =>
-    pidfdsTellEnds(version),
+    pidfdsReportEnds(version),
   )
   assert.deepEqual(told, [false, false, true, true, true])
 })

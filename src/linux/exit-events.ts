@@ -29,14 +29,14 @@ const MSG_DONTWAIT = 0x40
 const HEADER_BYTES = 36
 
 /** Linux 6.15 reports it through the pidfd (`endOf` of process.ts). */
-export function pidfdsTellEnds(version = release()): boolean {
+export function pidfdsReportEnds(version = release()): boolean {
   const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10))
   return major > 6 || (major === 6 && minor >= 15)
 }
 
 export class ExitEvents {
   readonly #fd: Fd
-  readonly #wanted = new Set<number>()
+  readonly #watched = new Set<number>()
   readonly #ends = new Map<number, ProcessEnd>()
   #wait: ReturnType<typeof untilReadable> | undefined
   #isClosed = false
@@ -63,7 +63,7 @@ export class ExitEvents {
 
   /** From now on this keeps the end of `pid` for `take`. */
   watch(pid: number): void {
-    this.#wanted.add(pid)
+    this.#watched.add(pid)
   }
 
   /**
@@ -72,7 +72,7 @@ export class ExitEvents {
   take(pid: number): ProcessEnd | undefined {
     this.#drain()
     const end = this.#ends.get(pid)
-    this.#wanted.delete(pid)
+    this.#watched.delete(pid)
     this.#ends.delete(pid)
     return end
   }
@@ -101,7 +101,7 @@ export class ExitEvents {
       if (length < HEADER_BYTES + 28 || bytes.readUInt32LE(HEADER_BYTES) !== PROC_EVENT_EXIT) continue
       const [pid, process, code] = [16, 20, 24].map((at) => bytes.readUInt32LE(HEADER_BYTES + at))
       // Each thread has an event; the first one's is the process'.
-      if (pid === undefined || pid !== process || !this.#wanted.has(pid)) continue
+      if (pid === undefined || pid !== process || !this.#watched.has(pid)) continue
       this.#ends.set(pid, endFromWait(code ?? 0))
     }
   }

@@ -32,13 +32,13 @@ test('it keeps its pid, and has the environment, directory and descriptors that 
   const show = `tr '\\0' '\\n' </proc/self/environ; readlink /proc/self/cwd; echo $$
     ls -l /proc/$$/fd | grep -E ' ${SOCKET} -> |guestmemfs:held'; grep -E '^(Uid|SigIgn|SigBlk)' /proc/self/status`
   const child = startHeld(['/bin/sh', '-c', show], { ONE: 'a b', TWO: '' })
-  const said = text(child.stdout as NodeJS.ReadableStream)
+  const output = text(child.stdout as NodeJS.ReadableStream)
   const startTime = processStartTime(child.pid as number)
   await sleep(50)
   assert.notEqual(readlinkSync(`/proc/${child.pid}/exe`), readlinkSync('/bin/sh'))
   assert.equal(await executeHeld(socketOf(child)), undefined)
   const uid = isRoot ? STRANGER.uid : process.getuid?.()
-  assert.deepEqual((await said).trim().split('\n'), [
+  assert.deepEqual((await output).trim().split('\n'), [
     ...['ONE=a b', 'TWO=', '/usr', String(child.pid)],
     `Uid:\t${uid}\t${uid}\t${uid}\t${uid}`,
     ...['SigBlk:\t0000000000000000', 'SigIgn:\t0000000000000000'],
@@ -55,10 +55,10 @@ test('what cannot be executed is told by its errno', { skip }, async () => {
 
 test('where the process that started it ends first, it ends and has executed nothing', { skip }, async () => {
   const child = startHeld(['/bin/echo', 'executed'])
-  const said = text(child.stdout as NodeJS.ReadableStream)
+  const output = text(child.stdout as NodeJS.ReadableStream)
   const ended = once(child, 'exit')
   socketOf(child).destroy()
-  assert.deepEqual([await ended, await said], [[127, null], ''])
+  assert.deepEqual([await ended, await output], [[127, null], ''])
 })
 
 for (const event of ['exit', 'close'] as const)

@@ -80,12 +80,12 @@ export function executeHeld(socket: Duplex): Promise<Errno | undefined> {
   // One that was killed before: its socket closes once.
   if (socket.closed) return Promise.resolve(undefined)
   return new Promise((resolve) => {
-    let said = Buffer.alloc(0)
+    let reply = Buffer.alloc(0)
     socket.on('data', (bytes: Buffer) => {
-      said = Buffer.concat([said, bytes])
+      reply = Buffer.concat([reply, bytes])
     })
     socket.once('error', () => {}) // the child was killed
-    socket.once('close', () => resolve(said.length === 4 ? errnoFromCode(said.readInt32LE(0)) : undefined))
+    socket.once('close', () => resolve(reply.length === 4 ? errnoFromCode(reply.readInt32LE(0)) : undefined))
     socket.end(Buffer.of(1))
   })
 }

@@ -32,7 +32,7 @@ const MAX_LOOKS = 3
 
 export interface Holder {
   readonly pid: number
-  /** The program's name, as `ps` shows it; for people. */
+  /** The program's name, as `ps` shows it; for messages. */
   readonly program: string
   /** This process may not read what that one maps, which therefore counts as a holder. */
   readonly isUnreadable?: true
@@ -65,18 +65,18 @@ export function lookForHolders<What>(
   onTask?: () => void,
 ): Held<What> {
   const held: Held<What> = new Map()
-  const noting = (task: string) => {
+  const countedAsk = (task: string) => {
     onTask?.()
     return ask(task)
   }
   let clean = 0
   let unclear: Holder | undefined
   for (let pass = 0; pass < MAX_PASSES && held.size < devices.size; pass++) {
-    const births = birthCount(proc)
+    const forks = forkCount(proc)
     const found = held.size
-    unclear = lookOnce(devices, noting, proc, held)
+    unclear = lookOnce(devices, countedAsk, proc, held)
     clean = held.size > found || unclear !== undefined ? 0 : clean + 1
-    if (clean === 2 || (clean === 1 && birthCount(proc) === births)) return held
+    if (clean === 2 || (clean === 1 && forkCount(proc) === forks)) return held
   }
   if (unclear !== undefined) for (const device of devices) if (!held.has(device)) held.set(device, unclear)
   return held
@@ -110,16 +110,16 @@ function lookOnce<What>(
 /** Character devices that a task has open or mapped; undefined where that cannot be read. */
 function devicesOf(task: string): Set<DeviceNumber> | undefined {
   const found = new Set<DeviceNumber>()
-  const note = (path: string): boolean => {
+  const add = (path: string): boolean => {
     const device = characterDevice(path)
     if (device !== undefined && device !== 'gone') found.add(device)
     return device !== 'gone'
   }
   try {
-    for (const fd of list(join(task, 'fd'))) note(join(task, 'fd', fd))
+    for (const fd of list(join(task, 'fd'))) add(join(task, 'fd', fd))
     for (let look = 0; look < MAX_LOOKS; look++) {
       const ranges = sharedFileMappings(readWhileAlive(join(task, 'maps')))
-      if (ranges.filter((range) => !note(join(task, 'map_files', range))).length === 0) return found
+      if (ranges.filter((range) => !add(join(task, 'map_files', range))).length === 0) return found
     }
     return undefined
   } catch (error) {
@@ -134,11 +134,11 @@ function devicesOf(task: string): Set<DeviceNumber> | undefined {
  */
 function tasksToAsk(process: string): string[] {
   if (!/^State:\s+[ZX]/m.test(readWhileAlive(join(process, 'status')))) return [process]
-  const living = list(join(process, 'task')).filter(
+  const running = list(join(process, 'task')).filter(
     (tid) => !/^State:\s+[ZX]/m.test(readWhileAlive(join(process, 'task', tid, 'status'))),
   )
   // /proc/TID is there for every thread, though it is not listed.
-  return living.slice(0, 1).map((tid) => join(process, '..', tid))
+  return running.slice(0, 1).map((tid) => join(process, '..', tid))
 }
 
 /**
@@ -167,14 +167,14 @@ export function characterDevice(path: string): DeviceNumber | 'gone' | undefined
 }
 
 /** Processes forked since boot. */
-const birthCount = (proc: string): string =>
+const forkCount = (proc: string): string =>
   /^processes (\d+)$/m.exec(readWhileAlive(join(proc, 'stat')))?.[1] ?? String(Math.random())
 
 /** A process that ends during the look holds nothing any more. */
-const list = (path: string): string[] => whileItLives(() => readdirSync(path)) ?? []
-export const readWhileAlive = (path: string): string => whileItLives(() => readFileSync(path, 'latin1')) ?? ''
+const list = (path: string): string[] => unlessEnded(() => readdirSync(path)) ?? []
+export const readWhileAlive = (path: string): string => unlessEnded(() => readFileSync(path, 'latin1')) ?? ''
 
-function whileItLives<T>(look: () => T): T | undefined {
+function unlessEnded<T>(look: () => T): T | undefined {
   try {
     return look()
   } catch (error) {

@@ -54,7 +54,7 @@ function kexecFileLoad(
  * The kexec, at once: no process gets a signal. Returns only if it failed: EINVAL (none is loaded), EPERM,
  * EBUSY.
  */
-export function jumpIntoKernel(): Errno | undefined {
+export function rebootByKexec(): Errno | undefined {
   return errnoUnlessZero(libcReboot(RB_KEXEC))
 }
 

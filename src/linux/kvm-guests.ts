@@ -10,7 +10,7 @@ const KVM_GUEST = 'anon_inode:kvm-vm'
 
 export interface KvmGuest {
   readonly pid: number
-  /** The program's name, as `ps` shows it; for people. */
+  /** The program's name, as `ps` shows it; for messages. */
   readonly program: string
 }
 

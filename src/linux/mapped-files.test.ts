@@ -1,6 +1,5 @@
 /**
- * Owns the proof that a mapping is known by its file, whatever its path looks like: against the running
- * kernel.
+ * Tests that a mapping is recognised by its file, whatever its path looks like, against the running kernel.
  */
 import assert from 'node:assert/strict'
 import {

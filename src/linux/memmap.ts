@@ -42,7 +42,7 @@ const ADDS: Readonly<Record<string, number>> = {
 }
 
 /**
- * All `mem=` and `memmap=` options, in the order in which the kernel obeys them. `words`: see
+ * All `mem=` and `memmap=` options, in the order in which the kernel applies them. `words`: see
  * splitCommandLine().
  */
 export function memoryOptions(words: readonly string[]): MemoryOption[] {

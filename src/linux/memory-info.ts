@@ -85,7 +85,9 @@ export function shmemHugePages(): string | Errno {
   }
 }
 
-/** Changes the whole machine: only with the user's consent. Errors: EINVAL (no such mode), EACCES, ENOENT. */
+/**
+ * Changes the whole machine: only with the operator's consent. Errors: EINVAL (no such mode), EACCES, ENOENT.
+ */
 export function setShmemHugePages(mode: string): Errno | undefined {
   try {
     writeFileSync(SHMEM_ENABLED, mode)

@@ -21,8 +21,8 @@ export function openFiles(pid: number): OpenFile[] | undefined {
     return readdirSync(`${process}/fd`).flatMap((fd) => {
       try {
         const path = readlinkSync(`${process}/fd/${fd}`)
-        const told = readFileSync(`${process}/fdinfo/${fd}`, 'latin1')
-        return [{ fd: Number(fd), path, interfaceName: /^iff:\s*(\S+)$/m.exec(told)?.[1] }]
+        const info = readFileSync(`${process}/fdinfo/${fd}`, 'latin1')
+        return [{ fd: Number(fd), path, interfaceName: /^iff:\s*(\S+)$/m.exec(info)?.[1] }]
       } catch {
         return []
       }

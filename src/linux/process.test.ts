@@ -85,7 +85,7 @@ test('a stopped process is there and runs nothing; one that ended is gone before
   const child = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 60'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const [said] = (await new Promise<Buffer[]>((done) =>
+  const [output] = (await new Promise<Buffer[]>((done) =>
     child.stdout.once('data', (...data) => done(data)),
   )) as [Buffer]
   const pid = child.pid ?? 0
@@ -100,8 +100,8 @@ test('a stopped process is there and runs nothing; one that ended is gone before
   child.kill('SIGCONT')
   await until(() => !isStopped(pid))
   // `sleep` does not wait for the child that the shell before it had.
-  await until(() => processStartTime(Number(said.toString())) === undefined)
-  assert.match(readFileSync(`/proc/${Number(said.toString())}/stat`, 'latin1'), /\) Z /)
+  await until(() => processStartTime(Number(output.toString())) === undefined)
+  assert.match(readFileSync(`/proc/${Number(output.toString())}/stat`, 'latin1'), /\) Z /)
   child.kill('SIGKILL')
   await new Promise((done) => child.once('exit', done))
   assert.deepEqual([isStopped(pid), processStartTime(pid)], [false, undefined])
@@ -118,10 +118,10 @@ test('one process at a time holds a lock, and its end releases it', async () => 
   const holder = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const [said] = (await new Promise<Buffer[]>((done) =>
+  const [output] = (await new Promise<Buffer[]>((done) =>
     holder.stdout.once('data', (...data) => done(data)),
   )) as [Buffer]
-  assert.equal(said.toString(), 'number')
+  assert.equal(output.toString(), 'number')
   assert.equal(lockFile(path), EAGAIN)
   holder.kill('SIGKILL')
   await new Promise((done) => holder.once('exit', done))

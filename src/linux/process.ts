@@ -75,11 +75,11 @@ export function sendSignal(pidfd: Fd, signal: NodeJS.Signals): Errno | undefined
 export async function waitExit(pidfd: Fd, timeoutMs: number): Promise<boolean> {
   const wait = untilReadable(pidfd)
   let ended = true
-  const giveUp = (): void => {
+  const timeOut = (): void => {
     ended = false
     wait.cancel()
   }
-  const timer = timeoutMs < 0 ? undefined : setTimeout(giveUp, Math.min(timeoutMs, MAX_TIMER_MS))
+  const timer = timeoutMs < 0 ? undefined : setTimeout(timeOut, Math.min(timeoutMs, MAX_TIMER_MS))
   await wait.readable
   clearTimeout(timer)
   return ended
@@ -124,10 +124,10 @@ export interface ProcessEnd {
  * undefined: an older kernel, and the parent was faster.
  */
 export function endOf(pidfd: Fd, pid: number): ProcessEnd | undefined {
-  return toldEnd(pidfd) ?? zombieEnd(pid) ?? toldEnd(pidfd)
+  return reportedEnd(pidfd) ?? zombieEnd(pid) ?? reportedEnd(pidfd)
 }
 
-function toldEnd(pidfd: Fd): ProcessEnd | undefined {
+function reportedEnd(pidfd: Fd): ProcessEnd | undefined {
   const info = new DataView(new ArrayBuffer(PIDFD_INFO_BYTES))
   info.setBigUint64(0, PIDFD_INFO_EXIT, true)
   // SAFETY: the kernel reads and writes the 64 bytes that the request's number says, which `info` has.

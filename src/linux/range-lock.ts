@@ -1,10 +1,10 @@
 /**
  * An exclusive lock on a range of physical memory: a write lock of fcntl(2) on the bytes with the range's
- * addresses, of an open file description (F_OFD_SETLK), in a file of sysfs. No process can take that file
- * away or put another one in its place: sysfs refuses unlink, rename and link, to root as well, and each
- * mount of sysfs in a network namespace, in whatever mount namespace, shows the same inode. Only root may
- * open it, so no other user can lock it. It is there on every kernel (drivers/base/bus.c), and its bytes,
- * which nothing here reads or writes, mean nothing for the lock.
+ * addresses, of an open file description (F_OFD_SETLK), in a file of sysfs. No process can remove or replace
+ * that file: sysfs refuses unlink, rename and link, to root as well, and each mount of sysfs in a network
+ * namespace, in whatever mount namespace, shows the same inode. Only root may open it, so no other user can
+ * lock it. It is there on every kernel (drivers/base/bus.c), and its bytes, which nothing here reads or
+ * writes, mean nothing for the lock.
  */
 import { closeSync, constants, openSync, statfsSync } from 'node:fs'
 import { ENOENT, Errno } from '../values/errno.ts'

@@ -59,7 +59,7 @@ test('what cannot be mapped is an errno', () => {
 test('a lost page is EIO, and does not end this process, and bytes beside it are moved', () => {
   const { fd, mapping } = mapped(3)
   writeRaw(mapping, 0, Buffer.alloc(3 * PAGE, 'x'))
-  // The page is mapped and is not there any more: a load would be SIGBUS, as of a poisoned one.
+  // The page is mapped and is not there any more: a load would be SIGBUS, as of a lost one.
   resize(fd, PAGE)
   const page = Buffer.alloc(PAGE)
   assert.equal(readRaw(mapping, 0, page), undefined)
@@ -117,6 +117,6 @@ test('without a descriptor to copy through bytes are refused, and moved when the
     '-e',
     program,
   ]
-  const said = JSON.parse(execFileSync('sh', command, { encoding: 'utf8' }))
-  assert.deepEqual(said, [Array(3).fill('EMFILE'), Array(3).fill('undefined')])
+  const output = JSON.parse(execFileSync('sh', command, { encoding: 'utf8' }))
+  assert.deepEqual(output, [Array(3).fill('EMFILE'), Array(3).fill('undefined')])
 })

@@ -3,9 +3,9 @@
  * can be unmapped, and the owner of the address must not use it afterwards.
  *
  * Bytes are moved by system calls, and never by a load or a store of this process: the kernel answers EFAULT
- * where a page is gone or poisoned, and a load would be SIGBUS, which ends the process. They are copied
- * through a memfd, since no call copies from memory to memory for every kind of mapping: process_vm_readv(2)
- * refuses /dev/mem's (VM_PFNMAP). Numbers: include/uapi/asm-generic/mman-common.h.
+ * where a page is gone or lost (docs/lost-pages.md), and a load would be SIGBUS, which ends the process. They
+ * are copied through a memfd, since no call copies from memory to memory for every kind of mapping:
+ * process_vm_readv(2) refuses /dev/mem's (VM_PFNMAP). Numbers: include/uapi/asm-generic/mman-common.h.
  */
 
 import { openSync } from 'node:fs'
@@ -50,7 +50,7 @@ export function mapRaw(fd: Fd, lengthBytes: number, { writable, offset = 0 }: Ac
 
 /** The caller guarantees that the address is not used from now on. */
 export function unmapRaw(mapping: RawMapping): void {
-  // SAFETY: exactly what mapRaw gave; no view of it exists, and the caller gives the address up.
+  // SAFETY: exactly what mapRaw gave; no view of it exists, and the caller does not use the address any more.
   must(munmap(mapping.address, mapping.lengthBytes), `munmap ${mapping.lengthBytes} bytes`)
 }
 
@@ -80,8 +80,8 @@ function zeroDevice(): Fd | Errno {
 
 /**
  * `offset` and `lengthBytes` must lie inside the mapping: RangeError otherwise, nothing written. Runs at
- * memory speed. Errors: EIO (a page is poisoned); what lies before it may be zero then. EMFILE, ENFILE,
- * ENOMEM: nothing was written.
+ * memory speed. Errors: EIO (a page is lost); what lies before it may be zero then. EMFILE, ENFILE, ENOMEM:
+ * nothing was written.
  */
 export function zeroRaw(mapping: RawMapping, offset: number, lengthBytes: number): Errno | undefined {
   check(mapping, offset, lengthBytes)
@@ -92,37 +92,37 @@ export function zeroRaw(mapping: RawMapping, offset: number, lengthBytes: number
 }
 
 /**
- * Copies from the mapping; RangeError when it does not lie inside. Errors: EIO (a page is poisoned), EMFILE,
+ * Copies from the mapping; RangeError when it does not lie inside. Errors: EIO (a page is lost), EMFILE,
  * ENFILE, ENOMEM.
  */
 export function readRaw(mapping: RawMapping, offset: number, into: Uint8Array): Errno | undefined {
   check(mapping, offset, into.byteLength)
-  const way = scratch()
-  if (way instanceof Errno) return way
+  const memfd = scratch()
+  if (memfd instanceof Errno) return memfd
   return inPortions(into.byteLength, (from, length) => {
     // SAFETY: inside the mapping, which its owner keeps until this returns.
     const failed = moveAll(length, (done, bytes) =>
-      writeFrom(way, mapping.address + offset + from + done, bytes, done),
+      writeFrom(memfd, mapping.address + offset + from + done, bytes, done),
     )
     if (failed !== undefined) return failed
-    const moved = readAt(way, 0, into.subarray(from, from + length))
+    const moved = readAt(memfd, 0, into.subarray(from, from + length))
     return moved === length ? undefined : typeof moved === 'number' ? EIO : moved
   })
 }
 
 /**
- * Copies into the mapping; RangeError when it does not lie inside. Errors: EIO (a page is poisoned); what
- * lies before it may be written then. EMFILE, ENFILE, ENOMEM.
+ * Copies into the mapping; RangeError when it does not lie inside. Errors: EIO (a page is lost); what lies
+ * before it may be written then. EMFILE, ENFILE, ENOMEM.
  */
 export function writeRaw(mapping: RawMapping, offset: number, from: Uint8Array): Errno | undefined {
   check(mapping, offset, from.byteLength)
-  const way = scratch()
-  if (way instanceof Errno) return way
+  const memfd = scratch()
+  if (memfd instanceof Errno) return memfd
   return inPortions(from.byteLength, (at, length) => {
-    const failed = writeAllAt(way, 0, from.subarray(at, at + length))
+    const failed = writeAllAt(memfd, 0, from.subarray(at, at + length))
     if (failed !== undefined) return failed
     // SAFETY: inside the mapping, which its owner keeps until this returns.
-    return moveAll(length, (done, bytes) => readTo(way, mapping.address + offset + at + done, bytes, done))
+    return moveAll(length, (done, bytes) => readTo(memfd, mapping.address + offset + at + done, bytes, done))
   })
 }
 

@@ -60,7 +60,7 @@ export function socketPair(): [Fd, Fd] {
  * survive this process. Throws SystemCallError: EPIPE (peer gone), EMSGSIZE (about 200 KiB), ETOOMANYREFS.
  */
 export function sendMessage(fd: Fd, bytes: Uint8Array, descriptors: readonly Fd[] = []): void {
-  const envelope = sealed(bytes, descriptors)
+  const envelope = envelopeOf(bytes, descriptors)
   for (;;) {
     const errno = send(fd, envelope, MSG_NOSIGNAL)
     if (errno === undefined) return
@@ -79,7 +79,7 @@ export function sendMessageNow(
   bytes: Uint8Array,
   descriptors: readonly Fd[] = [],
 ): Errno | undefined {
-  const envelope = sealed(bytes, descriptors)
+  const envelope = envelopeOf(bytes, descriptors)
   for (;;) {
     const errno = send(fd, envelope, MSG_NOSIGNAL | MSG_DONTWAIT)
     if (errno !== EINTR) return errno
@@ -106,7 +106,7 @@ export function sendAs(fd: Fd, bytes: Uint8Array, sender: Sender): Errno | undef
   }
 }
 
-function sealed(bytes: Uint8Array, descriptors: readonly Fd[]): Envelope {
+function envelopeOf(bytes: Uint8Array, descriptors: readonly Fd[]): Envelope {
   if (bytes.byteLength === 0 || descriptors.length > MAX_DESCRIPTORS) {
     throw new BrokenInvariantError(
       `sendMessage: ${bytes.byteLength} bytes, ${descriptors.length} descriptors`,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { close } from './descriptors.ts'
-import { listenMet, listenUnix } from './unix-listener.ts'
+import { listenConnected, listenUnix } from './unix-listener.ts'
 
 function socketPath(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'listen-'))
@@ -15,7 +15,7 @@ function socketPath(t: TestContext): string {
 
 test('the connection that is made with the socket is accepted before any by its path', async (t) => {
   const path = socketPath(t)
-  const { listener, first } = listenMet(path)
+  const { listener, first } = listenConnected(path)
   const other = connect(path)
   await new Promise((resolve) => other.once('connect', resolve))
   other.write('other')

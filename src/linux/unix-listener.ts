@@ -25,7 +25,7 @@ const BACKLOG = 16
  */
 export const listenUnix = (path: string): Fd => listenAt(path, () => {})
 
-export interface Met {
+export interface ConnectedListener {
   readonly listener: Fd
   /**
    * The other end of the first connection that it will accept, before any process can connect by the path.
@@ -34,7 +34,7 @@ export interface Met {
 }
 
 /** As `listenUnix`. */
-export function listenMet(path: string): Met {
+export function listenConnected(path: string): ConnectedListener {
   let first: Fd | undefined
   const listener = listenAt(path, (address) => {
     first = must(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), 'socket AF_UNIX') as Fd

@@ -4,7 +4,7 @@
  */
 import { SuccessorRoom } from '../qemu/successor/room.ts'
 import type { Vm } from '../qemu/vm-list.ts'
-import { announceUpdate } from '../run/running-updates.ts'
+import { recordRunningUpdate } from '../run/running-updates.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Finding } from '../values/finding.ts'
 import { DeferredSignals } from './deferred-signals.ts'
@@ -50,7 +50,7 @@ export interface VmmUpdate {
 
 /** Returns the exit status. Errors: UsageError. */
 export async function updateQemus(update: VmmUpdate, view: UpdateView): Promise<number> {
-  const ended = announceUpdate()
+  const ended = recordRunningUpdate()
   try {
     return await updateAnnounced(update, view)
   } finally {

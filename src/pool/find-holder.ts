@@ -61,7 +61,7 @@ export async function findHolder(
   const found = stored && (record ?? storedRecord(pool))
   if (stored !== undefined && found !== undefined) {
     stored.claim()
-    if (!isMountedHere(found)) stored.forgetConnection()
+    if (!isMountedHere(found)) stored.closeConnection()
     return { role: 'store', process: stored.process, record: found }
   }
   const lost = record ?? remainsOf(pool)

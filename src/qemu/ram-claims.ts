@@ -11,7 +11,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
-import { mountOver, statBeneath, wayProblem, withPlace } from '../linux/beneath.ts'
+import { mountOver, pathProblem, statBeneath, withPlace } from '../linux/beneath.ts'
 import { mountTable } from '../linux/mounts.ts'
 import { lgetxattr, lremovexattr, lsetxattr } from '../linux/xattr.ts'
 import { ENODATA, ENOENT, EOPNOTSUPP, Errno } from '../values/errno.ts'
@@ -177,7 +177,7 @@ function storedClaims(path: string): Claim[] {
   const value = withPlace(path, (place) => lgetxattr(place.path, RAM_CLAIMS_XATTR))
   if (value === ENODATA || value === ENOENT || value === EOPNOTSUPP) return []
   if (value instanceof Errno)
-    throw new UsageError(`whose RAM ${path} is cannot be read: ${wayProblem(value)}`)
+    throw new UsageError(`whose RAM ${path} is cannot be read: ${pathProblem(value)}`)
   try {
     return v.parse(ClaimsSchema, JSON.parse(Buffer.from(value).toString('utf8')))
   } catch (cause) {
@@ -196,7 +196,7 @@ function writeClaims(path: string, claims: readonly Claim[]): void {
       : lsetxattr(place.path, RAM_CLAIMS_XATTR, value),
   )
   if (failed instanceof Errno)
-    throw new UsageError(`whose RAM ${path} is could not be written on it: ${wayProblem(failed)}`)
+    throw new UsageError(`whose RAM ${path} is could not be written on it: ${pathProblem(failed)}`)
 }
 
 /** The claims of other VMs on `files`; a file that both share is none of these. Errors: UsageError. */

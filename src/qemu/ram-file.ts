@@ -11,9 +11,9 @@ import * as v from 'valibot'
 import {
   type Base,
   openBeneath,
+  pathProblem,
   removePlace,
   statBeneath,
-  wayProblem,
   withMount,
   withPlace,
 } from '../linux/beneath.ts'
@@ -71,7 +71,7 @@ export function ramFileBytes(path: string, base?: Base): number | undefined {
     base,
   )
   if (found === ENOENT) return undefined
-  if (found instanceof Errno) throw new UsageError(`${path} is not reached: ${wayProblem(found)}`)
+  if (found instanceof Errno) throw new UsageError(`${path} is not reached: ${pathProblem(found)}`)
   const { stat, map } = found
   if (stat === undefined) return undefined
   if (!stat.isFile() && !stat.isSymbolicLink()) throw new UsageError(`${path} is not a file`)
@@ -150,7 +150,7 @@ export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: RamUser, 
   if (failed === undefined) return isNew
   if (isNew) withPlace(path, removePlace, base)
   const isOnWay = failed === ELOOP || failed === ENOTDIR || failed === EXDEV
-  const reason = isOnWay ? wayProblem(failed) : getSystemErrorMessage(-failed.code)
+  const reason = isOnWay ? pathProblem(failed) : getSystemErrorMessage(-failed.code)
   const advice = failed === EACCES ? ` to ${user.name}, as whom QEMU runs: ${adviceFor(path, user)}` : ''
   throw new UsageError(`RAM file ${path} could not be made: ${reason}${advice}`)
 }

@@ -3,7 +3,7 @@
  * refuses is refused before a RAM file is made.
  */
 import { basename, dirname, join } from 'node:path'
-import { wayProblem } from '../linux/beneath.ts'
+import { pathProblem } from '../linux/beneath.ts'
 import { cgroupOf } from '../linux/cgroup.ts'
 import { checkVmName } from '../run/check-names.ts'
 import { lockRecording } from '../run/recording-lock.ts'
@@ -151,7 +151,7 @@ function record(definition: VmDefinition, person: Person, replaced: readonly str
     if (failed === undefined) continue
     if (former === undefined) removeDefinition(ramFile)
     else writeDefinition(former)
-    throw new UsageError(`the record on ${path} could not be removed: ${wayProblem(failed)}`)
+    throw new UsageError(`the record on ${path} could not be removed: ${pathProblem(failed)}`)
   }
 }
 

@@ -10,8 +10,8 @@ import {
   type Base,
   openBeneath,
   type PlaceBeneath,
+  pathProblem,
   removePlace,
-  wayProblem,
   withPlace,
 } from '../linux/beneath.ts'
 import { ENOENT, Errno } from '../values/errno.ts'
@@ -48,7 +48,7 @@ const readAt = promisify(read)
 export function createStateFile(path: string, owner: { uid: number; gid: number }, base?: Base): void {
   const failed = withPlace(path, (place) => makeAnew(place, owner), base)
   if (failed instanceof Errno)
-    throw new UsageError(`state file ${path} could not be made: ${wayProblem(failed)}`)
+    throw new UsageError(`state file ${path} could not be made: ${pathProblem(failed)}`)
 }
 
 function makeAnew(place: PlaceBeneath, { uid, gid }: { uid: number; gid: number }): Errno | undefined {
@@ -79,7 +79,7 @@ export async function measureStateFile(
   const { O_RDONLY, O_NONBLOCK } = constants
   const open = ({ directory, name }: PlaceBeneath) => openBeneath(directory, name, O_RDONLY | O_NONBLOCK)
   const fd = withPlace(path, open, base)
-  if (fd instanceof Errno) throw new CorruptBytesError(`state file ${path}: ${wayProblem(fd)}`)
+  if (fd instanceof Errno) throw new CorruptBytesError(`state file ${path}: ${pathProblem(fd)}`)
   const until = performance.now() + timeoutMs
   const measured = measure(fd, path, until).finally(() => closeSync(fd))
   // A read that the pool's server does not answer goes on, with the descriptor.

@@ -3,7 +3,7 @@
  * it lasts as long as the memory, and a `trusted.` one, so that only root can write what root will start.
  */
 import * as v from 'valibot'
-import { statBeneath, wayProblem, withPlace } from '../linux/beneath.ts'
+import { pathProblem, statBeneath, withPlace } from '../linux/beneath.ts'
 import { ProcessLimitsSchema } from '../linux/process-limits.ts'
 import { lgetxattr, lremovexattr, lsetxattr } from '../linux/xattr.ts'
 import { isVmName } from '../run/check-names.ts'
@@ -115,7 +115,7 @@ export function readDefinition(ramFile: string): VmDefinition | undefined {
   const value = withPlace(ramFile, ({ path }) => lgetxattr(path, VM_XATTR))
   if (value === ENODATA || value === ENOENT || value === EOPNOTSUPP) return undefined
   if (value instanceof Errno)
-    throw new UsageError(`reading the VM recorded on ${ramFile} failed: ${wayProblem(value)}`)
+    throw new UsageError(`reading the VM recorded on ${ramFile} failed: ${pathProblem(value)}`)
   let parsed: VmDefinition
   try {
     parsed = parseDefinition(value)
@@ -171,7 +171,7 @@ export function writeDefinition(definition: VmDefinition): void {
         ? process.getuid?.() === 0
           ? "the file was written as an ordinary one and is no guest RAM: make it anew ('rm', then 'truncate -s')"
           : 'it needs root'
-        : wayProblem(failed)
+        : pathProblem(failed)
   throw new UsageError(`VM ${definition.name} could not be recorded on ${ramFileOf(definition)}: ${reason}`)
 }
 

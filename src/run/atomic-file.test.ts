@@ -1,4 +1,4 @@
-/** Small files that are replaced, where symlinks that lead nowhere lie in the way. */
+/** Tests of small files that are replaced where there are dangling symlinks of their names. */
 import assert from 'node:assert/strict'
 import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -32,7 +32,7 @@ export const replaceFile = (path: string, text: string, mode: number): void =>
 /** `make` makes the file that takes the place of the one at `path`. */
 function replaceBy(path: string, make: (temporary: string) => void): void {
   const temporary = `${path}.new`
-  // Of a writer that was killed. It may be a symlink that leads nowhere by now.
+  // Of a writer that was killed. It may be a dangling symlink by now.
   rmSync(temporary, { force: true })
   try {
     make(temporary)
@@ -57,7 +57,7 @@ export function replaceFileWhenFull(path: string, text: string, mode: number): v
     if (former !== undefined) rmSync(former, { force: true })
   } catch (error) {
     if (errnoOfNodeError(error) !== ENOSPC) throw error
-    if (isSpared(path, text, mode)) return
+    if (replaceWithSpare(path, text, mode)) return
     if (!existsSync(path)) throw error
     const fd = openSync(path, 'r+')
     try {
@@ -83,7 +83,7 @@ export function removeFile(path: string): void {
 }
 
 /** False: there is no room in /dev, or none for a symlink. */
-function isSpared(path: string, text: string, mode: number): boolean {
+function replaceWithSpare(path: string, text: string, mode: number): boolean {
   const spare = spareOf(path)
   try {
     mkdirSync(SPARE, { recursive: true, mode: 0o755 })

@@ -33,15 +33,16 @@ const PoolRecordSchema = v.object({
   connection: v.optional(v.number()),
   keeper: ProcessSchema,
   /**
-   * A package manager has replaced the keeper's files, and its server is dead: the next `mount` takes the
-   * pool over from it, as it does from one that is parked. An older keeper starts a server all the same.
+   * A package manager has replaced the keeper's files, and its server has ended: the next `mount` takes the
+   * pool over from it, as it does from one that is parked. An older keeper starts a server all the same. The
+   * key keeps the name that older records have.
    */
   isGivenOver: v.optional(v.boolean()),
   /**
    * That of the keeper and of each server: the pids count in it alone. An older keeper does not record it.
    */
   pidNamespace: v.optional(v.string()),
-  /** Recorded because the server holds the only copies once the keeper has died. */
+  /** Recorded because the server holds the only copies once the keeper has ended. */
   server: v.nullable(ProcessSchema),
 })
 export type PoolRecord = v.InferOutput<typeof PoolRecordSchema>

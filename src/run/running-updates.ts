@@ -13,7 +13,7 @@ import { identifySelf, isAlive, type ProcessIdentity, ProcessSchema } from './pr
  * Lists this process as a live update until the returned function is called. Never throws: where no file can
  * be made in /run, the update goes on, and no other command can find it.
  */
-export function announceUpdate(): () => void {
+export function recordRunningUpdate(): () => void {
   const path = join(UPDATES, String(process.pid))
   try {
     ensureFolder(UPDATES)

@@ -22,7 +22,7 @@ import { MIB } from '../values/units.ts'
 import { VMS } from './paths.ts'
 
 const MAX_BYTES = MIB
-/** Its end is what people look for. */
+/** The end of a log, which an operator reads after a failure. */
 const KEPT_BYTES = MIB / 4
 /** What a QEMU may write meanwhile is beyond the bound: some hundred MiB at the most. */
 const LOOK_EVERY_MS = 2000

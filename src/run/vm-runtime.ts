@@ -106,7 +106,7 @@ export function writeRuntime(name: string, runtime: VmRuntime): void {
  * replaced it may have been killed before it renewed the symlink: each command that continues an update calls
  * this. Never throws: where /run is full, `qmpSocket` still has the socket.
  */
-export function pointQmp(name: string): void {
+export function linkQmp(name: string): void {
   const { qmp } = vmPaths(name)
   const socket = readRuntime(name)?.socket
   if (socket === undefined) return

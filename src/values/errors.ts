@@ -1,6 +1,6 @@
 /**
  * The classes of thrown failures. What a caller can expect is an `Errno` result; what is thrown is one of
- * these, and `UsageError` is the only one whose message is complete for the user.
+ * these, and `UsageError` is the only one whose message is complete for the operator.
  */
 import type { Errno } from './errno.ts'
 
@@ -23,14 +23,14 @@ export class CorruptBytesError extends Error {
 }
 
 /**
- * This process's own state contradicts itself. Never caught to continue: the server dies and its successor
+ * This process's own state contradicts itself. Never caught to continue: the server ends, and its successor
  * recovers.
  */
 export class BrokenInvariantError extends Error {
   override readonly name = 'BrokenInvariantError'
 }
 
-/** What the user asked for cannot be done. The message is one line that says what to do instead. */
+/** What the operator asked for cannot be done. The message is one line that says what to do instead. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }

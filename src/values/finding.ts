@@ -10,7 +10,7 @@ export interface Finding {
    * nothing to do.
    */
   readonly severity: 'ok' | 'warn' | 'error'
-  /** What it was found in or about: short and stable, people and scripts search for it. */
+  /** What it was found in or about: short and stable, operators and scripts search for it. */
   readonly subject: string
   /** One line. */
   readonly message: string

@@ -32,5 +32,5 @@ export const byteString = (text: string): ByteString =>
 export const fromBytes = (bytes: Uint8Array): ByteString =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1') as ByteString
 export const toBytes = (name: ByteString): Buffer => Buffer.from(name, 'latin1')
-/** For people: the bytes read as UTF-8. */
+/** For messages: the bytes read as UTF-8. */
 export const printable = (name: ByteString): string => Buffer.from(name, 'latin1').toString('utf8')

@@ -1,4 +1,4 @@
-/** Sizes as people write them: binary units as `10G`, `512M`; bytes as plain integers. */
+/** Sizes as operators write them: binary units as `10G`, `512M`; bytes as plain integers. */
 import { UsageError } from './errors.ts'
 import { GIB, KIB, MIB } from './units.ts'
 

@@ -3,7 +3,7 @@ export const KIB = 1024
 export const MIB = 1024 * KIB
 export const GIB = 1024 * MIB
 
-/** A pool needs so much of a carve-out. */
+/** The image and the first chunk: stores/carve-out refuses a smaller region. */
 export const SMALLEST_REGION_BYTES = 64 * MIB
 
 /** Page sizes of x86-64, by the page table entry that maps each. */

@@ -97,7 +97,7 @@ test('an image that cannot be served is refused unchanged, and its pool is found
         at: 0,
         length: HEADER_BYTES,
         to: unknownVersion,
-        says: /the image has format version 99, this guestmemfs knows 1/,
+        says: /the image has format version 99, this guestmemfs reads 1/,
       },
       {
         what: 'a bit of the header',

@@ -130,7 +130,7 @@ test('live-update --abort while the successor waits: the update undoes itself, a
   const again = await guestmemfs('live-update', '--abort', '--mount', slow.pool.mountPoint)
   assert.equal(again.stdout, 'no VM is saved there\n')
   const { stderr: both } = await guestmemfs('live-update', '--abort', '--vmm-only')
-  assert.match(both, /^guestmemfs: say --abort alone/)
+  assert.match(both, /^guestmemfs: give --abort alone/)
   await expectUpdated(slow)
 })
 

@@ -48,7 +48,7 @@ const NANOSECONDS = 1_000_000_000
 const RDEV_LIMIT = 0xffff_ffff
 
 /** Whether an image of this version can hold the entry. */
-export function sayableIn(version: FormatVersion, entry: Entry): boolean {
+export function fitsVersion(version: FormatVersion, entry: Entry): boolean {
   if (version > 1) return true
   if (entry.kind === 'inode') return !isSpecial(entry.inode.kind)
   return entry.kind !== 'property' && entry.kind !== 'property-gone'
@@ -249,7 +249,7 @@ function decodeExtent(from: ByteSource): Extent {
 
 function decodeExtents(from: ByteSource): Extent[] {
   const extents: Extent[] = []
-  // One at a time, because the count is not trusted with an allocation: the bytes run out first.
+  // One at a time: a false count must not cause a large allocation, and the bytes run out first.
   for (let left = from.varint(); left > 0; left--) extents.push(decodeExtent(from))
   return extents
 }

@@ -114,7 +114,7 @@ export interface Header {
   readonly identity: Identity
   readonly geometry: Geometry
   readonly version: FormatVersion
-  /** A crash came between the two stores of `upgradeHeader`: to be called again. */
+  /** A crash came between the two stores of `upgradeHeader`, which the server makes again. */
   readonly isHalfUpgraded: boolean
   /** A copy of the 4 KiB. */
   readonly bytes: Buffer
@@ -131,7 +131,7 @@ export function readHeader(area: Uint8Array): Header {
   const version = versionOf(bytes)
   if (version === undefined) {
     throw new CorruptBytesError(
-      `the image has format version ${bytes.readUInt32LE(FIELD.version)}, this guestmemfs knows 1 to ${NEWEST_VERSION}: use the release that made it`,
+      `the image has format version ${bytes.readUInt32LE(FIELD.version)}, this guestmemfs reads 1 to ${NEWEST_VERSION}: use the release that made it`,
     )
   }
   const isHalfUpgraded = bytes.readUInt32LE(FIELD.crc) !== headerCrc(bytes)

@@ -5,7 +5,7 @@
 import type { Entry } from '../state/entry.ts'
 
 export interface ImageState {
-  /** Carries out one entry. The only way the image changes the state. */
+  /** Applies one entry. The image changes the state in no other way. */
   apply(entry: Entry): void
   /**
    * The whole state as entries, lazily: `apply` may run between two `next()` calls. A key that exists from

@@ -43,7 +43,7 @@ test('what is not our image is refused, unchanged, in one line', () => {
   const newer = formatted()
   new DataView(newer.buffer).setUint32(8, 3, true)
   resealHeader(newer)
-  refuses(newer, /format version 3, this guestmemfs knows 1 to 2/)
+  refuses(newer, /format version 3, this guestmemfs reads 1 to 2/)
   refuses(formatted(), /belongs to a memfd store/, { storeKind: 'dax' })
   refuses(formatted(), /pool of 64 blocks, the store has 65/, { storeKind: 'memfd', totalBlocks: 65 })
   const area = formatted()
@@ -129,7 +129,7 @@ test('a damaged byte anywhere is refused, or changes nothing: never a silently d
   assert.equal(openImage(area).state.snapshot(), image.state.snapshot())
 })
 
-test('bytes a user chose never become a record', () => {
+test('bytes that a caller chose never become a record', () => {
   // A value that is a whole record of the next generation, at every alignment, all over the segments.
   const area = formatted()
   const image = openImage(area)

@@ -13,7 +13,7 @@ import { BrokenInvariantError } from '../../values/errors.ts'
 import { KIB } from '../../values/units.ts'
 import type { Entry, Origin } from '../state/entry.ts'
 import { CheckpointWriter } from './checkpoint.ts'
-import { sayableIn } from './codec.ts'
+import { fitsVersion } from './codec.ts'
 import {
   beginHeader,
   checkExpected,
@@ -208,7 +208,7 @@ export class Image<S extends ImageState = ImageState> {
    */
   #measure(entries: readonly Entry[]): Measure {
     if (this.#measured?.entries !== entries) {
-      if (!entries.every((entry) => sayableIn(this.#version, entry)))
+      if (!entries.every((entry) => fitsVersion(this.#version, entry)))
         throw new BrokenInvariantError(`format version ${this.#version} cannot hold what is to be committed`)
       const sizes = entries.map(entryBytes)
       const sum = sizes.reduce((total, bytes) => total + bytes, 0)

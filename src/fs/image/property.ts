@@ -85,7 +85,7 @@ export function decodeProperty(number: number, value: Uint8Array): Property | un
     default:
       if (number % 2 === 1) return undefined
       throw new CorruptBytesError(
-        `the image has property ${number}, which this guestmemfs does not know and may not ignore: use the release that wrote it`,
+        `the image has property ${number}, which this guestmemfs does not implement and may not ignore: use the release that wrote it`,
       )
   }
 }

@@ -46,7 +46,7 @@ test('a run without a mistake has no fault, and makes every kind of store', () =
 })
 
 const DROPPED: readonly StorePurpose[] = [
-  'give up slot',
+  'invalidate slot',
   'checkpoint body',
   'checkpoint fields',
   'checkpoint commit',

@@ -4,8 +4,8 @@
  *
  * The log always ends in a zero word: `append` zeroes the word after a record before it stores the body, and
  * stores the record's own header word, still zero from the record before, last. So bytes of an older log, or
- * bytes a user chose (an xattr's value), never stand where a record could begin. Then the tail word moves
- * past the record: what is below a valid tail was complete once, and can only be corrupt, not torn.
+ * bytes that a caller chose (an xattr's value), never stand where a record could begin. Then the tail word
+ * moves past the record: what is below a valid tail was complete once, and can only be corrupt, not torn.
  */
 import { BrokenInvariantError, CorruptBytesError } from '../../values/errors.ts'
 import { type Geometry, RECORD, SEGMENT, segmentOf } from './image-format.ts'
@@ -123,7 +123,7 @@ export function readSegment(
   }
 }
 
-/** The offset in the segment up to which records were acknowledged; undefined if the word says nothing. */
+/** The offset in the segment up to which records were acknowledged; undefined if the word is not valid. */
 function readTail(segment: Uint8Array): number | undefined {
   const word = readCheckedWord(dataViewOf(segment), SEGMENT.tailWord)
   if (word.kind !== 'value') return undefined

@@ -3,7 +3,7 @@
  * can build each state a crash between two stores, or in the middle of one, would leave.
  *
  * Stores reach the memory in program order as far as any successor can see: the successor starts after this
- * process is dead, and a core retires what it executed. What the JIT may reorder is fenced by
+ * process has ended, and a core retires what it executed. What the JIT may reorder is fenced by
  * `Atomics.store`, which is sequentially consistent (ECMA-262, "Memory Model") and one instruction for an
  * aligned 64-bit word.
  */

@@ -33,9 +33,8 @@ export function statfs(volume: Volume): PoolUse {
 }
 
 /**
- * The seed's "serialised": from now on every modification answers EBUSY. Freezing a frozen pool has no
- * effect. The objects of a thawed pool change again, so those that were preserved are unpreserved. Errors:
- * ENOSPC.
+ * `frozen`: from now on every modification answers EBUSY. Freezing a frozen pool has no effect. The objects
+ * of a thawed pool change again, so those that were preserved are unpreserved. Errors: ENOSPC.
  */
 export function setFrozen(tx: OwnTransaction, frozen: boolean): Errno | undefined {
   const { volume } = tx

@@ -2,7 +2,7 @@
  * A file's size: which blocks it then owns, whether it is guest RAM, and the order of record and memory.
  *
  * Growing resizes the object first and logs then. A crash in between leaves an object larger than its inode
- * says: no read shows the surplus, and `growObject` cuts it away before the file grows the next time. The
+ * says: no read shows the surplus, and `growObject` cuts it off before the file grows the next time. The
  * other way round, a store that has no memory left would have to be un-logged.
  *
  * Shrinking logs first and resizes then. After a crash in between, recovery resizes what the last record
@@ -11,7 +11,7 @@
 import { BLOCK_BYTES, type Extent, type Placement } from '../../stores/store.ts'
 import { EBUSY, EFBIG, EINVAL, EIO } from '../../values/errno.ts'
 import { Refusal, WAIT_FOR_STORE, Wait } from '../../values/refusal.ts'
-import { wantsFrames } from '../space/alignment.ts'
+import { needsFrames } from '../space/alignment.ts'
 import { blocksFor, countBlocks, cutExtents, joinExtents } from '../space/extents.ts'
 import type { Use } from '../space/free-space.ts'
 import { type Inode, objectOf } from '../state/inode.ts'
@@ -24,17 +24,17 @@ export type SizeFields = Pick<Inode, 'sizeBytes' | 'extents' | 'guestRam' | 'gig
 /**
  * What truncate and fallocate make of a file: a file that was empty and becomes a block or more is guest RAM
  * from then on; in a directory of gigantic pages it has whole ones. Errors: EINVAL, EFBIG, ENOSPC,
- * WAIT_FOR_ZEROING, those of `mustStay`; EBUSY where the file is mapped and must not be, a Wait while the
+ * WAIT_FOR_ZEROING, those of `sizeRefusal`; EBUSY where the file is mapped and must not be, a Wait while the
  * store finds out whether it is.
  */
 export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeFields | Refusal {
   if (sizeBytes < 0) return EINVAL
   if (sizeBytes > FILE_SIZE_MAX) return EFBIG
-  const fixed = mustStay(volume, inode, sizeBytes)
+  const fixed = sizeRefusal(volume, inode, sizeBytes)
   if (fixed) return fixed
   const becomesRam = inode.sizeBytes === 0 && sizeBytes >= BLOCK_BYTES
   const guestRam = sizeBytes > 0 && (inode.guestRam || becomesRam)
-  const gigantic = guestRam && wantsFrames(volume, inode)
+  const gigantic = guestRam && needsFrames(volume, inode)
   const frameBytes = (volume.store.descriptor.rules.frames?.blocks ?? 0) * BLOCK_BYTES
   if (gigantic && (frameBytes === 0 || sizeBytes % frameBytes !== 0)) return EINVAL
   const extents = planExtents(volume, inode, sizeBytes, { guestRam, inFrames: gigantic })
@@ -45,7 +45,7 @@ export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeF
  * An object that is outgoing or incoming keeps its size. A lost one has no memory that could be resized:
  * truncating its file to 0 gives it memory again. Refusals: EBUSY, EIO, a Wait.
  */
-export function mustStay({ store }: Volume, inode: Inode, sizeBytes: number): Refusal | undefined {
+export function sizeRefusal({ store }: Volume, inode: Inode, sizeBytes: number): Refusal | undefined {
   if (inode.object === undefined || sizeBytes === inode.sizeBytes) return undefined
   const state = store.state(inode.object)
   switch (state) {
@@ -92,8 +92,8 @@ function mustNotBeHeld({ store }: Volume, inode: Inode, shrinks: boolean): boole
 }
 
 /**
- * The blocks that a file gives up hold its bytes: where the store clears blocks itself, the same record marks
- * them dirty. Bad blocks stay bad.
+ * The blocks that a file loses still hold its bytes: where the store clears blocks itself, the same record
+ * marks them dirty. Bad blocks stay bad.
  */
 export function markFreedDirty(tx: OwnTransaction, before: Inode, after: Pick<Inode, 'extents'>): void {
   const { volume } = tx

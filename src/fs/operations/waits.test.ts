@@ -112,7 +112,7 @@ class Side<S extends MemoryStore> {
     }
   }
 
-  /** What a person sees: times apart, which depend on how many requests there were. */
+  /** What a caller sees: times apart, which depend on how many requests there were. */
   shown(): unknown {
     const { fs } = this.fx
     return this.inos.map((ino) => {

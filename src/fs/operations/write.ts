@@ -13,7 +13,7 @@ import { FILE_SIZE_MAX } from '../state/limits.ts'
 import { Transaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 import { ordinaryFile } from './data.ts'
-import { growObject, mustStay, planExtents, undoGrowth } from './resize.ts'
+import { growObject, planExtents, sizeRefusal, undoGrowth } from './resize.ts'
 
 /** The origin of a record that no request caused: a request that the kernel sends again never matches it. */
 const OWN_WORK = { unique: 0n, epoch: 0 }
@@ -109,7 +109,7 @@ function writeBeyond(
 ): number | Refusal {
   const { volume } = tx
   const end = offset + from.length
-  const extents = mustStay(volume, inode, end) ?? planExtents(volume, inode, end, inode)
+  const extents = sizeRefusal(volume, inode, end) ?? planExtents(volume, inode, end, inode)
   if (extents instanceof Refusal) return extents
   const fresh = volume.store.descriptor.clearing === 'ours' ? newBlocks(inode, extents) : []
   tx.blocks(fresh, 'clean')

@@ -32,8 +32,8 @@ export function parseAlignment(volume: Pick<Volume, 'store'>, text: string): Uin
 /** The value of the directory, or of the nearest one above it that has one; one block where none has. */
 export function alignmentOf(volume: Volume, directory: Ino): number {
   for (let at = directory; ; ) {
-    const said = volume.state.xattrs.get(at)?.get(ALIGN)
-    if (said !== undefined) return Number(Buffer.from(said).toString('latin1'))
+    const value = volume.state.xattrs.get(at)?.get(ALIGN)
+    if (value !== undefined) return Number(Buffer.from(value).toString('latin1'))
     const parent = at === ROOT_INO ? undefined : volume.index.nameOf(at)?.parent
     if (parent === undefined) return BLOCK_BYTES
     at = parent
@@ -41,7 +41,7 @@ export function alignmentOf(volume: Volume, directory: Ino): number {
 }
 
 /** Guest RAM that exists stays as it was made; for an empty file its directory decides. */
-export function wantsFrames(volume: Volume, inode: Inode): boolean {
+export function needsFrames(volume: Volume, inode: Inode): boolean {
   if (inode.extents.length > 0) return inode.gigantic
   const directory = volume.index.nameOf(inode.ino)?.parent
   return directory !== undefined && alignmentOf(volume, directory) > BLOCK_BYTES

@@ -111,8 +111,8 @@ export class Allocator {
 
   /**
    * Blocks for a file to grow by: the lowest run that is long enough, otherwise the longest runs there are,
-   * so that a file has few extents; where there are zones, or the use wants a shape, as `Zones` chooses. All
-   * or nothing.
+   * so that a file has few extents; where there are zones, or the use requires a shape, as `Zones` chooses.
+   * All or nothing.
    * Errors: ENOSPC; WAIT_FOR_ZEROING.
    */
   choose(count: number, use: Use): Extent[] | Refusal {

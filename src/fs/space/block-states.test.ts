@@ -22,11 +22,11 @@ function runs(states: BlockStates): StatedRun[] {
 
 test('runs say of every block what was last said, and are as few as can be', () => {
   fc.assert(
-    fc.property(steps, (said) => {
+    fc.property(steps, (stated) => {
       const states = new BlockStates()
       const model: BlockState[] = new Array(POOL + 8).fill('clean')
       let kept: StatedRun[] = []
-      for (const { start, count, state } of said) {
+      for (const { start, count, state } of stated) {
         const { removed, added } = states.set({ start, count }, state)
         assert.ok(removed.every((run) => kept.includes(run)))
         kept = [...kept.filter((run) => !removed.includes(run)), ...added]
@@ -59,10 +59,10 @@ test('without leaves exactly the blocks that are not in a state, firstIn finds t
       steps,
       fc.integer({ min: 0, max: POOL }),
       fc.integer({ min: 1, max: 8 }),
-      (said, start, count) => {
+      (stated, start, count) => {
         const states = new BlockStates()
         const model: BlockState[] = new Array(POOL + 8).fill('clean')
-        for (const step of said) {
+        for (const step of stated) {
           states.set(step, step.state)
           model.fill(step.state, step.start, step.start + step.count)
         }

@@ -1,6 +1,6 @@
 /**
- * The free blocks of a pool with gigantic frames, told apart by whether they lie in a whole frame: what is
- * not wanted in frames breaks as few of them as it can. `Zones` says which blocks guest RAM may have.
+ * The free blocks of a pool with gigantic frames, told apart by whether they lie in a whole frame: a file
+ * that needs no frames breaks as few of them as it can. `Zones` decides which blocks guest RAM may have.
  */
 import type { Extent, FrameGrid } from '../../stores/store.ts'
 import { CLEAN, isDirty, type Tally } from './block-kinds.ts'

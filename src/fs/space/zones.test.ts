@@ -207,7 +207,7 @@ test('data chunks grow from the top, guest RAM from the bottom, and a shorter la
   assert.deepEqual(take(1, RAM), [{ start: 3, count: 1 }])
   assert.deepEqual(take(3, ORDINARY), [{ start: 5, count: 3 }])
   for (const use of [RAM, ORDINARY]) assert.equal(allocator.choose(1, use), ENOSPC)
-  // A chunk that gives up its last ordinary block is open again.
+  // A chunk that loses its last ordinary block is open again.
   allocator.disown({ start: 4, count: 3 })
   assert.equal(allocator.choose(1, RAM), ENOSPC)
   allocator.disown({ start: 7, count: 1 })

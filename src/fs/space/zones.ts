@@ -5,7 +5,7 @@
  * guest RAM takes the lowest blocks outside of data chunks. So both grow towards each other, and few chunks
  * hold ordinary files.
  *
- * Where the pool has gigantic frames, what is not wanted in frames breaks as few of them as it can.
+ * Where the pool has gigantic frames, a file that needs none breaks as few of them as it can.
  *
  * The role of a chunk follows from its blocks alone: a chunk whose last ordinary block was freed is open
  * again.
@@ -154,7 +154,7 @@ export class Zones implements FreeSpace {
   }
 
   /**
-   * For a use that wants frames or one run: `count` blocks in that shape. `dirtyToo`: blocks that could be
+   * For a use that requires frames or one run: `count` blocks in that shape. `dirtyToo`: blocks that could be
    * had once they are zeroed count as well. undefined: there are none. Reserves nothing.
    */
   chooseShaped(count: number, use: Use, { dirtyToo }: { dirtyToo: boolean }): Extent[] | undefined {

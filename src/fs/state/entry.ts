@@ -1,8 +1,8 @@
 /**
  * The kinds of change. Every change of the file system is a list of entries; an operation decides which, the
- * image logs them as one record, and `State.apply` carries them out, at run time and at recovery alike. An
- * entry states the whole new value of one key, so replaying it over a newer state converges: that is what
- * lets a checkpoint be written piecemeal while operations go on.
+ * image logs them as one record, and `State.apply` applies them, at run time and at recovery alike. An entry
+ * states the whole new value of one key, so replaying it over a newer state converges: that is what lets a
+ * checkpoint be written piecemeal while operations go on.
  */
 import type { Extent } from '../../stores/store.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
@@ -37,7 +37,10 @@ export type Entry =
   | { readonly kind: 'name-gone'; readonly parent: Ino; readonly name: ByteString }
   | { readonly kind: 'xattr'; readonly ino: Ino; readonly name: ByteString; readonly value: Uint8Array }
   | { readonly kind: 'xattr-gone'; readonly ino: Ino; readonly name: ByteString }
-  /** A property of an inode, by number: `image/property.ts`. One that is not known is kept as it is. */
+  /**
+   * A property of an inode, by number: `image/property.ts`. One that this version does not implement is kept
+   * as it is.
+   */
   | { readonly kind: 'property'; readonly ino: Ino; readonly number: number; readonly value: Uint8Array }
   | { readonly kind: 'property-gone'; readonly ino: Ino; readonly number: number }
   /**

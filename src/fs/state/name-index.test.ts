@@ -21,13 +21,13 @@ test('a file keeps a path while it has a name, and no directory is searched for 
   assert.deepEqual(paths(), ['moved'])
   ok(fs.unlink(rq(), nameAt(ROOT, 'moved')) ?? 0)
   // Some go while another one is the latest, some while they are it, in an order of no meaning.
-  const living = new Set(['ram', ...names.slice(0, -1).map((name) => `d/${name}`)])
+  const present = new Set(['ram', ...names.slice(0, -1).map((name) => `d/${name}`)])
   for (let at = 0; at < names.length - 1; at++) {
     const name = names[(at * 77) % (names.length - 1)] as string
     ok(fs.unlink(rq(), nameAt(folder, name)) ?? 0)
-    living.delete(`d/${name}`)
+    present.delete(`d/${name}`)
     const [path] = paths()
-    assert.ok(living.has(path), `${path} is no name of it any more`)
+    assert.ok(present.has(path), `${path} is no name of it any more`)
   }
   assert.equal(stat(ram).links, 1)
   assert.deepEqual(paths(), ['ram'])

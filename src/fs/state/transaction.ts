@@ -23,7 +23,7 @@ import type { Caller, OwnRequest, Volume } from './volume.ts'
 const GENERATIONS = 2 ** 32
 const S_ISGID = 0o2000
 
-/** `OwnRequest`: of the server's own work, which no user requested and which changes no timestamp. */
+/** `OwnRequest`: of the server's own work, which no caller requested and which changes no timestamp. */
 export class Transaction<R extends OwnRequest = Caller> {
   readonly volume: Volume
   readonly rq: R
@@ -107,8 +107,8 @@ export class Transaction<R extends OwnRequest = Caller> {
   }
 
   /**
-   * A name that did not exist takes the next cookie; one that did keeps its own, so that listings do not
-   * jump.
+   * A name that did not exist takes the next cookie; one that did keeps its own, so that no listing skips or
+   * repeats it.
    */
   name({ parent, name }: NameAt, ino: Ino): void {
     let cookie = this.volume.state.directories.get(parent)?.get(name)?.cookie

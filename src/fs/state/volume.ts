@@ -13,7 +13,7 @@ import type { State } from './state.ts'
 import { StateIndex } from './state-index.ts'
 
 /**
- * The server's own work has an origin and nothing else: no user requested it, and it changes no timestamp.
+ * The server's own work has an origin and nothing else: no caller requested it, and it changes no timestamp.
  */
 export interface OwnRequest {
   readonly origin: Origin
@@ -31,7 +31,7 @@ export class Volume {
   readonly store: Store
   readonly state: State
   readonly index: StateIndex
-  /** Objects known to be exactly as large as their inode says: see `growObject`. */
+  /** Objects that are exactly as large as their inode says: see `growObject`. */
   readonly settled = new Set<ObjectId>()
   /** Files whose object the kernel has refused to shrink: see `shrinkObject`. */
   readonly oversized = new Set<Ino>()

@@ -7,11 +7,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FileSystem } from '../file-system.ts'
 import { roleOf, type StorePurpose } from '../image/testing/bugs.ts'
+import { GEOMETRY } from './crash/crash-server.ts'
 import { explorePair } from './crash/explore.ts'
 import { OPERATION_NAMES, OPERATIONS, type OperationName, UPGRADE } from './crash/operations.ts'
 import type { Event, Mistakes } from './crash/recording.ts'
 import { LOG_PHASES, starts } from './crash/starts.ts'
-import { GEOMETRY } from './crash/world.ts'
 import type { MemoryKind } from './memory-store.ts'
 
 const KINDS: readonly MemoryKind[] = [
@@ -32,19 +32,19 @@ test('the operations are every way to change the file system, and each of them c
   for (const name of OPERATION_NAMES) {
     // Only memory of the host can be more or less.
     const kind = KINDS.find(({ clearing }) => (clearing === 'kernel') === name.includes('the pool'))
-    const world = starts(kind as MemoryKind)['in between']()
-    if (name === 'thaw') world.fs.freeze(world.rq())
-    const fs = new Proxy(world.fs, {
+    const server = starts(kind as MemoryKind)['in between']()
+    if (name === 'thaw') server.fs.freeze(server.rq())
+    const fs = new Proxy(server.fs, {
       get: (target, key: keyof FileSystem) => {
         called.add(key)
         const member = target[key]
         return typeof member === 'function' ? member.bind(target) : member
       },
     })
-    world.events.length = 0
-    OPERATIONS[name]({ ...world, fs })
+    server.events.length = 0
+    OPERATIONS[name]({ ...server, fs })
     assert.ok(
-      world.events.some(({ kind }) => kind === 'record'),
+      server.events.some(({ kind }) => kind === 'record'),
       `${name} makes no record`,
     )
   }

@@ -70,7 +70,7 @@ export function checkInvariants(fs: FileSystem, journal: Journal, chunkBlocks?: 
   const made = journal.identity.totalBlocks
   const totalBlocks = totalBlocksOf(journal.state.properties, made)
   assert.deepEqual(journal.state.verify(made, chunkBlocks), [])
-  // A block that turned bad under a file is the file's until it gives it up.
+  // A block that turned bad under a file is the file's until the file loses it.
   const notFree = new Set<number>()
   const count = ({ start, count }: Extent) => {
     for (let block = start; block < start + count; block++) notFree.add(block)

@@ -9,7 +9,7 @@
  *
  * The kernel asks for read permission on the inode first (`xattr_permission`, fs/xattr.c): a file's own
  * xattrs are for those who may read the file. Values of the root that name files, whatever directories they
- * lie in, are for user 0 alone (`isForRootAlone`); the server enforces that. Those that every user may read
+ * lie in, are for uid 0 alone (`isForRootAlone`); the server enforces that. Those that every user may read
  * cost the same in a pool of any number of files.
  */
 import { ENODATA, ERANGE, type Errno } from '../../values/errno.ts'
@@ -57,7 +57,7 @@ const FILE_VALUES: Readonly<Record<string, Report>> = {
 const FOR_ROOT_ALONE: ReadonlySet<string> = new Set([...Object.keys(ROOT_LISTS), 'handover'])
 const PAGED = /^([a-z]+)(?:\.(0|[1-9]\d{0,8}))?$/
 
-/** Whether only user 0, who may enter every directory, may read it. `name` begins with `guestmemfs.`. */
+/** Whether only uid 0, which may enter every directory, may read it. `name` begins with `guestmemfs.`. */
 export function isForRootAlone(ino: Ino, name: ByteString): boolean {
   const [, key = ''] = PAGED.exec(name.slice(VIRTUAL_PREFIX.length)) ?? []
   return ino === ROOT_INO && FOR_ROOT_ALONE.has(key)

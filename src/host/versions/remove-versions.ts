@@ -11,7 +11,8 @@ import { join } from 'node:path'
 import { CURRENT, linkedName, PREVIOUS, versionNames } from './version-folder.ts'
 import { usersOf } from './version-users.ts'
 
-const CONDEMNED = '.old-'
+/** Prefix of a version that is being removed: no process finds it by its name. */
+const HIDDEN = '.old-'
 
 export interface UsedVersion {
   readonly name: string
@@ -26,7 +27,7 @@ export interface RemovedVersions {
 
 /** `library`: without links. The caller has its lock. */
 export function removeVersions(library: string, kept: readonly (string | undefined)[]): RemovedVersions {
-  restoreCondemned(library)
+  finishRemovals(library)
   const removed: string[] = []
   const used: UsedVersion[] = []
   for (const name of versionNames(library)) {
@@ -43,23 +44,23 @@ export const removeUnused = (library: string): RemovedVersions =>
 
 /** Returns the processes that use it; none: it is gone. */
 function removeVersion(library: string, name: string): number[] {
-  const [folder, condemned] = [join(library, name), join(library, CONDEMNED + name)]
+  const [folder, hidden] = [join(library, name), join(library, HIDDEN + name)]
   const before = usersOf(folder)
   if (before.length > 0) return before
-  renameSync(folder, condemned)
-  const since = usersOf(condemned)
-  if (since.length > 0) renameSync(condemned, folder)
-  else rmSync(condemned, { recursive: true, force: true })
+  renameSync(folder, hidden)
+  const since = usersOf(hidden)
+  if (since.length > 0) renameSync(hidden, folder)
+  else rmSync(hidden, { recursive: true, force: true })
   return since
 }
 
 /** Versions whose removal was interrupted: a part of them may be gone already. */
-function restoreCondemned(library: string): void {
+function finishRemovals(library: string): void {
   for (const entry of readdirSync(library)) {
-    if (!entry.startsWith(CONDEMNED)) continue
+    if (!entry.startsWith(HIDDEN)) continue
     const folder = join(library, entry)
     // A process that still runs from it was started before the rename: then the folder gets its name back.
     if (usersOf(folder).length === 0) rmSync(folder, { recursive: true, force: true })
-    else renameSync(folder, join(library, entry.slice(CONDEMNED.length)))
+    else renameSync(folder, join(library, entry.slice(HIDDEN.length)))
   }
 }

@@ -1,7 +1,8 @@
 /**
  * The processes that run an installed version, by what the kernel shows of every process: the file that it
  * executes. Each process of a version executes that version's own Node, and so do those that it starts, until
- * they end: so no record is needed, which could be stale. Sees its own pid namespace.
+ * they end: so no record is needed, which could be stale. It sees the processes of its own pid namespace
+ * alone.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 

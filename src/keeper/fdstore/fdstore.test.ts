@@ -1,6 +1,6 @@
 /**
- * Owns the tests of what the service manager is sent, and in which order, while it reads slowly or not at
- * all.
+ * Tests of what the keeper sends to the service manager, and in which order, while that reads slowly or not
+ * at all.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

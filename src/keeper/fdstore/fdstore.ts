@@ -75,7 +75,7 @@ export class SystemdFdStore implements FdStore {
     this.#sendNow = send
     this.#most = most
     this.#onUse = onUse
-    this.#tell()
+    this.#reportUse()
   }
 
   /**
@@ -97,7 +97,7 @@ export class SystemdFdStore implements FdStore {
     if (isStoredObject(name) && !this.#stored.has(name)) {
       if (this.#stored.size < this.#most) this.#stored.add(name)
       else this.#unstored.set(name, fd)
-      this.#tell()
+      this.#reportUse()
     }
     if (!this.#unstored.has(name)) this.#notify({ name, fd })
   }
@@ -109,7 +109,7 @@ export class SystemdFdStore implements FdStore {
 
   remove(name: string): void {
     if (this.#unstored.delete(name as StoredName)) {
-      this.#tell()
+      this.#reportUse()
       return
     }
     // The descriptor's number may be another file's by the time at which it would be sent.
@@ -117,7 +117,7 @@ export class SystemdFdStore implements FdStore {
     this.#notify({ name, fd: undefined })
     if (!this.#stored.delete(name)) return
     const [next] = this.#unstored
-    if (next === undefined) this.#tell()
+    if (next === undefined) this.#reportUse()
     else {
       // Sent after the removal: the manager has room for it by then.
       this.#unstored.delete(next[0])
@@ -131,7 +131,7 @@ export class SystemdFdStore implements FdStore {
       : new Promise((resolve) => this.#whenSettled.push(resolve))
   }
 
-  #tell(): void {
+  #reportUse(): void {
     this.#onUse({ stored: this.#stored.size, unstored: this.#unstored.size, most: this.#most })
   }
 

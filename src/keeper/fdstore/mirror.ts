@@ -10,7 +10,7 @@ import type { MemfdTable } from '../memfd-table.ts'
 import { type FdStore, isStoredObject, storedName, systemdFdStore } from './fdstore.ts'
 import { storedNames } from './restored.ts'
 
-const SAID = {
+const WARNINGS = {
   near: ({ stored, most }: StoreUse) =>
     `${stored} of ${most} files are in the service manager's store: further ones than that would be lost with keeper and server`,
   full: ({ most }: StoreUse) =>
@@ -24,14 +24,14 @@ export class FdStoreMirror {
   /** `memfds`: mirrored from here on. `log`: writes an event. */
   constructor(memfds: MemfdTable, log: (line: string) => void) {
     this.#memfds = memfds
-    let said: 'near' | 'full' | undefined
+    let warned: 'near' | 'full' | undefined
     this.#store = systemdFdStore(process.env, (use) => {
-      memfds.say(use)
+      memfds.recordStoreUse(use)
       const level = use.unstored > 0 ? 'full' : isNearlyFull(use) ? 'near' : undefined
       // Logged once each: a pool may cross the limit many times.
-      if (level === undefined || said === 'full' || said === level) return
-      said = level
-      log(level === 'full' ? SAID.full(use) : SAID.near(use))
+      if (level === undefined || warned === 'full' || warned === level) return
+      warned = level
+      log(level === 'full' ? WARNINGS.full(use) : WARNINGS.near(use))
     })
     const kept = new Set<string>([...memfds.objects].map(storedName))
     // Removes what the last keeper could not remove before it died, before another object gets its name.
@@ -69,7 +69,7 @@ export class FdStoreMirror {
   /** Nothing is left to hold. Resolves when the manager was sent that. */
   async ended(): Promise<void> {
     for (const name of ['table', 'image', 'runtime', 'fuse']) this.#store.remove(name)
-    for (const memory of this.#memfds.objects) this.#store.remove(storedName(memory))
+    for (const object of this.#memfds.objects) this.#store.remove(storedName(object))
     await this.#store.settled()
   }
 }

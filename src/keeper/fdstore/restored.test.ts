@@ -12,7 +12,7 @@ const memfd = (): Fd => memfdCreate('test', { sealable: false })
 
 test('an object whose number the store has another memfd for is lost, and does not get it', () => {
   const { fd: tableFd, table } = makeTable()
-  const [kept, former, present, unsaid] = [memfd(), memfd(), memfd(), memfd()]
+  const [kept, former, present, unidentified] = [memfd(), memfd(), memfd(), memfd()]
   const [first, reused, gone, older] = [1, 2, 3, 4] as ObjectId[] as [ObjectId, ObjectId, ObjectId, ObjectId]
   for (const [object, fd] of [
     [first, kept],
@@ -22,20 +22,20 @@ test('an object whose number the store has another memfd for is lost, and does n
     table.setIdentity(object, memfdIdentity(fd))
     table.set(object, 'server', fd)
   }
-  table.set(older, 'server', unsaid)
+  table.set(older, 'server', unidentified)
   // The manager has not read that the former owner of the number went.
   const names = [storedName(first), storedName(reused), storedName(older), 'image']
-  rewriteTable(table, names, [kept, former, unsaid, tableFd])
+  rewriteTable(table, names, [kept, former, unidentified, tableFd])
   assert.deepEqual(
     [first, reused, gone, older].map((object) => [table.state(object), table.get(object, 'keeper')]),
     [
       ['present', kept],
       ['lost', undefined],
       ['lost', undefined],
-      ['present', unsaid],
+      ['present', unidentified],
     ],
   )
-  for (const fd of [kept, former, present, unsaid, tableFd]) close(fd)
+  for (const fd of [kept, former, present, unidentified, tableFd]) close(fd)
 })
 
 test('of two memfds of one name, the object gets its own, in whichever order they come', () => {

@@ -23,7 +23,7 @@ export interface StoredPool {
    */
   readonly claim: () => void
   /** Closes the connection of a mount that is gone, so that no keeper copies it. */
-  readonly forgetConnection: () => void
+  readonly closeConnection: () => void
 }
 
 /** What the manager's store held, by this environment: names, in the order of the descriptors. */
@@ -50,7 +50,7 @@ export function takeStored(environment: NodeJS.ProcessEnv): StoredPool | undefin
       return fuse !== undefined
     },
     claim: () => table !== undefined && rewriteTable(mapTable(table), names, descriptors),
-    forgetConnection: () => {
+    closeConnection: () => {
       if (fuse !== undefined) close(fuse)
       fuse = undefined
     },
@@ -59,10 +59,10 @@ export function takeStored(environment: NodeJS.ProcessEnv): StoredPool | undefin
 
 /**
  * The last keeper's table, with the numbers that its descriptors have here. An object that did not reach the
- * store is lost, and its file answers so. So is an object of whose number the store has another memfd:
- * numbers are used again, and the keeper may have died before the manager had read that it removes the former
- * one and stores the new one. A file would have another file's bytes. A handover that was under way has ended
- * with its sessions.
+ * store is lost, and its file answers so. An object is lost, too, where the store has another memfd under its
+ * number: numbers are used again, and the keeper may have died before the manager read its messages that
+ * remove the former memfd and store the new one. The file would show another file's bytes. A handover that
+ * was under way has ended with its sessions.
  */
 export function rewriteTable(
   table: DescriptorTable,

@@ -35,7 +35,7 @@ function textOf(fd: Fd): string {
   return bytes.toString('latin1').replace(/\0+$/, '')
 }
 
-/** A keeper with `count` memories, that hands over as its server asks. */
+/** A keeper with `count` memory objects, which hands over as its server asks. */
 function keeper(luo: FakeLuo, count: number, sessionFiles = 3) {
   const { table } = makeTable()
   const memfds = new MemfdTable(table)
@@ -60,9 +60,9 @@ function keeper(luo: FakeLuo, count: number, sessionFiles = 3) {
       await sleep(1)
     }
   }
-  const step = async (step: HandoverStep, leaving: readonly ObjectId[]) => {
-    for (const object of leaving) table.setState(object, 'outgoing')
-    words.begin(step, step === 'image' ? 1 : leaving.length)
+  const step = async (step: HandoverStep, outgoing: readonly ObjectId[]) => {
+    for (const object of outgoing) table.setState(object, 'outgoing')
+    words.begin(step, step === 'image' ? 1 : outgoing.length)
     handover.preserve(step, step === 'image' ? memfdOf('image') : undefined)
     await until(() => words.state !== 'preserving')
     return words.status
@@ -72,28 +72,28 @@ function keeper(luo: FakeLuo, count: number, sessionFiles = 3) {
     await step('files', objects.slice(2))
     return await step('image', [])
   }
-  return { table, memfds, memories: objects, handOver: handover, words, shared, step, all, until }
+  return { table, memfds, objects, handover, words, shared, step, all, until }
 }
 
 /** The next kernel's keeper, as far as memory comes back. */
-async function arrival(luo: FakeLuo, found: Incoming) {
+async function retrieveInNextKernel(luo: FakeLuo, found: Incoming) {
   const { table } = makeTable()
   const memfds = new MemfdTable(table)
   for (const { object } of found.incoming) table.setState(object, 'incoming')
   for (const object of found.lost) table.setState(object, 'lost')
-  const told = new Map<ObjectId, Fd | undefined>()
-  const coming = new IncomingSessions({
+  const retrieved = new Map<ObjectId, Fd | undefined>()
+  const sessions = new IncomingSessions({
     sessions: found.sessions,
     incoming: found.incoming,
     memfds,
     table,
     luo,
-    retrieved: (object, fd) => void told.set(object, fd),
+    retrieved: (object, fd) => void retrieved.set(object, fd),
     unshare: async () => {},
     log: () => {},
   })
-  await coming.retrieveAll()
-  return { table, memfds, told, coming }
+  await sessions.retrieveAll()
+  return { table, memfds, retrieved, sessions }
 }
 
 function isFound(found: Incoming | Unusable | undefined): Incoming {
@@ -103,13 +103,13 @@ function isFound(found: Incoming | Unusable | undefined): Incoming {
 
 test('every memory comes back as what it was, files before guest RAM, in as many sessions as it takes', async () => {
   const luo = new FakeLuo()
-  const { memories: objects, all, shared } = keeper(luo, 10)
+  const { objects, all, shared } = keeper(luo, 10)
   const { state, objects: wanted, preserved } = await all()
   assert.deepEqual({ state, wanted, preserved }, { state: 'done', wanted: 11, preserved: 11 })
   // The index, one for guest RAM, three for eight files of three each.
   assert.equal(luo.outgoing.size, 5)
   assert.deepEqual(shared, [...luo.outgoing.keys()])
-  luo.jump()
+  luo.kexec()
   const found = isFound(await openIncoming(POOL, luo))
   assert.equal(found.totalBlocks, 8)
   assert.equal(textOf(found.packed), 'image')
@@ -117,27 +117,27 @@ test('every memory comes back as what it was, files before guest RAM, in as many
     found.incoming.map(({ object }) => object),
     [...objects.slice(2), ...objects.slice(0, 2)],
   )
-  const { memfds, told, table, coming } = await arrival(luo, found)
+  const { memfds, retrieved, table, sessions } = await retrieveInNextKernel(luo, found)
   for (const object of objects) {
     assert.equal(textOf(memfds.descriptor(object) as Fd), `memory ${object}`)
     assert.equal(table.state(object), 'present')
-    assert.equal(told.get(object), memfds.descriptor(object))
+    assert.equal(retrieved.get(object), memfds.descriptor(object))
   }
   assert.equal(luo.finished.length, 5)
-  assert.deepEqual(coming.sessions, [])
+  assert.deepEqual(sessions.sessions, [])
 })
 
 test('a session that is full is followed by another', async () => {
   const luo = new FakeLuo(2)
   const { all } = keeper(luo, 7, 100)
   assert.equal((await all()).state, 'done')
-  luo.jump()
+  luo.kexec()
   assert.equal(isFound(await openIncoming(POOL, luo)).incoming.length, 7)
 })
 
 test('what fails says whose memory it was, and all of it can be unpreserved and done again', async () => {
   const luo = new FakeLuo()
-  const { memories: objects, step, handOver: handover, words, table, until, shared, all } = keeper(luo, 4)
+  const { objects, step, handover, words, table, until, shared, all } = keeper(luo, 4)
   luo.failures.preserve.push(undefined, ENOMEM)
   const failed = await step('ram', objects.slice(0, 3))
   assert.deepEqual(failed.failure, { errno: ENOMEM, object: objects[1] })
@@ -153,7 +153,7 @@ test('what fails says whose memory it was, and all of it can be unpreserved and 
 test('a name that is taken is found out before any memory is preserved', async () => {
   const luo = new FakeLuo()
   await luo.create(sessionName(POOL))
-  const { step, memories: objects } = keeper(luo, 2)
+  const { step, objects } = keeper(luo, 2)
   const { state, failure, preserved } = await step('ram', objects)
   assert.equal(state, 'failed')
   assert.deepEqual([failure?.errno.name, failure?.object, preserved], ['EEXIST', undefined, 0])
@@ -161,7 +161,7 @@ test('a name that is taken is found out before any memory is preserved', async (
 
 test('unpreserving does not wait for a step to end', async () => {
   const luo = new FakeLuo()
-  const { memories: objects, handOver: handover, words, table, until } = keeper(luo, 50)
+  const { objects, handover, words, table, until } = keeper(luo, 50)
   for (const object of objects) table.setState(object, 'outgoing')
   words.begin('ram', objects.length)
   handover.preserve('ram', undefined)
@@ -174,7 +174,7 @@ test('unpreserving does not wait for a step to end', async () => {
 test('a session that is gone, a token that is missing and one that fails cost their own files alone', async () => {
   const luo = new FakeLuo()
   await keeper(luo, 10).all()
-  luo.jump()
+  luo.kexec()
   luo.incoming.delete(sessionName(POOL, 2))
   const third = luo.incoming.get(sessionName(POOL, 3))
   third?.files.delete(BigInt(6))
@@ -182,50 +182,50 @@ test('a session that is gone, a token that is missing and one that fails cost th
   assert.equal(found.lost.length, 3)
   // Of the first it is not there, of the second it fails.
   luo.failures.retrieve.push(undefined, ENOMEM)
-  const { table, told, memfds } = await arrival(luo, found)
+  const { table, retrieved, memfds } = await retrieveInNextKernel(luo, found)
   const lost = [...table.objects()].filter((object) => table.state(object) === 'lost')
   assert.equal(lost.length, 5)
-  assert.equal([...told.values()].filter((fd) => fd === undefined).length, 2)
+  assert.equal([...retrieved.values()].filter((fd) => fd === undefined).length, 2)
   assert.equal(memfds.size, 5)
 })
 
 test('a keeper that takes over retrieves what is incoming from whichever session it is in', async () => {
   const luo = new FakeLuo()
   await keeper(luo, 8).all()
-  luo.jump()
+  luo.kexec()
   const found = isFound(await openIncoming(POOL, luo))
   const next = { ...found, incoming: found.incoming.map(({ object }) => ({ object, session: undefined })) }
-  assert.equal((await arrival(luo, next)).memfds.size, 8)
+  assert.equal((await retrieveInNextKernel(luo, next)).memfds.size, 8)
 })
 
 test('a session that cannot be finished stays open', async () => {
   const luo = new FakeLuo()
   await keeper(luo, 2).all()
-  luo.jump()
+  luo.kexec()
   luo.failures.finish.push(EBUSY)
   const found = isFound(await openIncoming(POOL, luo))
-  const { coming } = await arrival(luo, found)
-  assert.deepEqual(coming.sessions, found.sessions.slice(0, 1))
+  const { sessions } = await retrieveInNextKernel(luo, found)
+  assert.deepEqual(sessions.sessions, found.sessions.slice(0, 1))
   assert.ok(!luo.closed.includes(found.sessions[0] as Fd))
 })
 
 test('without image or manifest the sessions are kept, and why is said', async () => {
   const luo = new FakeLuo()
   await keeper(luo, 2).all()
-  luo.jump()
+  luo.kexec()
   const index = luo.incoming.get(sessionName(POOL))
   index?.files.delete(1n << 63n)
-  const stranded = await openIncoming(POOL, luo)
-  assert.ok(stranded !== undefined && 'why' in stranded)
-  assert.match(stranded.why, /its image could not be retrieved: ENOENT/)
-  assert.equal(stranded.sessions.length, 2)
+  const unusable = await openIncoming(POOL, luo)
+  assert.ok(unusable !== undefined && 'why' in unusable)
+  assert.match(unusable.why, /its image could not be retrieved: ENOENT/)
+  assert.equal(unusable.sessions.length, 2)
   const other = new FakeLuo()
   await keeper(other, 2).all()
-  other.jump()
+  other.kexec()
   other.incoming.get(sessionName(POOL))?.files.set((1n << 63n) + 1n, memfdOf('no json'))
-  const harmed = await openIncoming(POOL, other)
-  assert.ok(harmed !== undefined && 'why' in harmed)
-  assert.match(harmed.why, /manifest is none that this version can read/)
+  const damaged = await openIncoming(POOL, other)
+  assert.ok(damaged !== undefined && 'why' in damaged)
+  assert.match(damaged.why, /manifest is none that this version can read/)
   assert.equal(await openIncoming('nobody', other), undefined)
 })
 

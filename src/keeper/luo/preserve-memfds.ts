@@ -2,7 +2,7 @@
  * Outgoing live update sessions of a pool of memfds: which memory object is preserved in which session.
  * Everything can be unpreserved until the kexec. The server decides which objects are outgoing and marks them
  * in the descriptor table; the keeper preserves them. The keeper holds the sessions, and the server copies of
- * them, in case the keeper dies.
+ * them, in case the keeper ends.
  */
 
 import { close } from '../../linux/descriptors.ts'

@@ -4,8 +4,9 @@
  * kernel for a limited time: then another thread makes the next call, so that everything can be unpreserved.
  *
  * Calls of a handover from the former kernel have no time limit: an object that is not retrieved there is
- * memory that is freed. Where the thread ends in the middle of one, it is not known whether the kernel has
- * carried it out, and the keeper ends: its server holds every session as well, and the next keeper goes on.
+ * memory that is freed. Where the thread ends in the middle of one, the keeper cannot find out whether the
+ * kernel has made the call, and ends: its server holds every session as well, and the next keeper retrieves
+ * the rest.
  */
 import { Worker } from 'node:worker_threads'
 import { memfdSize } from '../../linux/memory.ts'
@@ -41,7 +42,7 @@ export interface Luo {
    */
   create(name: string): Promise<Fd | Errno>
   find(name: string): Promise<Fd | Errno>
-  /** Errors: also ETIMEDOUT. The call may still be carried out: it is over when `settled` resolves. */
+  /** Errors: also ETIMEDOUT. The kernel may still preserve it: the call is over when `settled` resolves. */
   preserve(session: Fd, fd: Fd, token: bigint): Promise<Errno | undefined>
   retrieve(session: Fd, token: bigint): Promise<Fd | Errno>
   finish(session: Fd): Promise<Errno | undefined>
@@ -137,14 +138,14 @@ export class LuoThread implements Luo {
     worker.ref()
     worker.postMessage({ id, call } satisfies LuoRequest)
     const timer =
-      patienceMs === undefined ? undefined : setTimeout(() => this.#giveUp(worker, id), patienceMs)
+      patienceMs === undefined ? undefined : setTimeout(() => this.#timeOut(worker, id), patienceMs)
     const result = await answer.promise.finally(() => clearTimeout(timer))
     if (this.#waiting.size === 0) worker.unref()
     return 'errnoCode' in result ? errnoFromCode(result.errnoCode) : result.fd
   }
 
   /** The thread may hang without an end: another one makes the next calls. */
-  #giveUp(worker: Worker, id: number): void {
+  #timeOut(worker: Worker, id: number): void {
     if (this.#worker === worker) this.#worker = undefined
     worker.unref()
     const pending = this.#waiting.get(id)
@@ -187,7 +188,7 @@ export class LuoThread implements Luo {
 
   /**
    * An error of the thread is not handled and ends the keeper: the server has copies of everything, and the
-   * next keeper goes on.
+   * next keeper takes them over.
    */
   #start(): Worker {
     // Descriptors that the thread opens belong to the process: Node must neither track them nor close them

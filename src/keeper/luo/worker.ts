@@ -22,7 +22,7 @@ const BUSY_PATIENCE_MS = 5000
 
 const onDevice = (work: (device: Fd) => Fd | Errno): Fd | Errno => withLiveUpdate(work, BUSY_PATIENCE_MS)
 
-function carryOut(call: LuoCall): Fd | Errno | undefined {
+function makeCall(call: LuoCall): Fd | Errno | undefined {
   switch (call.kind) {
     case 'create':
       return onDevice((device) => createSession(device, call.name))
@@ -43,7 +43,7 @@ function carryOut(call: LuoCall): Fd | Errno | undefined {
 }
 
 parentPort?.on('message', ({ id, call }: LuoRequest) => {
-  const result = carryOut(call)
+  const result = makeCall(call)
   const answer: LuoResult = result instanceof Errno ? { id, errnoCode: result.code } : { id, fd: result }
   parentPort?.postMessage(answer)
 })

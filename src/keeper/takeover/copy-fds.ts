@@ -54,12 +54,12 @@ function takeLuoState(
   for (const object of theirs.objects()) {
     // An object that the keeper had retrieved, and not yet sent to its server when it died, is still in its
     // session.
-    const isBehind =
+    const isUnsent =
       role === 'server' &&
       theirs.get(object, 'keeper') !== undefined &&
       theirs.get(object, 'server') === undefined
-    const said = theirs.state(object)
-    const state = said === 'present' && isBehind ? 'incoming' : said
+    const theirState = theirs.state(object)
+    const state = theirState === 'present' && isUnsent ? 'incoming' : theirState
     if (state === 'incoming') incoming.push({ object, session: undefined })
     if (state !== 'outgoing' || isComplete) ours.setState(object, state)
     ours.setIdentity(object, theirs.identity(object))

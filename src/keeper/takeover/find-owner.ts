@@ -1,9 +1,9 @@
 /**
- * What a keeper finds out whose takeover came second. Two keepers may have copied a pool out of one previous
- * holder, where neither saw the other's lock file (/run was mounted over in between). The kernel gives the
- * image's lock to one of their servers. The other keeper must end: its server would go on as soon as the
- * first one dies, without the objects that were made since. Nothing is lost by that, because the owner and
- * its keeper hold all that this keeper copied.
+ * Detects that another keeper owns the pool. Two keepers may have copied a pool out of one previous holder,
+ * where neither saw the other's lock file (/run was mounted over in between). The kernel gives the image's
+ * lock to one of their servers. The other keeper must end: its server would get the lock as soon as the first
+ * one ends, without the objects that were made since. Nothing is lost by that, because the owner and its
+ * keeper hold all that this keeper copied.
  */
 import type { ServerProcess } from '../server-process.ts'
 import { processRole } from './process-role.ts'

@@ -23,7 +23,7 @@ type Area = keyof typeof LINKS
 /**
  * Each area in process `pid` with its descriptor number, found by the links in /proc/PID/fd. The server has
  * two of the image. The one that holds the lock is left out: a process with a copy of it would hold the lock,
- * too. The service manager has the areas of each pool that has a unit.
+ * too. The service manager (process 1) has several of each: those of all pools that have a unit.
  */
 export const listAreas = (pid: number): [area: Area, fd: Fd][] =>
   [...descriptorLinks(pid)].flatMap(([fd, link]) => {

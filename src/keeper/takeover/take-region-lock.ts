@@ -1,6 +1,6 @@
 /**
  * The locks of a region across a takeover. Each is of one open file that keeper and server share, so the
- * region is locked as long as one of them lives; the next keeper copies the descriptors out of the previous
+ * region is locked as long as one of them runs; the next keeper copies the descriptors out of the previous
  * holder, and no other process gets the region in between.
  */
 import { close } from '../../linux/descriptors.ts'

@@ -20,7 +20,7 @@ import {
 } from '../../qemu/start-from-saved.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { asBeforeUpdate, endUpdate, ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
-import { liveQemu, pointQmp, qmpSocket } from '../../run/vm-runtime.ts'
+import { linkQmp, liveQemu, qmpSocket } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
 export interface RecoverRequest {
@@ -39,7 +39,7 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
   const { definition, timeoutMs, onStep, onUnset } = request
   const { name, saved } = definition
   await endLeftOver(name)
-  pointQmp(name)
+  linkQmp(name)
   const qmp = await QmpClient.connect(qmpSocket(name), timeoutMs)
   try {
     const { status } = await runStatus(qmp)

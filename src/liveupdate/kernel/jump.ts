@@ -5,7 +5,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { jumpIntoKernel } from '../../linux/kexec.ts'
+import { rebootByKexec } from '../../linux/kexec.ts'
 import type { KexecMethod } from '../preflight/check-host.ts'
 
 const LOOK_EVERY_MS = 500
@@ -14,7 +14,7 @@ const STOPS_WITHIN_MS = 10_000
 
 /** Returns only if there was no jump, with the reason. */
 export async function jump(via: KexecMethod): Promise<string> {
-  return via === 'kexec' ? `the kernel refused the jump: ${jumpIntoKernel()}` : await jumpThroughSystemd()
+  return via === 'kexec' ? `the kernel refused the jump: ${rebootByKexec()}` : await jumpThroughSystemd()
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The plan of a kernel update of this host, made and used while other updates are locked out. */
-import { announceUpdate } from '../../run/running-updates.ts'
+import { recordRunningUpdate } from '../../run/running-updates.ts'
 import { lockUpdates } from '../../run/update-lock.ts'
 import { readHostFacts } from '../preflight/host-facts.ts'
 import { parkedPools, poolFacts } from '../preflight/pool-facts.ts'
@@ -15,7 +15,7 @@ export async function withKernelPlan<T>(
   use: (preflight: Preflight) => Promise<T>,
 ): Promise<T> {
   const unlock = lockUpdates()
-  const ended = announceUpdate()
+  const ended = recordRunningUpdate()
   let next: Preflight['next']
   try {
     const preflight = await planKernelUpdate(choice, readHostFacts(), poolFacts(named), parkedPools())

@@ -9,7 +9,7 @@
 import { writeSync } from 'node:fs'
 import { cgroupOf, joinCgroup } from '../../linux/cgroup.ts'
 import { close } from '../../linux/descriptors.ts'
-import { listenMet, listenUnix } from '../../linux/unix-listener.ts'
+import { listenConnected, listenUnix } from '../../linux/unix-listener.ts'
 import { identifySelf } from '../../run/process-identity.ts'
 import {
   makeVmDirectory,
@@ -66,7 +66,7 @@ export async function becomeWith(
   // The watcher reads the machine before a process that connects by the path can change it.
   const path = vmPaths(name).qmp
   const { listener: monitor, first } = isFirst
-    ? listenMet(path)
+    ? listenConnected(path)
     : { listener: listenUnix(path), first: undefined }
   failed ??= await unlessTold(() => watchStart({ name, definition, first }))
   if (failed !== undefined) {

@@ -10,7 +10,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
-import { pointQmp, readRuntime, vmPaths, writeRuntime } from '../../run/vm-runtime.ts'
+import { linkQmp, readRuntime, vmPaths, writeRuntime } from '../../run/vm-runtime.ts'
 import { errorText, QemuError } from '../../values/errors.ts'
 import { markWords, wordsSince } from '../last-words.ts'
 import { QmpClient } from '../qmp-client.ts'
@@ -94,7 +94,7 @@ export class WaitingSuccessor {
     })
     // Nothing throws after it: the caller would go back to a QEMU that no longer has the guest.
     this.#hasTakenOver = true
-    pointQmp(this.#name)
+    linkQmp(this.#name)
     if (rest.socket !== undefined) removeQuietly(join(vmPaths(this.#name).directory, rest.socket))
   }
 

@@ -6,7 +6,7 @@
  */
 import { fstatSync } from 'node:fs'
 import { close } from '../../linux/descriptors.ts'
-import { ExitEvents, pidfdsTellEnds } from '../../linux/exit-events.ts'
+import { ExitEvents, pidfdsReportEnds } from '../../linux/exit-events.ts'
 import { endOf, pidfdGetFd, pidfdOpen, waitExit } from '../../linux/process.ts'
 import { type RawMapping, unmapRaw } from '../../linux/raw-memory.ts'
 import { isAlive, isSameProcess, type ProcessIdentity } from '../../run/process-identity.ts'
@@ -31,7 +31,7 @@ export class Watcher {
   readonly #watched = new Set<Watched>()
   readonly #updates = new Set<Promise<void>>()
   /** Where pidfds do not report how a process has ended. */
-  readonly #events = pidfdsTellEnds() ? undefined : ExitEvents.open()
+  readonly #events = pidfdsReportEnds() ? undefined : ExitEvents.open()
   readonly #onIdle: () => void
 
   /** `onIdle`: called when no guest is left. */

@@ -9,7 +9,7 @@ import type { Run } from './recorded-run.ts'
 
 /** What a store is for, by its offset and its value. */
 export type StorePurpose =
-  | 'give up slot'
+  | 'invalidate slot'
   | 'checkpoint body'
   | 'checkpoint fields'
   | 'checkpoint commit'
@@ -25,7 +25,7 @@ export function roleOf(store: TracedStore, geometry: Geometry): StorePurpose {
   for (const offset of geometry.slotOffsets) {
     const place = store.offset - offset
     if (place < 0 || place >= geometry.slotBytes) continue
-    if (place === SLOT.commitWord) return isZero ? 'give up slot' : 'checkpoint commit'
+    if (place === SLOT.commitWord) return isZero ? 'invalidate slot' : 'checkpoint commit'
     return place < SLOT.body ? 'checkpoint fields' : 'checkpoint body'
   }
   const place = (store.offset - geometry.segmentOffsets[0]) % geometry.segmentBytes

@@ -5,12 +5,12 @@
 import assert from 'node:assert/strict'
 import { recover } from '../../image/recovery.ts'
 import { eachTear } from '../../image/testing/tears.ts'
-import { judgeCrash } from './judge.ts'
+import { checkCrash } from './check-crash.ts'
+import { GEOMETRY, openImage, remainsOf } from './crash-server.ts'
 import { CHANGES_BYTES, type OperationName, operationOf, type UPGRADE } from './operations.ts'
 import { type Event, type Moment, momentOf, replayEvents } from './recording.ts'
 import { contentsOf } from './shown-contents.ts'
 import type { Start } from './starts.ts'
-import { GEOMETRY, openImage, remainsOf } from './world.ts'
 
 export interface Explored {
   readonly crashes: number
@@ -27,15 +27,15 @@ export function explorePair(
   second: OperationName | typeof UPGRADE,
   mistaken: (events: Event[]) => Event[] = (events) => events,
 ): Explored {
-  const world = start()
-  operationOf(first)(world)
-  const remains = remainsOf(world)
-  const moments: Moment[] = [momentOf(world.image)]
-  const before = contentsOf(world.image.state, world.store.memory)
-  world.events.length = 0
-  operationOf(second)(world)
-  const after = contentsOf(world.image.state, world.store.memory)
-  const events = mistaken([...world.events])
+  const server = start()
+  operationOf(first)(server)
+  const remains = remainsOf(server)
+  const moments: Moment[] = [momentOf(server.image)]
+  const before = contentsOf(server.image.state, server.store.memory)
+  server.events.length = 0
+  operationOf(second)(server)
+  const after = contentsOf(server.image.state, server.store.memory)
+  const events = mistaken([...server.events])
   for (const event of events) if (event.kind === 'record') moments.push(event.moment)
 
   const firstSequence = recover(remains.area, GEOMETRY).nextSequence
@@ -48,7 +48,7 @@ export function explorePair(
     )
     return found
   }
-  const judged = new Set<string>()
+  const checked = new Set<string>()
   let [crashes, acknowledged, memories] = [0, 0, 0]
   replayEvents(remains, events, ({ area, memory }, done, next) => {
     if (done?.kind === 'record') acknowledged++
@@ -58,10 +58,11 @@ export function explorePair(
     assert.deepEqual(momentOf(openImage(area.slice())), moments[found])
     // What a successor does with the remains depends on the records and the memory it finds, and on nothing
     // else.
-    if (!judged.has(`${found} ${memories}`)) {
-      judged.add(`${found} ${memories}`)
-      if (found === moments.length - 1) judgeCrash({ area, memory }, world.mistakes, after)
-      else judgeCrash({ area, memory }, world.mistakes, before, CHANGES_BYTES.has(second) ? after : undefined)
+    if (!checked.has(`${found} ${memories}`)) {
+      checked.add(`${found} ${memories}`)
+      const maybe = CHANGES_BYTES.has(second) ? after : undefined
+      if (found === moments.length - 1) checkCrash({ area, memory }, server.mistakes, after)
+      else checkCrash({ area, memory }, server.mistakes, before, maybe)
     }
     if (next?.kind !== 'store') return
     crashes += next.store.bytes.length - 1

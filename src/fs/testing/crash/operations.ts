@@ -1,6 +1,6 @@
 /**
  * The list of operations that crashes are tried in: every way to change the file system, on the files of
- * world.ts.
+ * population.ts.
  */
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import { ENOENT, Errno } from '../../../values/errno.ts'
@@ -9,21 +9,21 @@ import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../operations/attr
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../../operations/rename.ts'
 import { FORMAT, SIZE, UPDATE, VM } from '../../xattrs/control-xattrs.ts'
 import { nameAt } from '../fixture.ts'
-import type { CrashWorld } from './world.ts'
+import type { CrashServer } from './crash-server.ts'
 
 /**
  * Some other operation may have been first: what an operation then answers is an errno, and nothing changed.
  */
-export type CrashOperation = (world: CrashWorld) => unknown
+export type CrashOperation = (server: CrashServer) => unknown
 
 const n = byteString
 
 /** On the file at `path`, if it is still there. */
 const on =
-  (path: string, operation: (world: CrashWorld, ino: Ino) => unknown): CrashOperation =>
-  (world) => {
-    const ino = world.at(path)
-    return ino === undefined ? ENOENT : operation(world, ino)
+  (path: string, operation: (server: CrashServer, ino: Ino) => unknown): CrashOperation =>
+  (server) => {
+    const ino = server.at(path)
+    return ino === undefined ? ENOENT : operation(server, ino)
   }
 
 const renamed = (from: string, to: string, flags: number): CrashOperation =>

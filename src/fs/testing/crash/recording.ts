@@ -23,7 +23,7 @@ export type Event =
   /** A record is complete: what the image says from here on. */
   | { readonly kind: 'record'; readonly moment: Moment }
 
-/** What must be found again: the state, by its digest, and the request that was carried out last. */
+/** What must be found again: the state, by its digest, and the request that was applied last. */
 export interface Moment {
   readonly state: number
   readonly lastRequest: bigint | undefined
@@ -34,7 +34,7 @@ export const momentOf = ({ state, lastOrigin }: Pick<Journal, 'state' | 'lastOri
   lastRequest: lastOrigin?.unique,
 })
 
-/** What a dead server leaves: the image's bytes and the memory. */
+/** What a killed server leaves: the image's bytes and the memory. */
 export interface ServerRemains {
   readonly area: Uint8Array
   readonly memory: MemoryStore

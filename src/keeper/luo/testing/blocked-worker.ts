@@ -1,7 +1,7 @@
 /**
  * A live update thread for tests that hangs in the kernel, as a real one may: each call opens a FIFO, `fifo`
  * of its environment, for reading, which returns when the test opens it for writing. Then it answers as if
- * the call had been carried out. Without a FIFO the thread ends in that call.
+ * the call had succeeded. Without a FIFO the thread ends in that call.
  */
 import { closeSync, openSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'

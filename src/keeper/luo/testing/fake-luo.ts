@@ -1,6 +1,6 @@
 /**
  * A live update orchestrator for tests of its callers: sessions hold real memfds, by name and token, and
- * `jump` makes outgoing sessions incoming. The testbed's scenarios show that the kernel's orchestrator
+ * `kexec` makes outgoing sessions incoming. The testbed's scenarios show that the kernel's orchestrator
  * behaves so.
  */
 import { close, duplicateAbove } from '../../../linux/descriptors.ts'
@@ -89,7 +89,7 @@ export class FakeLuo implements Luo {
   }
 
   /** The next kernel: outgoing sessions become incoming. */
-  jump(): void {
+  kexec(): void {
     this.incoming.clear()
     for (const session of this.outgoing.values()) this.incoming.set(session.name, session)
     this.outgoing.clear()

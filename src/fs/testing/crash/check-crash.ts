@@ -10,17 +10,17 @@ import { Refusal } from '../../../values/refusal.ts'
 import { blocksFor, countBlocks } from '../../space/extents.ts'
 import type { Inode } from '../../state/inode.ts'
 import { checkInvariants, nameAt, ok } from '../fixture.ts'
+import { type CrashServer, openServer, remainsOf } from './crash-server.ts'
 import { copyOf, type Mistakes, momentOf, replayEvents, type ServerRemains } from './recording.ts'
 import { bytesOf, type Contents, contentsOf, MODEL_BYTES, shows } from './shown-contents.ts'
-import { type CrashWorld, openWorld, remainsOf } from './world.ts'
 
 const OWN = { origin: { unique: 0n, epoch: 2 } }
 
 /**
- * `remains` are judged, not changed. The successor makes the same `mistakes` as the server that died. Files
+ * `remains` are checked, not changed. The successor makes the same `mistakes` as the server that died. Files
  * must show what `shows` asks of them.
  */
-export function judgeCrash(
+export function checkCrash(
   remains: ServerRemains,
   mistakes: Mistakes,
   expected: Contents,
@@ -29,25 +29,25 @@ export function judgeCrash(
   // The kernel still references orphans where its connection outlived the server; on a new connection it does
   // not, and recovery evicts them.
   for (const refersToOrphans of [true, false]) {
-    judgeSuccessor(remains, openWorld(copyOf(remains), refersToOrphans, mistakes), expected, maybe)
+    checkSuccessor(remains, openServer(copyOf(remains), refersToOrphans, mistakes), expected, maybe)
   }
 }
 
-function judgeSuccessor(
+function checkSuccessor(
   remains: ServerRemains,
-  successor: CrashWorld,
+  successor: CrashServer,
   expected: Contents,
   maybe?: Contents,
 ): void {
   settled(successor)
   const contents = contentsOf(successor.image.state, successor.store.memory)
   assert.ok(shows(contents, expected, maybe), 'a file shows other bytes than it must')
-  judgeSecondCrash(remains, successor)
+  checkSecondCrash(remains, successor)
   leaksNothing(successor)
 }
 
 /** Checks the invariants, statfs, and that the store holds the objects of the state and no other. */
-function settled({ image, fs, store }: CrashWorld): void {
+function settled({ image, fs, store }: CrashServer): void {
   checkInvariants(fs, image, store.descriptor.rules.chunkBlocks)
   const owned = [...image.state.inodes.values()].flatMap(({ object }) => object ?? [])
   const byNumber = (a: ObjectId, b: ObjectId) => a - b
@@ -62,15 +62,15 @@ function settled({ image, fs, store }: CrashWorld): void {
  * Wherever recovery itself is interrupted, the next one has the same result. Between records and changes of
  * the memory, that is: what a crash in the middle of a record leaves is no other than above.
  */
-function judgeSecondCrash(remains: ServerRemains, successor: CrashWorld): void {
+function checkSecondCrash(remains: ServerRemains, successor: CrashServer): void {
   const end = momentOf(successor.image)
   replayEvents(copyOf(remains), successor.events, (interrupted, done) => {
     if (done?.kind === 'store') return
-    const second = openWorld(copyOf(interrupted), successor.refersToOrphans, successor.mistakes)
+    const second = openServer(copyOf(interrupted), successor.refersToOrphans, successor.mistakes)
     settled(second)
     assert.deepEqual(momentOf(second.image), end, 'a second crash leads somewhere else')
   })
-  const again = openWorld(remainsOf(successor), successor.refersToOrphans, successor.mistakes)
+  const again = openServer(remainsOf(successor), successor.refersToOrphans, successor.mistakes)
   assert.deepEqual(momentOf(again.image), end, 'recovering twice is not recovering once')
   assert.ok(
     again.events.every(({ kind }) => kind !== 'record'),
@@ -79,8 +79,8 @@ function judgeSecondCrash(remains: ServerRemains, successor: CrashWorld): void {
 }
 
 /** What new files, and old ones that grow, show of former owners: nothing. */
-function leaksNothing(world: CrashWorld): void {
-  const { fs, store, image } = world
+function leaksNothing(server: CrashServer): void {
+  const { fs, store, image } = server
   if (fs.frozen) ok(fs.thaw(OWN) ?? undefined)
   fs.retryOrphans(OWN, () => false)
   for (let extent = fs.dirtyExtent(64); extent !== undefined; extent = fs.dirtyExtent(64)) {
@@ -88,11 +88,11 @@ function leaksNothing(world: CrashWorld): void {
     assert.equal(fs.markClean(OWN, extent), undefined)
   }
   for (const inode of [...image.state.inodes.values()]) {
-    if (inode.kind === 'file' && inode.sizeBytes % BLOCK_BYTES > 0) growsWithZeros(world, inode)
+    if (inode.kind === 'file' && inode.sizeBytes % BLOCK_BYTES > 0) growsWithZeros(server, inode)
   }
   // Where ordinary files are kept apart neither kind gets every free block, but both together do.
   const { freeBlocks } = fs.statfs()
-  const probes = [largestFile(world, 'ram probe', BLOCK_BYTES), largestFile(world, 'probe', 1)]
+  const probes = [largestFile(server, 'ram probe', BLOCK_BYTES), largestFile(server, 'probe', 1)]
   assert.equal(countBlocks(probes.flatMap(({ extents }) => extents)), freeBlocks)
   for (const probe of probes)
     assert.ok(
@@ -106,7 +106,7 @@ function leaksNothing(world: CrashWorld): void {
  * A new file with every block it can get. `firstBytes`: what it is truncated to first, which makes it guest
  * RAM or not.
  */
-function largestFile({ fs, rq }: CrashWorld, name: string, firstBytes: number): Inode {
+function largestFile({ fs, rq }: CrashServer, name: string, firstBytes: number): Inode {
   const made = ok(fs.create(rq(), nameAt(ROOT_INO, name), 0o600))
   const sizes = [firstBytes]
   for (let blocks = fs.statfs().freeBlocks; blocks > 0; blocks--) sizes.push(blocks * BLOCK_BYTES)
@@ -119,7 +119,7 @@ function largestFile({ fs, rq }: CrashWorld, name: string, firstBytes: number): 
   return largest
 }
 
-function growsWithZeros({ fs, rq, store }: CrashWorld, inode: Inode): void {
+function growsWithZeros({ fs, rq, store }: CrashServer, inode: Inode): void {
   const before = bytesOf(inode, store.memory)
   const blocks = blocksFor(inode.sizeBytes)
   const end = (blocks - 1) * MODEL_BYTES + Math.min(MODEL_BYTES, inode.sizeBytes % BLOCK_BYTES)

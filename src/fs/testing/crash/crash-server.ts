@@ -21,7 +21,7 @@ export const GEOMETRY = geometryOf(AREA_BYTES)
 export const TOTAL_BLOCKS = 24
 export const EXPECTED = { storeKind: 'memfd', totalBlocks: TOTAL_BLOCKS }
 
-export interface CrashWorld {
+export interface CrashServer {
   readonly area: Uint8Array
   readonly image: Image<State>
   readonly fs: FileSystem
@@ -44,11 +44,11 @@ const NEVER_USED_BEFORE = 1_000_000n
  * A server over `remains`, which it changes. `refersToOrphans`: the kernel's connection outlived the server,
  * and the kernel references them; on a new connection it does not. Throws what opening the image throws.
  */
-export function openWorld(
+export function openServer(
   remains: ServerRemains,
   refersToOrphans: boolean,
   mistakes: Mistakes = {},
-): CrashWorld {
+): CrashServer {
   const { area } = remains
   const events: Event[] = []
   const image = openImage(area, (store) => events.push({ kind: 'store', store }))
@@ -69,11 +69,11 @@ export function openWorld(
     }
     return ino
   }
-  const world = { area, image, fs, store, events, refersToOrphans, mistakes, rq, at }
+  const server = { area, image, fs, store, events, refersToOrphans, mistakes, rq, at }
   fs.recover({ origin: { unique: 0n, epoch: 1 } }, () => refersToOrphans)
-  return world
+  return server
 }
 
 /** What would be left if the server died now. */
-export const remainsOf = ({ area, store }: CrashWorld): ServerRemains =>
+export const remainsOf = ({ area, store }: CrashServer): ServerRemains =>
   copyOf({ area, memory: store.memory })
