@@ -1,6 +1,6 @@
 /**
  * The resumption of saved VMs, in one mount or in all: after a kernel update, or one that failed or was
- * killed. What a person sees meanwhile is the caller's.
+ * killed. The caller shows the progress to the operator.
  */
 import { interruptedByUpdate } from '../qemu/interrupted-guests.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'

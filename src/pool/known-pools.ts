@@ -59,7 +59,7 @@ export function knownPools(): KnownPools {
   return { records: all, unreadable: unreadable.filter((pool) => !byPool.has(pool)), holders }
 }
 
-/** The pool that a user names by its name or by its mount point. */
+/** The pool that the operator names by its name or by its mount point. */
 export function findKnownPool(named: string): PoolRecord | undefined {
   const path = named.length > 1 ? named.replace(/\/+$/, '') : named
   return knownPools().records.find((record) => record.pool === named || record.mountPoint === path)

@@ -1,7 +1,7 @@
 /**
  * What a QEMU writes to its standard error while it starts and loads a guest: the reason why it cannot. Over
  * QMP it reports only that it failed ("load of migration failed"). Read where standard error is a file; on a
- * terminal a person sees it there.
+ * terminal the operator sees it there.
  */
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, type Stats } from 'node:fs'
 import { isAlive } from '../run/process-identity.ts'

@@ -265,7 +265,7 @@ export class QmpClient {
   }
 }
 
-/** The kernel's words for a peer that closed while bytes were under way say nothing to a person. */
+/** For a peer that closed while bytes were under way, the kernel's message would not help the operator. */
 const endWords = ({ code, message }: NodeJS.ErrnoException): string =>
   code === 'EPIPE' || code === 'ECONNRESET' ? 'QEMU closed it' : message
 

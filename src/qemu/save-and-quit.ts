@@ -15,7 +15,7 @@ import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { readThreads } from './machine/threads.ts'
 import { runStatus } from './migration.ts'
-import { personsMigration } from './migration-settings.ts'
+import { operatorsMigration } from './migration-settings.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { claimRam, newClaim, releaseRam } from './ram-claims.ts'
@@ -65,10 +65,10 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const { definition, qmp, tried, nextQemu, timeoutMs, onStep } = request
   const line = tried?.argv ?? definition.argv
   const { statePath, uid, gid } = definition
-  const [{ running: wasRunning }, migration] = await Promise.all([runStatus(qmp), personsMigration(qmp)])
+  const [{ running: wasRunning }, migration] = await Promise.all([runStatus(qmp), operatorsMigration(qmp)])
   const unended = unendedUpdate(definition, wasRunning)
   if (unended !== undefined) throw new QemuError(unended)
-  // QEMU saves a paused guest only once: then it is in state 'postmigrate' until a person continues it.
+  // QEMU saves a paused guest only once: then it is in state 'postmigrate' until the operator continues it.
   if (!wasRunning) await lookAgain(request)
   const ram = nextRam(definition, tried)
   const added = ram.ramFiles.filter(({ path }) => !definition.ramFiles.some((file) => file.path === path))
@@ -130,9 +130,9 @@ const formerOf = ({ argv, ramFiles }: VmDefinition, next: readonly string[], ram
 })
 
 /**
- * Compares the machine with the one that the preflight read: the guest is stopped, so no person can change it
- * from here on. Returns what the next QEMU must have besides its line. Errors (QemuError, UsageError): the
- * machine was changed.
+ * Compares the machine with the one that the preflight read: the guest is stopped, so the operator cannot
+ * change it from here on. Returns what the next QEMU must have besides its line. Errors (QemuError,
+ * UsageError): the machine was changed.
  */
 async function lookAgain({
   definition,

@@ -10,7 +10,7 @@ import type { Credentials } from '../linux/credentials.ts'
 import { UsageError } from '../values/errors.ts'
 import { parseCommandLine, printCommandLine } from './command-line.ts'
 import { trustedProgram } from './devmem-trust.ts'
-import { findPerson, rootsPart } from './identity.ts'
+import { findVmUser, rootEnvironment } from './identity.ts'
 import { compareVersions, type QemuVersion } from './qemu-version.ts'
 import { findRamMappings, hasWindow, reachRam } from './ram-mapping.ts'
 import { incomingArgv } from './vm-command-line.ts'
@@ -47,7 +47,7 @@ export function prepareStart(definition: VmDefinition, how: 'power-on' | 'incomi
   return {
     argv: [program, ...argv.slice(1), '-run-with', `user=${userOf(definition)}`],
     credentials: ROOT,
-    environment: rootsPart(environment),
+    environment: rootEnvironment(environment),
   }
 }
 
@@ -55,6 +55,6 @@ export function prepareStart(definition: VmDefinition, how: 'power-on' | 'incomi
  * By name, so that QEMU sets all groups of the user; a number without an entry in passwd with its own group.
  */
 function userOf({ uid, gid }: Credentials): string {
-  const { name } = findPerson(String(uid), {})
+  const { name } = findVmUser(String(uid), {})
   return name === String(uid) ? `${uid}:${gid}` : name
 }

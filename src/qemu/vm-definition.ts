@@ -83,7 +83,7 @@ const VmDefinitionSchema = v.object({
   /**
    * An update of it has begun and not ended; `wasRunning`: the guest runs again at its end; `argv` and
    * `ramFiles`: of the QEMU that has the guest until then, where the next one gets others; `migration`: what
-   * a person had set there. Left out otherwise, and by former versions.
+   * the operator had set there. Left out otherwise, and by former versions.
    */
   underUpdate: v.optional(
     v.object({
@@ -177,7 +177,7 @@ export function writeDefinition(definition: VmDefinition): void {
 
 /**
  * Why a guest that does not run cannot be updated: a killed update left it so, and another one would take it
- * for one that a person has paused. undefined: it can be.
+ * for one that the operator has paused. undefined: it can be.
  */
 export function unendedUpdate(
   { name, saved, underUpdate }: VmDefinition,

@@ -52,7 +52,9 @@ function lookAt(definition: VmDefinition): Vm {
   return { definition, state, qemu }
 }
 
-/** A plain value for people and scripts; sizes in bytes. `isStopped`: by an update, in a QEMU that runs. */
+/**
+ * A plain value for operators and scripts; sizes in bytes. `isStopped`: by an update, in a QEMU that runs.
+ */
 export function describeVm({ definition, state, qemu }: Vm, isStopped: boolean) {
   const { name, machineType, qemuVersion, uid, order, saved } = definition
   return {

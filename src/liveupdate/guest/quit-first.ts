@@ -126,7 +126,7 @@ class QuitFirst {
     try {
       writeDefinition(saved)
       this.#run.after = await startFromSaved(this.#startOf(saved, before))
-      // The copy is removed after the update: the record keeps the path that the person gave.
+      // The copy is removed after the update: the record keeps the path that the operator gave.
       const argv = [...this.#run.line]
       this.#run.after = endUpdate({ ...this.#run.after, argv })
       const program = this.#formerBinary === undefined ? argv[0] : `the program that ${argv[0]} was before`

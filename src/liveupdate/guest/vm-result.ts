@@ -12,7 +12,7 @@ export interface VmRequest {
   /** As of `SaveRequest`. */
   readonly tried?: TriedLine | undefined
   readonly timeoutMs: number
-  /** Of a resumption: a person named the VM, so that one which a person has paused is continued as well. */
+  /** Of a resumption: the operator named the VM, so it is continued even if the operator had paused it. */
   readonly isNamed?: boolean
   /** The caller holds the VM's update lock already, and releases it afterwards. */
   readonly isLocked?: boolean

@@ -38,7 +38,7 @@ const isSpread = ({ ramFiles, mountPoint }: VmDefinition): boolean =>
 
 /**
  * Thaws the guest's other pools, where a kernel update froze them and the next kernel runs: their own
- * resumption may come later. A pool that a person froze stays frozen.
+ * resumption may come later. A pool that the operator froze stays frozen.
  */
 function thawOthers(definition: VmDefinition): void {
   for (const mount of poolMounts()) {

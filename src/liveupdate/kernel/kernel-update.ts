@@ -27,7 +27,7 @@ export interface KernelUpdate {
   /** For each step of each VM. */
   readonly timeoutMs: number
   readonly patienceMs: number
-  /** One line for a person, as each step is done. */
+  /** One line for the operator, as each step is done. */
   readonly say: (line: string) => void
 }
 

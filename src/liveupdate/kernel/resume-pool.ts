@@ -24,8 +24,8 @@ export function hasUpdateRecord(mountPoint: string): boolean {
 }
 
 /**
- * Starting a guest changes its pool, so this comes first. A pool that a person froze stays frozen. Errors:
- * UsageError.
+ * Starting a guest changes its pool, so this comes first. A pool that the operator froze stays frozen.
+ * Errors: UsageError.
  */
 export function thawAfterUpdate(mount: PoolMount): void {
   if (hasUpdateRecord(mount.mountPoint)) setFrozen(mount, false)

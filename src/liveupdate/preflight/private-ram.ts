@@ -8,7 +8,7 @@ import { formatSize } from '../../values/size.ts'
 export interface PrivateRamWords {
   /** Why the guest cannot be updated. */
   readonly problems: readonly string[]
-  /** What a person is to know before it is paused. */
+  /** What the operator must know before the guest is paused. */
   readonly remarks: readonly string[]
 }
 

@@ -4,7 +4,7 @@ import { type Blocked, blockedReasons, migrationUnderWay, runStatus } from '../.
 import {
   isSetForSave,
   type MigrationSettings,
-  personsMigration,
+  operatorsMigration,
   setMigration,
 } from '../../qemu/migration-settings.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
@@ -43,7 +43,7 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
     const remarks = (await isSetForSave(qmp))
       ? ['a command that was killed had left its QEMU set for a save (cpr-reboot): it is set back']
       : []
-    const { reasons, remarks: refused } = await askReasons(qmp, await personsMigration(qmp))
+    const { reasons, remarks: refused } = await askReasons(qmp, await operatorsMigration(qmp))
     return { reasons, remarks: [...remarks, ...refused] }
   } finally {
     close(lock)

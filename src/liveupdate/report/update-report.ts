@@ -1,4 +1,7 @@
-/** The report of a live update: its format, the last one of each mount in /run, and its table for people. */
+/**
+ * The report of a live update: its format, the last one of each mount in /run, and its table for the
+ * operator.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'

@@ -1,6 +1,6 @@
 /**
- * QEMU's block graph as it is: the children of each node, and the top node of each disk and drive. Nodes may
- * have no name of a person's: QEMU numbers those, and the next QEMU gives them other numbers.
+ * QEMU's block graph as it is: the children of each node, and the top node of each disk and drive. A node
+ * that the operator has not named gets a number from QEMU, and another one from the next QEMU.
  */
 import * as v from 'valibot'
 import { QemuError } from '../../values/errors.ts'

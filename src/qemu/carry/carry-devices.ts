@@ -1,5 +1,6 @@
 /**
- * Devices and processors that a person plugged or unplugged, as arguments of the next QEMU's command line.
+ * Devices and processors that the operator plugged or unplugged, as arguments of the next QEMU's command
+ * line.
  */
 import * as v from 'valibot'
 import {

@@ -19,7 +19,7 @@ import { carryDrive } from './carry-drives.ts'
 import { driveArguments } from './drive-names.ts'
 import { HIDDEN, hiddenOf, type NodeWords, nodeNameOf, nodesBelow, nodeWords } from './node-words.ts'
 
-/** Names that this process gives to nodes without a name of a person's. */
+/** Names that this process gives to nodes which the operator has not named. */
 const NAME = 'guestmemfs-node-'
 
 export interface CarriedDisks {

@@ -1,6 +1,6 @@
 /**
- * RAM that a person plugged or unplugged: memory backends and DIMMs, as arguments of the next QEMU's command
- * line, and the RAM files that the next QEMU has.
+ * RAM that the operator plugged or unplugged: memory backends and DIMMs, as arguments of the next QEMU's
+ * command line, and the RAM files that the next QEMU has.
  *
  * Why no byte is lost: shared memory is carried only as a whole file of a pool that /proc shows QEMU has
  * mapped, that the VM's user may open, and that is no other VM's; private memory is in the stream, in

@@ -1,4 +1,4 @@
-/** Network backends that a person added or removed, as arguments of the next QEMU's command line. */
+/** Network backends that the operator added or removed, as arguments of the next QEMU's command line. */
 import type { OpenFile } from '../../linux/open-files.ts'
 import {
   type Argument,

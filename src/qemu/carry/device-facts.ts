@@ -1,6 +1,6 @@
 /**
- * A device that a person plugged, by its type's properties: what `-device` must have for the same one. Read
- * over QMP, which has the values typed; `info qtree` prints them for people.
+ * A device that the operator plugged, by its type's properties: what `-device` must have for the same one.
+ * Read over QMP, which has the values with their types; `info qtree` prints them as text.
  */
 import * as v from 'valibot'
 import { QemuError } from '../../values/errors.ts'

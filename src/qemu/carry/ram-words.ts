@@ -1,4 +1,4 @@
-/** A memory backend that a person added, as an argument of the next QEMU's command line. */
+/** A memory backend that the operator added, as an argument of the next QEMU's command line. */
 import * as v from 'valibot'
 import { PMD_BYTES } from '../../values/units.ts'
 import { type Ask, unlessRefused } from '../machine/ask.ts'

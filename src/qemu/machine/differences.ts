@@ -13,7 +13,7 @@ export interface FamilyRow {
   readonly by: string
   /** What the next QEMU gets of it; undefined: nothing. */
   readonly carried?: string
-  /** What a person can do where it is not carried, one line; undefined: it is always carried. */
+  /** What the operator can do where it is not carried, one line; undefined: it is always carried. */
   readonly refused?: string
 }
 

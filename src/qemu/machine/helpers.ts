@@ -81,8 +81,8 @@ async function givesState(ask: Ask, device: string): Promise<boolean | undefined
 }
 
 /**
- * For the person who starts a guest: virtiofsd ends when QEMU sends it RAM that is a device, since it asks
- * for the size of what it maps. `store`: of the guest's pool.
+ * For the operator who starts a guest: virtiofsd ends when QEMU sends it RAM that is a device, since
+ * virtiofsd reads the size of what it maps. `store`: of the guest's pool.
  */
 export function folderNotes(store: string | undefined, line: CommandLine): string[] {
   const hasFolder = argumentsOf(line, 'device').some((device) => FOLDER.test(driverOf(device)))

@@ -1,5 +1,5 @@
 /**
- * The start of a VM's QEMU in this process: the command that a person typed, or one that another command
+ * The start of a VM's QEMU in this process: the command that the operator typed, or one that another command
  * started for it (`start-main.ts`).
  *
  * Why a guest has one QEMU at most, and none that no command finds: this process takes the VM's lock first,
@@ -79,7 +79,7 @@ export async function becomeWith(
     return 1
   }
   const launch = prepareStart(definition, isFirst ? 'power-on' : 'incoming')
-  // One that follows another may be where a person has moved that one.
+  // The operator may have moved the former QEMU to another cgroup: the next one goes there, too.
   const cgroup = (followsAnother ? readRuntime(name)?.cgroup : undefined) ?? cgroupOf('self')
   recordStart(definition, identifySelf(), 2, cgroup)
   executeQemu(definition, launch, { monitor, lock })

@@ -98,7 +98,7 @@ function putOnRecord(name: string, former: ProcessIdentity): void {
 function lockOf(pidfd: Fd, { lock: path }: VmPaths): Fd {
   const copy = pidfdGetFd(pidfd, LOCK_FD)
   const own = tryLock(path)
-  // Nobody has it: what QEMU has at that number is another file, or nothing.
+  // No process holds it: what QEMU has at that number is another file, or nothing.
   if (own !== undefined) {
     if (!(copy instanceof Errno)) close(copy)
     return own

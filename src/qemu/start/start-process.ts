@@ -89,8 +89,8 @@ export const endWords = ({ code, signal }: ProcessEnd): string =>
   signal === null ? `ended with status ${code}` : `was killed by ${signal}`
 
 /**
- * What `-daemonize` means to a person: returns when QEMU answers on QMP. Errors (UsageError): it did not,
- * with the last line of its log.
+ * The effect that `-daemonize` has: returns when QEMU answers on QMP. Errors (UsageError): it did not, with
+ * the last line of its log.
  */
 export async function startInBackground(definition: VmDefinition): Promise<void> {
   const { name } = definition

@@ -125,7 +125,7 @@ async function connectTo(name: string, { process, ended }: Started, timeoutMs: n
   return await greetedBefore(greeting, over)
 }
 
-/** A socket that stays on a read-only /run is nobody's. */
+/** A socket that stays on a read-only /run is used by no process. */
 function removeQuietly(path: string): void {
   try {
     rmSync(path, { force: true })
