@@ -28,7 +28,7 @@ import {
   releaseRam,
 } from './ram-claims.ts'
 import { inodeOf, prepareRamFile, removeRamFile } from './ram-file.ts'
-import { checkRootsWay } from './roots-way.ts'
+import { checkRootOnlyPath } from './root-only-path.ts'
 import { prepareCommandLine } from './vm-command-line.ts'
 import {
   commonRam,
@@ -91,7 +91,7 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   for (const file of prepared.ramFiles) checkShared(file, mounts)
   const ramFile = (prepared.ramFiles[0] as { path: string }).path
   const name = checkVmName(request.name ?? guestName(line) ?? basename(ramFile))
-  if (user.uid === 0) for (const { path } of prepared.ramFiles) checkRootsWay(path, mountOf(path, mounts))
+  if (user.uid === 0) for (const { path } of prepared.ramFiles) checkRootOnlyPath(path, mountOf(path, mounts))
   const { uid, gid, groups } = user
   const definition: VmDefinition = {
     format: 1,

@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { asUser, type Credentials, spawnAs } from '../linux/credentials.ts'
 import { UsageError } from '../values/errors.ts'
-import { isRootsAlone } from './roots-way.ts'
+import { isRootOnlyPath } from './root-only-path.ts'
 import type { Launch } from './start-arguments.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
@@ -45,7 +45,7 @@ function enterAs(credentials: Credentials, cwd: string): void {
   try {
     asUser(credentials, () => process.chdir(cwd))
   } catch (cause) {
-    if (!isRootsAlone(cwd)) throw cause
+    if (!isRootOnlyPath(cwd)) throw cause
     process.chdir(cwd)
   }
 }

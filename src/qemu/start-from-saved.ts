@@ -7,7 +7,7 @@ import { joinCgroup } from '../linux/cgroup.ts'
 import { type ProcessLimits, setProcessLimits } from '../linux/process-limits.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
 import { errorText, QemuError } from '../values/errors.ts'
-import { markWords, type WordsMark, wordsSince } from './last-words.ts'
+import { errorOutputSince, markErrorOutput, type OutputMark } from './error-output.ts'
 import { readAfterLoad } from './machine/kept-reading.ts'
 import { lostRam } from './machine/ram-blocks.ts'
 import { readRam, readSettings } from './machine/read-machine.ts'
@@ -27,7 +27,7 @@ export interface StartRequest extends Omit<QmpWait, 'name'> {
   /** Its `saved` is not null. */
   readonly definition: VmDefinition
   /** Of QEMU's standard error; undefined: the VM's log. */
-  readonly mark?: WordsMark | undefined
+  readonly mark?: OutputMark | undefined
   /**
    * What is not as it was, a line each: settings that the command line does not hold and that could not be
    * set again. The guest runs without them.
@@ -47,7 +47,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
   const saved = definition.saved as SavedState
   let qmp: QmpClient | undefined
   let isLoaded = false
-  const mark = request.mark ?? markWords(definition.name)
+  const mark = request.mark ?? markErrorOutput(definition.name)
   try {
     qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
@@ -61,7 +61,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
     await watchRunning(definition)
     return running
   } catch (cause) {
-    throw new StartFromSavedError(cause, isLoaded, wordsSince(mark))
+    throw new StartFromSavedError(cause, isLoaded, errorOutputSince(mark))
   } finally {
     qmp?.close()
   }

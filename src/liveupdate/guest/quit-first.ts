@@ -7,8 +7,8 @@ import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
 import { openNamespaces } from '../../linux/setns.ts'
 import { isInDevmem } from '../../qemu/devmem-trust.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
+import { markAgain, markErrorOutput, type OutputMark } from '../../qemu/error-output.ts'
 import { keepFormerBinary } from '../../qemu/former-binary.ts'
-import { markAgain, markWords, type WordsMark } from '../../qemu/last-words.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
 import { saveAndQuit } from '../../qemu/save-and-quit.ts'
 import { moveMainProcess } from '../../qemu/start/guest-unit.ts'
@@ -54,14 +54,14 @@ class QuitFirst {
   /** Of the old QEMU, for the next ones. */
   readonly #place: Required<StartPlace>
   /** Of its standard error. */
-  readonly #mark: WordsMark | undefined
+  readonly #mark: OutputMark | undefined
   /** A copy of the old QEMU's program, where its path names another one. */
   #formerBinary: string | undefined
 
   constructor(run: UpdateRun, { pid }: ProcessIdentity) {
     this.#run = run
     this.#place = { streams: streamsOf(pid), namespaces: openNamespaces(pid) }
-    this.#mark = markWords(run.before.name)
+    this.#mark = markErrorOutput(run.before.name)
   }
 
   close(): void {

@@ -13,7 +13,7 @@
 import { joinCgroup } from '../../linux/cgroup.ts'
 import { oomScoreOf, setOomScore } from '../../linux/process.ts'
 import { killQemu } from '../../qemu/end-qemu.ts'
-import { markWords, wordsSince } from '../../qemu/last-words.ts'
+import { errorOutputSince, markErrorOutput } from '../../qemu/error-output.ts'
 import { releaseForwards } from '../../qemu/machine/settings.ts'
 import { loadSaved, prepareLoad } from '../../qemu/restore.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
@@ -48,7 +48,7 @@ export class GuestSavedError extends QemuError {}
  */
 export async function transferGuest(request: TransferRequest): Promise<VmDefinition> {
   const { definition, successor, qmp, qemu, timeoutMs, onStep, onSaved, onUnset } = request
-  const mark = markWords(definition.name)
+  const mark = markErrorOutput(definition.name)
   await prepareLoad(successor.qmp)
   const saved = await saveGuestState(request)
   const state = saved.saved as SavedState
@@ -65,7 +65,7 @@ export async function transferGuest(request: TransferRequest): Promise<VmDefinit
     onStep('load')
     successor.takeOver()
   } catch (error) {
-    const words = wordsSince(mark)
+    const words = errorOutputSince(mark)
     const problem = words === '' ? errorText(error) : `${errorText(error)} (QEMU: ${words})`
     const left = await rollBack(request, saved, problem)
     throw new QemuError(left === undefined ? problem : `${problem}; ${left}`, { cause: error })

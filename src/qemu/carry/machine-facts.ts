@@ -3,7 +3,7 @@
  * of every device, the processors, memory devices, and each property of a device that was plugged.
  */
 import * as v from 'valibot'
-import { tellsOwnMac } from '../generated-ids.ts'
+import { hasConfiguredMac } from '../generated-ids.ts'
 import { type Ask, unlessRefused } from '../machine/ask.ts'
 import { minus } from '../machine/differences.ts'
 import { memoryItem, readMemoryDevices } from '../machine/memory-devices.ts'
@@ -65,7 +65,7 @@ const PLACES = ['parent_bus', 'addr', 'channel', 'scsi-id', 'lun', 'nr', 'nsid',
  * of a NIC.
  */
 async function placeOf(ask: Ask, id: string, driver: string): Promise<string> {
-  const properties = tellsOwnMac(driver) ? [...PLACES, 'mac'] : PLACES
+  const properties = hasConfiguredMac(driver) ? [...PLACES, 'mac'] : PLACES
   const told = await Promise.all(
     properties.map((property) =>
       unlessRefused(ask(v.unknown(), 'qom-get', { path: pathOf(id), property }), 'none'),

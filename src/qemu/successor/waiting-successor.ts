@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { pointQmp, readRuntime, vmPaths, writeRuntime } from '../../run/vm-runtime.ts'
 import { errorText, QemuError } from '../../values/errors.ts'
-import { markWords, wordsSince } from '../last-words.ts'
+import { errorOutputSince, markErrorOutput } from '../error-output.ts'
 import { QmpClient } from '../qmp-client.ts'
 import { socketOf } from '../start/become-successor.ts'
 import type { GuestUnit } from '../start/guest-unit.ts'
@@ -51,7 +51,7 @@ export class WaitingSuccessor {
     timeoutMs: number,
   ): Promise<WaitingSuccessor> {
     const { name } = definition
-    const mark = markWords(name)
+    const mark = markErrorOutput(name)
     const leave = await accompanyUpdate(name)
     const underInit = unit !== undefined
     try {
@@ -61,7 +61,7 @@ export class WaitingSuccessor {
     } catch (error) {
       await endLeftOver(name)
       leave()
-      const reason = wordsSince(mark) || errorText(error)
+      const reason = errorOutputSince(mark) || errorText(error)
       throw new QemuError(`its next QEMU does not start, so the guest was not paused: ${reason}`, {
         cause: error,
       })

@@ -20,7 +20,7 @@ import { errorText } from '../../values/errors.ts'
 import { LATE, within } from '../../values/within.ts'
 import { firstOther, machineFacts } from '../carry/machine-facts.ts'
 import { parseCommandLine, printCommandLine } from '../command-line.ts'
-import { lastWords } from '../last-words.ts'
+import { endOfErrorOutput } from '../error-output.ts'
 import { type Ask, askOnce } from '../machine/ask.ts'
 import { readMachine } from '../machine/read-machine.ts'
 import type { Reading } from '../machine/reading.ts'
@@ -127,7 +127,7 @@ async function run(definition: VmDefinition, line: TrialLine, running: Running):
     const { problems, remarks } = await compareStates(definition, line.argv[0] as string, running)
     return { problems, remarks: [...found.remarks, ...remarks] }
   } catch (error) {
-    const words = lastWords(log)
+    const words = endOfErrorOutput(log)
     const problem = `its next QEMU does not start: ${words === '' ? errorText(error) : words}`
     return { problems: [problem], remarks: [] }
   } finally {
