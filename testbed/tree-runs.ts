@@ -33,4 +33,4 @@ export const noteTreeRun = (file: string, run: TreeRun): void => appendFileSync(
 export const readTreeRuns = (file: string): TreeRun[] => readJsonLines<TreeRun>(file)
 
 /** The next campaign on this tree begins anew. */
-export const forgetTreeRuns = (file: string): void => rmSync(file, { force: true })
+export const removeTreeRuns = (file: string): void => rmSync(file, { force: true })

@@ -58,7 +58,7 @@ export async function ordinaryBlackoutMs(
     await awaitTicks(files.serial, 3)
     const migrationEvents = { capabilities: [{ capability: 'events', state: true }] }
     await oldQmp.execute('migrate-set-capabilities', migrationEvents)
-    oldQmp.forgetEvents()
+    oldQmp.dropEvents()
     await oldQmp.execute('migrate', fileChannels(path('state')))
     await awaitMigration(oldQmp, LONG_MS)
     const stopped = oldQmp.takeEvent('STOP')?.atMs ?? Number.NaN

@@ -21,8 +21,8 @@ export function makeRunFolder(root = ROOT): string {
   return folder
 }
 
-/** So that the folder is empty, unless it holds what a failed test left behind. */
-export function forgetRunner(folder: string): void {
+/** Then the folder is empty, unless it holds what a failed test left behind. */
+export function removeRunnerName(folder: string): void {
   rmSync(join(folder, RUNNER), { force: true })
 }
 

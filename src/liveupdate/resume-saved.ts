@@ -7,8 +7,8 @@ import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import { DeferredSignals } from './deferred-signals.ts'
 import {
-  forgetUpdate,
   hasUpdateRecord,
+  removeEndedRecord,
   resumePool,
   thawAfterUpdate,
   updateOf,
@@ -90,7 +90,7 @@ async function resumeIn(
   // Kept where guests were named, or only those with RAM in another mount: the others still need the update's
   // times.
   const ended = isNamed ? [] : mounts.filter(({ mount }) => !mount.isBeside)
-  for (const { mount } of ended) forgetUpdate(mount.mountPoint, updates.get(mount.mountPoint))
+  for (const { mount } of ended) removeEndedRecord(mount.mountPoint, updates.get(mount.mountPoint))
   lock.leave()
   return signals.status ?? (reports.every(isSuccess) && problems.length === 0 ? 0 : 1)
 }

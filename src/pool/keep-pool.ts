@@ -11,7 +11,7 @@ import { UsageError } from '../values/errors.ts'
 import { storedRecord } from './find-holder.ts'
 import { knownRecord } from './known-pools.ts'
 import { type Mounted, type MountRequest, mountPool, parkAgain } from './mount-pool.ts'
-import { forgetRefusals, pauseAfterRefusal } from './retry-pause.ts'
+import { pauseAfterRefusal, resetRefusals } from './retry-pause.ts'
 import { endUnit, giveAnswer, hasRequest, storedCount, takeRequest, writePidFile } from './systemd-unit.ts'
 
 async function mountAsked(request: MountRequest, stored: StoredPool | undefined): Promise<Mounted> {
@@ -119,7 +119,7 @@ export async function keepPool(pool: string, report: (line: string) => void): Pr
   if (worked === 'nothing' || worked === 'refused') return false
   if (worked === 'kept')
     report(`pool '${pool}': no command has asked to mount it, and it has its keeper: nothing was done`)
-  forgetRefusals(pool)
+  resetRefusals(pool)
   const keeper = knownRecord(pool)?.keeper
   if (keeper !== undefined && isAlive(keeper)) writePidFile(pool, keeper.pid)
   return true

@@ -73,8 +73,8 @@ export function storedCount(pool: string): number {
 }
 
 /** How often it tries, while systemd stops the unit whose keeper was killed. */
-const FORGET_TRIES = 50
-const FORGET_PAUSE_MS = 100
+const CLEAN_TRIES = 50
+const CLEAN_PAUSE_MS = 100
 
 /**
  * Removes what the store still has of a pool that was discarded: memory that no process could use. Before
@@ -82,7 +82,7 @@ const FORGET_PAUSE_MS = 100
  * before it had a further job. So the unit is stopped, which also ends one that waits after a refusal; not
  * one that is active, because a later `mount` has started it. Errors: `UsageError` when it is not removed.
  */
-export async function forgetStored(pool: string): Promise<void> {
+export async function cleanStored(pool: string): Promise<void> {
   for (let tries = 0; storedCount(pool) > 0; tries++) {
     if (!isUnitActive(pool)) {
       systemctl('stop', unit(pool))
@@ -90,11 +90,11 @@ export async function forgetStored(pool: string): Promise<void> {
       systemctl('reset-failed', unit(pool))
     }
     if (systemctl('clean', '--what=fdstore', unit(pool)) === 0) return
-    if (tries === FORGET_TRIES)
+    if (tries === CLEAN_TRIES)
       throw new UsageError(
         `the service manager still holds memory of '${pool}': systemctl clean --what=fdstore ${unit(pool)}`,
       )
-    await sleep(FORGET_PAUSE_MS)
+    await sleep(CLEAN_PAUSE_MS)
   }
 }
 

@@ -21,9 +21,9 @@ import { cutOff, isMountedFor } from './find-holder.ts'
 import { hasUnit } from './has-unit.ts'
 import { findKnownPool, isHeld, knownRecord, strayHolders, writtenRecord } from './known-pools.ts'
 import { type Lost, type Remains, remainsAt, remainsOf } from './remains.ts'
-import { forgetRefusals } from './retry-pause.ts'
+import { resetRefusals } from './retry-pause.ts'
 import { hasNoConnection, type ImageHolder, NO_PROCESS, searchHolders } from './search-holders.ts'
-import { forgetStored } from './systemd-unit.ts'
+import { cleanStored } from './systemd-unit.ts'
 import { checkOwnProc, checkSeen } from './unseen-processes.ts'
 
 /**
@@ -81,8 +81,8 @@ async function giveUp(pool: string, processes: Pick<PoolRecord, 'keeper' | 'serv
   try {
     await endHolders({ pool, ...processes })
     removePoolRecord(pool)
-    forgetRefusals(pool)
-    if (hasUnit()) await forgetStored(pool)
+    resetRefusals(pool)
+    if (hasUnit()) await cleanStored(pool)
   } finally {
     release()
   }

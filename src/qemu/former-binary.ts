@@ -36,6 +36,6 @@ export function keepFormerBinary(name: string, pid: number, path: string): strin
 }
 
 /** A process that was started from the copy goes on: the kernel keeps its file. */
-export function forgetFormerBinary(name: string): void {
+export function removeFormerBinary(name: string): void {
   rmSync(vmPaths(name).formerBinary, { force: true })
 }

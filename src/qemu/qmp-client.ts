@@ -150,8 +150,8 @@ export class QmpClient {
   }
 
   /**
-   * Takes the first event that `matches`, of those not taken or forgotten yet and those still to come. Errors
-   * (QemuError): none within `timeoutMs`, connection ended.
+   * Takes the first event that `matches`, of those that were neither taken nor dropped yet and those still to
+   * come. Errors (QemuError): none within `timeoutMs`, connection ended.
    */
   async event(matches: (event: QmpEvent) => boolean, timeoutMs: number, what: string): Promise<QmpEvent> {
     const kept = this.#takeKept(matches)
@@ -174,7 +174,7 @@ export class QmpClient {
   }
 
   /** Drops the events that QEMU has sent so far. */
-  forgetEvents(): void {
+  dropEvents(): void {
     this.#events.clear()
   }
 

@@ -159,7 +159,7 @@ function record(definition: VmDefinition, user: VmUser, replaced: readonly strin
  * Removes the record that `recordVm` wrote, when its QEMU never started. The record of a guest that was saved
  * meanwhile stays: without it no program could find its RAM and state file.
  */
-export function forgetVm({ ramFile, definition }: RecordedVm): void {
+export function removeUnstartedRecord({ ramFile, definition }: RecordedVm): void {
   let now: VmDefinition | undefined
   try {
     now = readDefinition(ramFile)

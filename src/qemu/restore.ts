@@ -35,7 +35,7 @@ export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: nu
 
 /** Of a file that was measured just now, into a QEMU that is prepared. Errors: QemuError. */
 export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
-  qmp.forgetEvents()
+  qmp.dropEvents()
   // Without it QEMU ends when it cannot load the guest, before its reason can be read.
   const stays = compareVersions(qmp.version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}
   await qmp.execute('migrate-incoming', { ...fileChannels(saved.path), ...stays })

@@ -32,7 +32,7 @@ export async function saveGuest(
   const startedAtMs = Date.now()
   try {
     await setOurs(qmp, 'save')
-    qmp.forgetEvents()
+    qmp.dropEvents()
     await qmp.execute('migrate', fileChannels(path))
     await awaitMigration(qmp, timeoutMs)
     return {

@@ -121,7 +121,7 @@ export const updateOf = (mountPoint: string): string | undefined => readUpdateRe
  * Called when `resume` has tried every guest of the pool, and the report has the record's times. `id`: the
  * update's; the record of another one, which has begun since, stays.
  */
-export function forgetUpdate(mountPoint: string, id: string | undefined): void {
+export function removeEndedRecord(mountPoint: string, id: string | undefined): void {
   if (id !== undefined && updateOf(mountPoint) === id) removeUpdateRecord(mountPoint)
 }
 

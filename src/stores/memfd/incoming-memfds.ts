@@ -89,7 +89,7 @@ export class IncomingMemfds {
   }
 
   /** Its file was deleted or truncated to 0: the object is not lost any more. */
-  forget(object: ObjectId): void {
+  clearLost(object: ObjectId): void {
     if (this.#lost.delete(object)) this.#table.setState(object, 'present')
   }
 

@@ -176,7 +176,7 @@ export class MemfdStore implements Store {
     }
     this.#table.setIdentity(object, memfdIdentity(fd))
     this.#table.set(object, 'server', fd)
-    this.#incoming.forget(object)
+    this.#incoming.clearLost(object)
     return undefined
   }
 
@@ -205,7 +205,7 @@ export class MemfdStore implements Store {
     this.#channel.release(object)
     if (fd !== undefined) close(fd)
     this.#table.set(object, 'server', undefined)
-    this.#incoming.forget(object)
+    this.#incoming.clearLost(object)
     this.#freeRows.push(object)
   }
 
