@@ -72,7 +72,7 @@ async function resumeIn(
   const isNamed = names.length > 0
   const batch = {
     ...{ nextQemu, isNamed, timeoutMs, onPhase },
-    aside: (wait: () => Promise<void>) => lock.aside(wait),
+    withoutLock: (wait: () => Promise<void>) => lock.withoutLock(wait),
     onDone: (result: VmTimeline) => {
       lock.leave()
       onDone(result)

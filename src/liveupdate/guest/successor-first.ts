@@ -81,16 +81,16 @@ export async function transferGuest(request: TransferRequest): Promise<VmDefinit
   } catch (cause) {
     throw new GuestStoppedError(errorText(cause), { cause })
   } finally {
-    await passUnit(request, unset)
+    await moveUnit(request, unset)
     await qmp.execute('quit').catch(() => {})
     await killQemu(definition.name, qemu).catch(() => {}) // it is stopped: the next command ends it
   }
 }
 
-/** The guest runs. Its unit would end with its old QEMU. */
-async function passUnit({ unit, qemu, successor, onUnset }: TransferRequest, unset: string[]): Promise<void> {
+/** Called when the guest runs: its unit would end with its old QEMU. */
+async function moveUnit({ unit, qemu, successor, onUnset }: TransferRequest, unset: string[]): Promise<void> {
   if (unit === undefined || (await moveMainProcess(unit, qemu.pid, successor.qemu.pid))) return
-  // The end of the unit ends all that is in its cgroup.
+  // The manager ends all processes of the unit's cgroup with the unit.
   joinCgroup(successor.qemu.pid, '/')
   onUnset([...unset, `its unit ${unit.name} did not take its next QEMU over, which runs outside of it`])
 }

@@ -34,14 +34,16 @@ import { type Finding, fail, warn } from '../../values/finding.ts'
 import { Limit } from '../../values/limit.ts'
 import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
-import { privateRamWords } from './private-ram.ts'
+import { checkPrivateRam } from './private-ram.ts'
 import { ramProblems } from './ram-problems.ts'
 import { whyBlocked } from './why-blocked.ts'
 
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
-/** For all that it is asked of its machine, however often it answers: other guests wait for their update. */
+/**
+ * For all queries of its machine together, however often QEMU answers: other guests wait for their update.
+ */
 const LOOK_TIMEOUT_MS = 20_000
 /** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
@@ -71,7 +73,7 @@ export async function checkGuests(
     vms.map(async (vm) => {
       const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm)
       const lines = [
-        ...ramProblems(stillHas(vm.definition, machine)),
+        ...ramProblems(withNextRamFiles(vm.definition, machine)),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
         ...(vm.qemu === undefined ? [] : otherNamespaces(vm.qemu.pid, next)),
         ...(vm.qemu === undefined || next !== 'here' ? [] : unitProblems(vm.qemu.pid)),
@@ -85,7 +87,7 @@ export async function checkGuests(
         ),
         ...[
           ...unknown,
-          ...carriedWords(vm.definition, machine),
+          ...carriedRemarks(vm.definition, machine),
           ...(machine?.line.notes ?? []),
           ...(isFit ? untried(trial) : []),
         ].map((line) => warn(subject, `${subject}: ${line}`)),
@@ -109,8 +111,8 @@ export async function checkGuests(
 /** The subject of a finding about this guest alone. */
 export const subjectOf = ({ name }: Pick<VmDefinition, 'name'>): string => `VM ${name}`
 
-/** With the RAM files on record that the next QEMU has, too: others were taken out, and may be gone. */
-function stillHas(definition: VmDefinition, machine: Machine | undefined): VmDefinition {
+/** With those RAM files on record that the next QEMU has, too: the others were unplugged, and may be gone. */
+function withNextRamFiles(definition: VmDefinition, machine: Machine | undefined): VmDefinition {
   const next = machine?.line.ramFiles ?? definition.ramFiles
   const ramFiles = definition.ramFiles.filter(({ path }) => next.some((file) => file.path === path))
   return { ...definition, ramFiles }
@@ -149,8 +151,8 @@ async function tryNext(
 }
 
 /**
- * A line with changes is used only if a trial has shown that it makes the same machine, and so is the
- * recorded one where no reading shows what was changed.
+ * A line with changes is used only if a trial has shown that it makes the same machine. So is the recorded
+ * line where no reading shows what was changed.
  */
 function trialProblems({ problems, unproven }: Trial, { isRead, line }: Machine): string[] {
   if (unproven.length === 0 || (isRead && !line.carries)) return [...problems]
@@ -164,10 +166,10 @@ function trialProblems({ problems, unproven }: Trial, { isRead, line }: Machine)
 }
 
 /** Arguments that the next line has in addition to the recorded one, and those that it lacks. */
-function carriedWords({ argv }: VmDefinition, machine: Machine | undefined): string[] {
+function carriedRemarks({ argv }: VmDefinition, machine: Machine | undefined): string[] {
   if (!machine?.line.carries) return []
-  const said = (line: readonly string[]): string[] => printArguments(parseCommandLine(line))
-  const [before, after] = [said(argv), said(machine.line.argv)]
+  const printed = (line: readonly string[]): string[] => printArguments(parseCommandLine(line))
+  const [before, after] = [printed(argv), printed(machine.line.argv)]
   const more = after.filter((words) => !before.includes(words))
   const less = before.filter((words) => !after.includes(words)).map((words) => `without ${words}`)
   return [
@@ -232,7 +234,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     ])
     const { version } = qmp
     const bytes = streamedBytes(now.ram)
-    const ofPrivate = privateRamWords(bytes, STATE_BYTES)
+    const ofPrivate = checkPrivateRam(bytes, STATE_BYTES)
     return {
       problems: [
         ...blocked.reasons.map((reason) => `cannot be saved: ${reason}`),

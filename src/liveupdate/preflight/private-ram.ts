@@ -5,7 +5,7 @@
 import { MAX_STATE_BYTES } from '../../qemu/saved-state.ts'
 import { formatSize } from '../../values/size.ts'
 
-export interface PrivateRamWords {
+export interface PrivateRamCheck {
   /** Why the guest cannot be updated. */
   readonly problems: readonly string[]
   /** What the operator must know before the guest is paused. */
@@ -13,7 +13,7 @@ export interface PrivateRamWords {
 }
 
 /** One line at most. `bytes`: of such RAM; `stateBytes`: of the state file besides it. */
-export function privateRamWords(bytes: number, stateBytes: number): PrivateRamWords {
+export function checkPrivateRam(bytes: number, stateBytes: number): PrivateRamCheck {
   if (bytes === 0) return { problems: [], remarks: [] }
   const what = `${formatSize(bytes)} of its RAM are private`
   if (stateBytes + bytes > MAX_STATE_BYTES)

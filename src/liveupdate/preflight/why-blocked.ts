@@ -14,7 +14,7 @@ import { lockForUpdate } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
 /** By QEMU's state. */
-const WAY_OUT: Readonly<Record<string, string>> = {
+const ADVICE: Readonly<Record<string, string>> = {
   postmigrate:
     ", as QEMU leaves a paused guest whose save was undone: it saves it again once it was continued ('cont', then 'stop'), unless it was migrated away",
 }
@@ -33,7 +33,7 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
     const unended = unendedUpdate(readDefinition(ramFileOf(definition)) ?? definition, running)
     if (unended !== undefined) throw new UsageError(unended)
     if (!SAVEABLE.includes(status))
-      throw new UsageError(`the guest is in state '${status}'${WAY_OUT[status] ?? ''}`)
+      throw new UsageError(`the guest is in state '${status}'${ADVICE[status] ?? ''}`)
     // In our mode it would end without a stop of the guest's processors (migration/migration.c).
     const migration = await migrationUnderWay(qmp)
     if (migration !== undefined)
