@@ -6,7 +6,7 @@ import { namedMount, vmMounts } from '../liveupdate/vm-mounts.ts'
 import { recordVm, removeUnstartedRecord } from '../qemu/record-vm.ts'
 import { becomeQemu } from '../qemu/start/become-qemu.ts'
 import { startInBackground } from '../qemu/start/start-process.ts'
-import { settleEnds } from '../qemu/watch/ask-watcher.ts'
+import { settleEnds } from '../qemu/watch/watcher-client.ts'
 import { UsageError } from '../values/errors.ts'
 
 interface Options {

@@ -78,12 +78,12 @@ const isUnderUpdate = (definition: VmDefinition): boolean =>
   readDefinition(ramFileOf(definition))?.underUpdate !== undefined
 
 /** One line for the operator, about a guest that runs on. */
-const LEFT_WORDS: Readonly<Record<Exclude<Interrupted, 'stopped'>, string>> = {
+const LEFT: Readonly<Record<Exclude<Interrupted, 'stopped'>, string>> = {
   set: "a command that was killed left its QEMU set for a save (cpr-reboot): 'guestmemfs resume' sets it back",
   begun: "its update was killed before it stopped the guest: 'guestmemfs resume' ends it",
 }
 
-export const leftWords = (interrupted: ReadonlyMap<Vm, Interrupted>): string[] =>
+export const leftLines = (interrupted: ReadonlyMap<Vm, Interrupted>): string[] =>
   [...interrupted].flatMap(([{ definition }, how]) =>
-    how === 'stopped' ? [] : [`VM ${definition.name}: ${LEFT_WORDS[how]}`],
+    how === 'stopped' ? [] : [`VM ${definition.name}: ${LEFT[how]}`],
   )

@@ -91,7 +91,7 @@ export async function setMigration(qmp: QmpClient, known: MigrationSettings | un
     parameters: { mode: 'normal' },
   }
   const problems: string[] = []
-  const tell = (what: string) => (error: unknown) =>
+  const addProblem = (what: string) => (error: unknown) =>
     void problems.push(`${what} of migrations could not be set again: ${errorText(error)}`)
   const other = Object.entries(wanted.parameters).filter(
     ([name, value]) => JSON.stringify(now.parameters[name]) !== JSON.stringify(value),
@@ -100,12 +100,12 @@ export async function setMigration(qmp: QmpClient, known: MigrationSettings | un
   for (const [name, value] of other)
     await qmp
       .execute('migrate-set-parameters', { [name]: value })
-      .catch(tell(`parameter ${name}=${JSON.stringify(value)}`))
+      .catch(addProblem(`parameter ${name}=${JSON.stringify(value)}`))
   // One by one: this QEMU may not have all of them.
   await setCapabilities(qmp, now.capabilities, wanted.capabilities).catch(async () => {
     for (const capability of wanted.capabilities)
-      await setCapabilities(qmp, [], [capability]).catch(tell(`capability ${capability}`))
-    await setCapabilities(qmp, now.capabilities, []).catch(tell('capabilities'))
+      await setCapabilities(qmp, [], [capability]).catch(addProblem(`capability ${capability}`))
+    await setCapabilities(qmp, now.capabilities, []).catch(addProblem('capabilities'))
   })
   return problems
 }

@@ -116,10 +116,10 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   }
   const unlock = await lockRecording()
   try {
-    const { replaced, given } = refuseConflicts(definition, request)
+    const { replaced, overruled } = refuseConflicts(definition, request)
     await refusePlugged(definition)
     record(definition, user, replaced)
-    pruneClaims(definition, given)
+    pruneClaims(definition, overruled)
   } finally {
     unlock()
   }
@@ -222,7 +222,7 @@ async function refusePlugged({ name, ramFiles }: VmDefinition): Promise<void> {
 function refuseConflicts(
   definition: VmDefinition,
   { recordedFiles, mountPoints, replace }: RecordRequest,
-): { readonly replaced: readonly string[]; readonly given: readonly Claim[] } {
+): { readonly replaced: readonly string[]; readonly overruled: readonly Claim[] } {
   const { name, ramFiles } = definition
   const there = ramFiles.flatMap(({ path }) => readDefinition(path) ?? [])
   const claims = otherClaims(definition)
@@ -259,5 +259,5 @@ function refuseConflicts(
     )
   const live = liveQemu(name)
   if (live !== undefined) throw new UsageError(`a VM named ${name} is running (process ${live.pid})`)
-  return { replaced, given: claims.map(({ claim }) => claim) }
+  return { replaced, overruled: claims.map(({ claim }) => claim) }
 }

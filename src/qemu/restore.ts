@@ -47,16 +47,16 @@ export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: nu
  * that was paused, in milliseconds since the epoch. Errors: QemuError.
  */
 export async function continueGuest(qmp: QmpClient, wasRunning: boolean): Promise<number> {
-  const toldAtMs = Date.now()
-  if (!wasRunning) return toldAtMs
+  const sentAtMs = Date.now()
+  if (!wasRunning) return sentAtMs
   try {
     await qmp.execute('cont')
     const isResume = ({ name }: QmpEvent) => name === 'RESUME'
-    return eventTime(await qmp.event(isResume, RESUME_EVENT_MS, 'the guest did not resume'), toldAtMs)
+    return eventTime(await qmp.event(isResume, RESUME_EVENT_MS, 'the guest did not resume'), sentAtMs)
   } catch {
     // Its answer or its event was lost: only its state says whether the guest runs.
-    return await qmp.withSound(async (sound) => {
-      if (!(await runStatus(sound)).running) await sound.execute('cont')
+    return await qmp.withConnection(async (live) => {
+      if (!(await runStatus(live)).running) await live.execute('cont')
       return Date.now()
     })
   }

@@ -22,7 +22,7 @@ import { claimRam, newClaim, releaseRam } from './ram-claims.ts'
 import { cancelMigration, continueAfter, GuestStoppedError, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
 import { readWindows } from './shared-windows.ts'
-import { lookAtTaps } from './taps.ts'
+import { checkTaps } from './taps.ts'
 import { withBinary } from './vm-command-line.ts'
 import {
   asBeforeUpdate,
@@ -69,7 +69,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const unended = unendedUpdate(definition, wasRunning)
   if (unended !== undefined) throw new QemuError(unended)
   // QEMU saves a paused guest only once: then it is in state 'postmigrate' until the operator continues it.
-  if (!wasRunning) await lookAgain(request)
+  if (!wasRunning) await readUnchanged(request)
   const ram = nextRam(definition, tried)
   const added = ram.ramFiles.filter(({ path }) => !definition.ramFiles.some((file) => file.path === path))
   const begun = { ...definition, underUpdate: { wasRunning, migration }, saved: null }
@@ -89,7 +89,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   if (saved.wasRunning) onStep('stop', saved.stoppedAtMs)
   let next: VmDefinition
   try {
-    const found = await lookAgain(request)
+    const found = await readUnchanged(request)
     const argv = withBinary(line, nextQemu)
     next = {
       ...begun,
@@ -134,7 +134,7 @@ const formerOf = ({ argv, ramFiles }: VmDefinition, next: readonly string[], ram
  * change it from here on. Returns what the next QEMU must have besides its line. Errors (QemuError,
  * UsageError): the machine was changed.
  */
-async function lookAgain({
+async function readUnchanged({
   definition,
   qmp,
   qemu,
@@ -162,7 +162,7 @@ async function lookAgain({
   // An unchanged line proves nothing: the facts hold what no line can express.
   if (!isSame) throw new QemuError('its machine was changed while the update was under way: try again')
   return {
-    taps: isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : [],
+    taps: isOurNetwork(qemu.pid) ? [...checkTaps(now).taps] : [],
     settings: now.settings,
     threads,
     windows: windows.length > 0 ? windows : undefined,

@@ -91,7 +91,7 @@ export async function continueAfter(
 ): Promise<never> {
   let left: string | undefined
   try {
-    left = await qmp.withSound((sound) => cancelMigration(sound, wasRunning, migration))
+    left = await qmp.withConnection((live) => cancelMigration(live, wasRunning, migration))
   } catch (cause) {
     const [why, whyNot] = [errorText(error), errorText(cause)]
     throw new GuestStoppedError(why === whyNot ? why : `${why}; and it could not be continued: ${whyNot}`, {

@@ -57,12 +57,12 @@ export async function placeWindows(qmp: QmpClient, windows: readonly Window[]): 
   if (windows.length === 0) return
   const ask = askOf(qmp)
   for (const { device, memory, address } of windows) {
-    const way = await wayTo(ask, device)
+    const places = await busPathTo(ask, device)
     // Each bridge down to the device gets the next bus number: the device is on the last bus.
-    const bridges = [...way.slice(0, -1).entries()]
+    const bridges = [...places.slice(0, -1).entries()]
     for (const [bus, bridge] of bridges)
       await configure(ask, bus, bridge, BUS_NUMBERS, 0xff_00_00 | ((bus + 1) << 8) | bus)
-    const [bus, at] = [way.length - 1, way.at(-1) ?? 0]
+    const [bus, at] = [places.length - 1, places.at(-1) ?? 0]
     await configure(ask, bus, at, BAR_2, address % 2 ** 32)
     await configure(ask, bus, at, BAR_3, Math.floor(address / 2 ** 32))
     await configure(ask, bus, at, COMMAND, MEMORY_SPACE)
@@ -80,13 +80,13 @@ const addressOf = (ask: Ask, memory: string): Promise<number> =>
   ask(v.number(), 'qom-get', { path: `/objects/${memory}/${memory}[0]`, property: 'addr' })
 
 /** Slot and function of the bridges from the first bus down to a device, and its own. */
-async function wayTo(ask: Ask, device: string): Promise<number[]> {
-  const way: number[] = []
-  for (let path = pathOf(device); way.length < MOST_BUSES; ) {
+async function busPathTo(ask: Ask, device: string): Promise<number[]> {
+  const places: number[] = []
+  for (let path = pathOf(device); places.length < MOST_BUSES; ) {
     // The host bridge, which has the first bus, is no PCI device.
     const place = await unlessRefused(ask(v.number(), 'qom-get', { path, property: 'addr' }), undefined)
-    if (place === undefined) return way
-    way.unshift(place)
+    if (place === undefined) return places
+    places.unshift(place)
     const bus = await ask(v.string(), 'qom-get', { path, property: 'parent_bus' })
     path = bus.slice(0, bus.lastIndexOf('/'))
   }

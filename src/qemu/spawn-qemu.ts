@@ -24,7 +24,7 @@ export function spawnQemu(
   try {
     return spawnAs(credentials, program, words, { ...more, env: environment, stdio: [...stdio] })
   } finally {
-    leave(home)
+    returnTo(home)
   }
 }
 
@@ -58,7 +58,7 @@ function ownDirectory(): string {
   }
 }
 
-function leave(home: string): void {
+function returnTo(home: string): void {
   try {
     process.chdir(home)
   } catch {

@@ -21,7 +21,7 @@ import { removeStateFile, type SavedState } from './saved-state.ts'
 import { placeWindows } from './shared-windows.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from './vm-definition.ts'
 import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
-import { watchRunning } from './watch/ask-watcher.ts'
+import { watchRunning } from './watch/watcher-client.ts'
 
 export interface StartRequest extends Omit<QmpWait, 'name'> {
   /** Its `saved` is not null. */
@@ -143,14 +143,15 @@ export async function continueLoaded(
   removeStateFile(saved.path)
   onStep('continue', await continued)
   // The guest runs: a connection that has failed does not change that.
-  const refused = await qmp.withSound((sound) => setMigration(sound, migration))
+  const refused = await qmp.withConnection((live) => setMigration(live, migration))
   const running = endUpdate(loaded)
   const former = definition.underUpdate?.ramFiles ?? []
   releaseRam(
     running,
     former.filter(({ path }) => !running.ramFiles.some((file) => file.path === path)),
   )
-  await qmp.withSound((sound) => readAfterLoad(running, sound)).catch(() => {}) // the next preflight says so
+  // Without a reading the next preflight reports that there is none.
+  await qmp.withConnection((live) => readAfterLoad(running, live)).catch(() => {})
   if (unset.length + refused.length > 0) onUnset?.([...unset, ...refused])
   return running
 }

@@ -118,9 +118,9 @@ async function rollBack(
   if (!isAlive(qemu)) throw new GuestSavedError(`${problem}; and its old QEMU has ended`)
   try {
     // Its ports: a connection through them does not outlive this, whichever QEMU has the guest.
-    return await qmp.withSound(async (sound) => {
-      await restoreSettings(sound, saved.settings)
-      return await cancelSave(saved, sound, saved.saved as SavedState)
+    return await qmp.withConnection(async (live) => {
+      await restoreSettings(live, saved.settings)
+      return await cancelSave(saved, live, saved.saved as SavedState)
     })
   } catch (cause) {
     throw new GuestStoppedError(`${problem}; and it could not be continued: ${errorText(cause)}`, { cause })

@@ -9,7 +9,7 @@ import { machineFacts } from '../../qemu/carry/machine-facts.ts'
 import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-line.ts'
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
-import { lookAtHelpers } from '../../qemu/machine/helpers.ts'
+import { checkHelpers } from '../../qemu/machine/helpers.ts'
 import { readingAtStart, readingProblem } from '../../qemu/machine/kept-reading.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
@@ -21,7 +21,7 @@ import type { QemuVersion } from '../../qemu/qemu-version.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { readWindows, type Window } from '../../qemu/shared-windows.ts'
 import { unitProblems } from '../../qemu/start/guest-unit.ts'
-import { lookAtTaps } from '../../qemu/taps.ts'
+import { checkTaps } from '../../qemu/taps.ts'
 import { type BlockSizes, readBlockSizes } from '../../qemu/trial/block-sizes.ts'
 import { type GuestProcessor, readProcessor } from '../../qemu/trial/processor.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
@@ -71,7 +71,7 @@ export async function checkGuests(
   const trials = new Limit(TRIALS_AT_ONCE)
   const found = await Promise.all(
     vms.map(async (vm) => {
-      const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm)
+      const { problems, unknown, stateBytes, machine } = await examineGuest(vm)
       const lines = [
         ...ramProblems(withNextRamFiles(vm.definition, machine)),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
@@ -183,7 +183,7 @@ const untried = ({ remarks, unproven, without }: Trial): string[] => [
   ...(without.length === 0 ? [] : [`its next QEMU was tried without ${without.join(', ')}`]),
 ]
 
-interface GuestLook {
+interface GuestFacts {
   readonly problems: readonly string[]
   /** What could not be read, one line each. */
   readonly unknown: readonly string[]
@@ -207,7 +207,7 @@ interface Machine {
   readonly version: QemuVersion
 }
 
-async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
+async function examineGuest({ definition, qemu }: Vm): Promise<GuestFacts> {
   const { name } = definition
   const damaged = readingProblem(name)
   if (damaged !== undefined) return unfit(damaged)
@@ -226,7 +226,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
     const [facts, helpers, unreported, windows, blocks, processor] = await Promise.all([
       machineFacts(ask, line.plugged),
-      lookAtHelpers(ask, definition, now),
+      checkHelpers(ask, definition, now),
       unreportedRemarks(ask, definition, now),
       readWindows(ask),
       readBlockSizes(ask),
@@ -241,7 +241,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
         ...helpers.problems,
         ...line.refused,
         ...ofPrivate.problems,
-        ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
+        ...(qemu !== undefined && isOurNetwork(qemu.pid) ? checkTaps(now).problems : []),
       ],
       unknown: [
         ...blocked.remarks,
@@ -261,7 +261,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
   }
 }
 
-const unfit = (problem: string): GuestLook => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
+const unfit = (problem: string): GuestFacts => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
 
 /** In the order in which guests are saved: a finding for each whose state file has no room. */
 function checkSpace(guests: readonly { readonly vm: Vm; readonly stateBytes: number }[]): Finding[] {

@@ -55,7 +55,7 @@ async function askReasons(qmp: QmpClient, migration: MigrationSettings): Promise
   try {
     return await blockedReasons(qmp, migration)
   } catch (error) {
-    await qmp.withSound((sound) => setMigration(sound, migration)).catch(() => {}) // `resume` finds it
+    await qmp.withConnection((live) => setMigration(live, migration)).catch(() => {}) // `resume` finds it
     throw error
   }
 }

@@ -36,7 +36,7 @@ export async function machineFacts(ask: Ask, plugged: readonly string[]): Promis
   ])
   const [places, devices] = await Promise.all([
     Promise.all([...drivers].map(([id, driver]) => placeOf(ask, id, driver))),
-    Promise.all(plugged.map((id) => tellDevice(ask, id, drivers.get(id)))),
+    Promise.all(plugged.map((id) => deviceFact(ask, id, drivers.get(id)))),
   ])
   return [
     ...blockFacts(graph),
@@ -66,15 +66,15 @@ const PLACES = ['parent_bus', 'addr', 'channel', 'scsi-id', 'lun', 'nr', 'nsid',
  */
 async function placeOf(ask: Ask, id: string, driver: string): Promise<string> {
   const properties = hasConfiguredMac(driver) ? [...PLACES, 'mac'] : PLACES
-  const told = await Promise.all(
+  const values = await Promise.all(
     properties.map((property) =>
       unlessRefused(ask(v.unknown(), 'qom-get', { path: pathOf(id), property }), 'none'),
     ),
   )
-  return `device ${id} at ${told.join(' ')}`
+  return `device ${id} at ${values.join(' ')}`
 }
 
-const tellDevice = async (ask: Ask, id: string, driver: string | undefined): Promise<string> =>
+const deviceFact = async (ask: Ask, id: string, driver: string | undefined): Promise<string> =>
   driver === undefined ? `no device ${id}` : `device ${JSON.stringify(await readDevice(ask, id, driver))}`
 
 /** The first fact that one of the two has and the other has not; undefined: they are equal. */

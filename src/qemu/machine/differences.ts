@@ -219,9 +219,9 @@ export function differences(start: Reading, now: Reading): string[] {
     const [added, removed] = [minus(after, before), minus(before, after)]
     const lines = bySubject(added, removed)
     if (lines.length === 0) return []
-    const told = lines.slice(0, MOST_LINES).join('; ')
+    const listed = lines.slice(0, MOST_LINES).join('; ')
     const more = lines.length > MOST_LINES ? ` and ${lines.length - MOST_LINES} more` : ''
-    return [`${what} ${told}${more}: ${refused}`]
+    return [`${what} ${listed}${more}: ${refused}`]
   })
 }
 

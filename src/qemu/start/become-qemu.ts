@@ -27,7 +27,7 @@ import { endRecord } from '../ram-claims.ts'
 import { prepareStart } from '../start-arguments.ts'
 import { endLeftOver } from '../successor/left-over.ts'
 import { ramFileOf, readDefinition, type VmDefinition } from '../vm-definition.ts'
-import { watchStart } from '../watch/ask-watcher.ts'
+import { watchStart } from '../watch/watcher-client.ts'
 import { executeQemu, recordStart } from './execute-qemu.ts'
 
 /**
@@ -68,7 +68,7 @@ export async function becomeWith(
   const { listener: monitor, first } = isFirst
     ? listenMet(path)
     : { listener: listenUnix(path), first: undefined }
-  failed ??= await unlessTold(() => watchStart({ name, definition, first }))
+  failed ??= await unlessSignalled(() => watchStart({ name, definition, first }))
   if (failed !== undefined) {
     writeSync(2, `guestmemfs: VM ${name}: ${failed}\n`)
     if (definition.saved === null) {
@@ -86,13 +86,13 @@ export async function becomeWith(
 }
 
 /** A signal to this process, which is to be QEMU, keeps QEMU from being started. */
-async function unlessTold(work: () => Promise<void>): Promise<string | undefined> {
-  let told: NodeJS.Signals | undefined
+async function unlessSignalled(work: () => Promise<void>): Promise<string | undefined> {
+  let signalled: NodeJS.Signals | undefined
   const stop = forwardSignals((signal) => {
-    told = signal
+    signalled = signal
   })
   await work().finally(stop)
-  return told === undefined ? undefined : `it got ${told}`
+  return signalled === undefined ? undefined : `it got ${signalled}`
 }
 
 /** undefined: none of the commands before QEMU failed. */

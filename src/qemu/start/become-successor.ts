@@ -24,7 +24,7 @@ import { UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { prepareStart } from '../start-arguments.ts'
 import { parseDefinition, ramFileOf, type VmDefinition } from '../vm-definition.ts'
-import { watchStart } from '../watch/ask-watcher.ts'
+import { watchStart } from '../watch/watcher-client.ts'
 import { becomeWith, recordedOn } from './become-qemu.ts'
 import { executeQemu, LOCK_FD } from './execute-qemu.ts'
 

@@ -27,7 +27,7 @@ import type { Reading } from '../machine/reading.ts'
 import type { QemuVersion } from '../qemu-version.ts'
 import { QmpClient } from '../qmp-client.ts'
 import { readRamMap } from '../ram-file.ts'
-import { reachRam } from '../ram-mapping.ts'
+import { withRamMappings } from '../ram-mapping.ts'
 import { placeWindows, type Window } from '../shared-windows.ts'
 import { spawnQemu } from '../spawn-qemu.ts'
 import { incomingArgv } from '../vm-command-line.ts'
@@ -96,7 +96,7 @@ function chooseLine(
   // It would start as root, and a process with /dev/mem open can map all of the pool.
   if (maps.some(({ map }) => map.by === 'devmem')) return { unproven: ['RAM by /dev/mem'] }
   if (!existsSync(TIMEOUT)) return { unproven: [`there is no ${TIMEOUT}`] }
-  const waiting = incomingArgv(printCommandLine(reachRam(parseCommandLine(argv), maps)))
+  const waiting = incomingArgv(printCommandLine(withRamMappings(parseCommandLine(argv), maps)))
   const line = trialLine(parseCommandLine(waiting), machineType)
   return line.obstacles.length > 0 ? { unproven: line.obstacles } : line
 }

@@ -14,7 +14,7 @@ import { liveQemu, readRuntime, vmNames } from '../../run/vm-runtime.ts'
 import { Errno } from '../../values/errno.ts'
 import type { Fd } from '../../values/ids.ts'
 import { readAtStart } from '../machine/kept-reading.ts'
-import { claimWindows } from '../ram-mapping.ts'
+import { mapWindows } from '../ram-mapping.ts'
 import { definitionOf, settle, settleUpdate } from './settle.ts'
 import type { Request } from './watcher-messages.ts'
 
@@ -55,7 +55,7 @@ export class Watcher {
   /** Errors: UsageError, where a window of /dev/mem cannot be mapped. */
   start({ name, qemu, hasAfter, saidAtMs, first, claimed }: Request & { do: 'start' }): void {
     if (isAlive(qemu)) {
-      this.#watch(name, qemu, hasAfter, claimWindows(claimed))
+      this.#watch(name, qemu, hasAfter, mapWindows(claimed))
       if (first !== null) this.#read(name, qemu, first)
       return
     }
@@ -93,7 +93,7 @@ export class Watcher {
     else close(copy)
   }
 
-  #watch(name: string, qemu: ProcessIdentity, hasAfter: boolean, claims: readonly RawMapping[] = []): void {
+  #watch(name: string, qemu: ProcessIdentity, hasAfter: boolean, windows: readonly RawMapping[] = []): void {
     if ([...this.#watched].some((each) => isSameProcess(each.qemu, qemu))) return
     const pidfd = pidfdOpen(qemu.pid)
     if (pidfd instanceof Errno) return
@@ -106,7 +106,7 @@ export class Watcher {
       name,
       qemu,
       over.then(() => {
-        for (const claim of claims) unmapRaw(claim)
+        for (const window of windows) unmapRaw(window)
       }),
     )
   }
