@@ -9,13 +9,13 @@ import { UsageError } from '../values/errors.ts'
 import type { Lost } from './remains.ts'
 
 /**
- * Why, for the end of a sentence. undefined: no keeper and no server of it is hidden. Both are in the pid
- * namespace that the record names: in another one than this process's they are not seen.
+ * Why they cannot be seen, for the end of a message. undefined: no keeper and no server of it is hidden. Both
+ * are in the pid namespace that the record names: this process sees them only if that is its own.
  */
 export function whyUnseen({ pidNamespace }: Lost): string | undefined {
   const isOwn = pidNamespace !== undefined && pidNamespace === ownPidNamespace()
   const hidden = isOwn ? hiddenInNamespace() : hiddenProcesses()
-  // What another process has open is shown to one that may trace it.
+  // The kernel shows the files of another process only to one that may trace it.
   return hidden ?? (hasCapability(CAP_SYS_PTRACE) ? undefined : 'this process has no CAP_SYS_PTRACE')
 }
 

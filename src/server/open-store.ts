@@ -46,7 +46,7 @@ export function openRegion(pool: string, source: RegionSource): OpenedStore {
   const { region, content } = examineRegion(source, source.alignBytes)
   if (content.content === 'foreign') {
     throw new UsageError(
-      `region ${region.name}: ${content.why}; if nothing in it is wanted any more, 'guestmemfs format ${pool} --store ${source.kind} --region ${region.name} --force'`,
+      `region ${region.name}: ${content.why}; if nothing in it is needed any more, 'guestmemfs format ${pool} --store ${source.kind} --region ${region.name} --force'`,
     )
   }
   const store = region.open(pool)
