@@ -70,7 +70,7 @@ export type ToServer =
       readonly source: MemorySource
       /** Of the mount's first server alone. */
       readonly rootDirectory?: RootDirectory | undefined
-      /** The former server died of SIGBUS: pages of the image may be lost. */
+      /** The former server died of SIGBUS: pages of the image may be poisoned. */
       readonly mayHaveLostPages?: boolean
       /**
        * Of a region: its former server may have it until the keeper sends `serve`. A keeper starts no server

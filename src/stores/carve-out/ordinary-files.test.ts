@@ -193,7 +193,7 @@ test('a hole that was given up half-way begins anew', () => {
   assert.ok(bytes.equals(Buffer.alloc(KIB)))
 })
 
-test('a lost page is EIO to a caller that reads, writes or punches it, and other bytes are moved', () => {
+test('a poisoned page is EIO to a caller that reads, writes or punches it, and other bytes are moved', () => {
   const world = new CarveOutWorld()
   const object = world.store.create()
   const sizeBytes = 2 * BLOCK_BYTES

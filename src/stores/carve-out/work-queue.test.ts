@@ -163,7 +163,7 @@ test('a data chunk that is dropped is unmapped and gone; a mapped one never make
   assert.deepEqual(region.trace, [`make 0+${CHUNK_BLOCKS}`, `destroy 0+${CHUNK_BLOCKS}`, 'make 5+1'])
 })
 
-test('the worker reports blocks that a lost page keeps from being zeroed, and does the next job', () => {
+test('the worker reports blocks that a poisoned page keeps from being zeroed, and does the next job', () => {
   const { region, work, told, outcomes, add } = setUp()
   region.fill(0, 4, 7)
   region.lose(4 + CHUNK_BLOCKS)
