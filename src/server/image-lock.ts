@@ -14,8 +14,8 @@ import type { Fd } from '../values/ids.ts'
  */
 const WAIT_MS = 10_000
 /**
- * How long a server that no keeper has killed may hold the lock before it counts as one that goes on: many
- * times what the end of a process takes.
+ * How long a server that no keeper has killed may hold the lock before it counts as one that still serves:
+ * many times what the end of a process takes.
  */
 const LIVING_MS = 500
 
@@ -58,7 +58,7 @@ export class ImageLock {
   /**
    * Blocks this thread until the former server has ended. `ended`: the process that the keeper has killed;
    * null: none; undefined: a keeper of a former tree does not report it. A lock of any other process is not
-   * waited for: that one has got the pool. Errors: ImageInUseError.
+   * waited for: that process has the pool. Errors: ImageInUseError.
    */
   take(ended: number | null | undefined): void {
     this.#own ??= this.#takeWithin(LIVING_MS)

@@ -1,7 +1,7 @@
 /**
  * The opening of a pool in two steps, while its former server may still have it: this server first reads the
- * image without a store into it, so that a refusal leaves the former one as it was; the keeper ends that one,
- * and only then this one changes a byte.
+ * image without a store into it, so that a refusal leaves the former server as it was; the keeper ends the
+ * former server, and only then this one changes a byte.
  */
 import type { FileSystem } from '../fs/file-system.ts'
 import type { Image } from '../fs/image/image.ts'

@@ -22,7 +22,7 @@ import { foreignBytes, holdsImage } from '../carve-out/image-probe.ts'
 import type { Instance } from '../carve-out/range-mapper.ts'
 import type { Content, ImageProbe } from '../driver.ts'
 import { DaxInstances, PLACES, type Places } from './dax-instances.ts'
-import { cutBy, type FoundRegion } from './region.ts'
+import { destroyAdvice, type FoundRegion } from './region.ts'
 
 /**
  * Read at a time: each GiB takes some MiB of ordinary RAM for its struct pages, and a host keeps little for
@@ -42,11 +42,11 @@ export function probeRegion(found: FoundRegion, probe: ImageProbe, places: Place
     if (instances.all.length > 1) return { content: 'foreign', why: 'its metadata area holds no image' }
     must(instances.destroy(metadata), `destroy ${metadata.name}`)
   }
-  const cut = new WholeDevice(found, places)
-  cut.take()
+  const device = new WholeDevice(found, places)
+  device.take()
   instances.clearLeftovers()
   const content = look(instances, found, probe)
-  if (content.content !== 'ours') cut.restore()
+  if (content.content !== 'ours') device.restore()
   return content
 }
 
@@ -62,7 +62,7 @@ export function refuseInUse({ name, region, layout }: FoundRegion): void {
   const [whole] = filled
   if (whole === undefined) return
   if (whole.sizeBytes !== region.sizeBytes)
-    throw new UsageError(`region ${name} has devices that guestmemfs did not make: ${cutBy(region)}`)
+    throw new UsageError(`region ${name} has devices that guestmemfs did not make: ${destroyAdvice(region)}`)
   // Without a driver no process can have it mapped.
   const holder = whole.driver && findHolders(new Set([whole.number])).get(whole.number)
   if (holder) throw new UsageError(`region ${name} is in use by ${holder.program} (process ${holder.pid})`)
