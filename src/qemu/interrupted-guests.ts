@@ -10,7 +10,7 @@ import { QmpClient } from './qmp-client.ts'
 import { ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
 import type { Vm } from './vm-list.ts'
 
-/** A QEMU that hangs must not hold up a list of all guests. */
+/** A QEMU that hangs must not delay a list of all guests. */
 const TIMEOUT_MS = 1000
 
 /**
@@ -51,7 +51,7 @@ async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefine
     const asked = qmp
     return (await isLeft(definition, () => isSetForSave(asked))) ? 'set' : undefined
   } catch {
-    // `resume` waits longer for an answer, and reports what keeps it.
+    // `resume` waits longer for an answer, and reports the error.
     const isOurs = await isLeft(definition, isUnderUpdate).catch(() => false)
     return isOurs ? 'stopped' : undefined
   } finally {

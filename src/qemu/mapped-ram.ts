@@ -21,7 +21,7 @@ import { readRamDevice, readRamMap } from './ram-file.ts'
 import { readShared } from './shared-windows.ts'
 import { isSameFile, readDefinition } from './vm-definition.ts'
 
-/** A QEMU that is being updated answers its update alone. */
+/** A QEMU that is being updated answers only the command that updates it. */
 const QMP_TIMEOUT_MS = 1000
 
 /**

@@ -1,6 +1,6 @@
 /**
  * One QMP connection: greeting, capabilities, commands answered by id, events, and its end. Every wait is
- * bounded: a QEMU that is stopped or hangs must not hold up other guests. Must not: interpret a command.
+ * bounded: a QEMU that is stopped or hangs must not delay other guests. Must not: interpret a command.
  */
 import { connect, Socket } from 'node:net'
 import { errorText, QemuError, QemuRefusal } from '../values/errors.ts'

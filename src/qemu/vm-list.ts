@@ -18,11 +18,11 @@ export interface Vm {
 export interface VmList {
   /** By `order`, then by name. */
   readonly vms: readonly Vm[]
-  /** One line for each VM whose records cannot be read: it must not hold up the others. */
+  /** One line for each VM whose records cannot be read; the others are listed all the same. */
   readonly problems: readonly string[]
 }
 
-/** The VMs recorded on `ramFiles`; files without a record are passed over. */
+/** The VMs recorded on `ramFiles`; files without a record are ignored. */
 export function readVms(ramFiles: readonly string[]): VmList {
   const definitions = new Map<string, VmDefinition>()
   const problems: string[] = []

@@ -51,9 +51,9 @@ export async function replaceQuitFirst(
 
 class QuitFirst {
   readonly #run: UpdateRun
-  /** Of the old QEMU, for the next ones. */
+  /** The old QEMU's streams and namespaces, for the next ones. */
   readonly #place: Required<StartPlace>
-  /** Of its standard error. */
+  /** Where the old QEMU's standard error ends. */
   readonly #mark: OutputMark | undefined
   /** A copy of the old QEMU's program, where its path names another one. */
   #formerBinary: string | undefined

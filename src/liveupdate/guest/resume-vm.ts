@@ -37,7 +37,7 @@ export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
     const [vm] = readVms([ramFileOf(definition)]).vms
     // One whose QEMU runs is continued there.
     if (vm?.state !== 'running') await endFormerSupervisor(name)
-    // By the resumption of a pool that came late, while this one waited for it.
+    // Another command, for a pool that was mounted late, has resumed it while this one waited.
     if (definition.saved !== null && vm !== undefined && isResumed(vm))
       return new ResumeRun({ ...request, vm }).result('resumed', null)
     return await new ResumeRun({ ...request, vm: vm ?? request.vm }).run()

@@ -31,7 +31,7 @@ export interface KernelUpdate {
   readonly onProgress: (line: string) => void
 }
 
-/** What the running kernel does with the next one. Tests that must not jump have another. */
+/** What the running kernel does with the next one. Tests, which must not jump, pass another. */
 export interface Kexec {
   /** Errors: UsageError. */
   readonly load: (next: NextKernel, commandLine: string) => void

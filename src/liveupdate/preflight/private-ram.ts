@@ -1,5 +1,5 @@
 /**
- * What RAM that is in no pool does to an update: QEMU writes it into the state file while the guest is
+ * The cost of RAM that is in no pool: in an update QEMU writes it into the state file while the guest is
  * stopped. Must not: ask QEMU.
  */
 import { MAX_STATE_BYTES } from '../../qemu/saved-state.ts'

@@ -28,13 +28,14 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
   if (lock === undefined) throw new UsageError('another update of it is under way')
   try {
     const { status, running } = await runStatus(qmp)
-    // Before its migration mode is touched, by which `resume` knows it. As it is on record now: another
-    // command may have ended its update while this one waited for the lock.
+    // Before its migration mode is changed, by which `resume` finds an update that did not end. By the record
+    // as it is now: another command may have ended its update while this one waited for the lock.
     const unended = unendedUpdate(readDefinition(ramFileOf(definition)) ?? definition, running)
     if (unended !== undefined) throw new UsageError(unended)
     if (!SAVEABLE.includes(status))
       throw new UsageError(`the guest is in state '${status}'${ADVICE[status] ?? ''}`)
-    // In our mode it would end without a stop of the guest's processors (migration/migration.c).
+    // In mode cpr-reboot that migration would end without a stop of the guest's processors
+    // (migration/migration.c).
     const migration = await migrationUnderWay(qmp)
     if (migration !== undefined)
       throw new UsageError(

@@ -110,7 +110,7 @@ async function lineOf(request: ReadRequest): Promise<NextLine> {
   } catch (error) {
     if (!(error instanceof CannotCarry)) throw error
     const found = differences(start, now)
-    // An object that was replaced by one of the same id and type is no difference of words.
+    // Where an object was replaced by one of the same id and type, the readings are equal.
     if (found.length === 0)
       return { ...recorded, refused: [`its RAM was changed while it ran: ${error.message}`] }
     return { ...recorded, refused: found.map((each) => `${each} (${error.message})`) }

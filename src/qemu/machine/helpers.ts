@@ -93,7 +93,7 @@ export function folderNotes(store: string | undefined, line: CommandLine): strin
     : []
 }
 
-/** One may start again by itself, as a unit of systemd does. */
+/** Another program may start a helper again, as systemd does with a unit. */
 function withoutBefore({ argv, before = [] }: VmDefinition): string[] {
   if (before.length > 0) return []
   const line = parseCommandLine(argv)

@@ -59,7 +59,7 @@ export class Watcher {
       if (first !== null) this.#read(name, qemu, first)
       return
     }
-    // Most of all a QEMU that did not take its line: its guest has hardly begun.
+    // Mostly a QEMU that refused its command line: its guest has hardly run.
     const isOver = first !== null && Date.now() - saidAtMs < START_MS
     const end = isOver ? { code: 1, signal: null } : undefined
     this.#add(name, qemu, settle({ name, qemu, end, streams: undefined }))
@@ -81,7 +81,7 @@ export class Watcher {
     await Promise.all(ended.map(({ over }) => over))
   }
 
-  /** That process may have gone on without an answer: what it has at that number is another file then. */
+  /** That process may not have waited for the answer: then it has another file at that number. */
   #read(name: string, qemu: ProcessIdentity, { fd, inode }: { fd: number; inode: number }): void {
     const pidfd = pidfdOpen(qemu.pid)
     if (pidfd instanceof Errno) return

@@ -1,7 +1,7 @@
 /**
- * The choice of a pool's region, and refusals of one that cannot hold a pool. Must not: change anything. A
- * region is named by its device 0 (`dax0.0`), by its number (`dax0`), or by its first byte (`0x100000000`),
- * the only one of the three that a kernel cannot give to another region next time.
+ * The choice of a pool's region, and refusals of one that cannot hold a pool. A region is named by its device
+ * 0 (`dax0.0`), by its number (`dax0`), or by its first byte (`0x100000000`), the only one of the three that
+ * a kernel cannot give to another region next time. Must not: change anything.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'

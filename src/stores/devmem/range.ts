@@ -1,7 +1,7 @@
 /**
- * The choice of a pool's reserved range, and refusals of one that cannot hold a pool. Must not: change
- * anything. A range is named by its first byte, as `0x100000000` or `4G`. Only ranges that the kernel's
- * command line reserves are considered: other reserved memory is the firmware's.
+ * The choice of a pool's reserved range, and refusals of one that cannot hold a pool. A range is named by its
+ * first byte, as `0x100000000` or `4G`. Only ranges that the kernel's command line reserves are considered:
+ * other reserved memory is the firmware's. Must not: change anything.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
