@@ -37,7 +37,7 @@ function rows([first, quit, ordinary]: readonly Measured[]): Row[] {
   ]
 }
 
-export async function benchSuccessor(rounds: number, progress: (line: string) => void): Promise<Result> {
+export async function benchSuccessorFirst(rounds: number, progress: (line: string) => void): Promise<Result> {
   const scratch = mkdtempSync('/dev/shm/guestmemfs-bench-')
   try {
     const bytes = RAM_MIB * MIB
