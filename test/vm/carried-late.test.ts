@@ -9,7 +9,7 @@ import { UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
 import { checkGuests } from '../../src/liveupdate/preflight/check-guests.ts'
 import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
-import { commit, deleteNode, disk, image, snapshot, startMachine, untilTried } from './living-machine.ts'
+import { commit, deleteNode, disk, image, snapshot, startMachine, untilTried } from './carried-changes.ts'
 import { monitor, mountVmPool, qemuPid, scratchFolder, startTinyVm, updateVmm } from './support.ts'
 
 test('a save that was undone leaves the line of the QEMU that goes on, and no overlay that was committed since', async (t) => {

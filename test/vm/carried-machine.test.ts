@@ -18,7 +18,7 @@ import {
   snapshot,
   startMachine,
   untilTried,
-} from './living-machine.ts'
+} from './carried-changes.ts'
 import { monitor, qemuPid, updateVmm } from './support.ts'
 
 test('overlays that were taken live are on top afterwards, whichever way the disk was given, and what was written to them is there', async (t) => {

@@ -7,7 +7,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
-import { expectRefused, expectUpdated, type Machine, setProperty, startMachine } from './changing-machine.ts'
+import { expectRefused, expectUpdated, type Machine, setProperty, startMachine } from './refused-changes.ts'
 import { monitor, mountVmPool, startTinyVm, updateVmm } from './support.ts'
 
 interface Change {

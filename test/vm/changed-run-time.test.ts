@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { expectRefused, expectUpdated, setProperty, startMachine } from './changing-machine.ts'
-import { image } from './living-machine.ts'
+import { image } from './carried-changes.ts'
+import { expectRefused, expectUpdated, setProperty, startMachine } from './refused-changes.ts'
 import { monitor, qemuPid, scratchFolder, updateVmm } from './support.ts'
 
 test('a socket at another address, another cache mode, a histogram, a place in the boot order', async (t) => {

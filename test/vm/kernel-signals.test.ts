@@ -14,7 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { getxattr } from '../../src/linux/xattr.ts'
 import type { RolledBack } from '../../src/liveupdate/kernel/kernel-update.ts'
 import { readUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
-import { startBulkyVm } from './bulky-vm.ts'
+import { startPrivateRamVm } from './private-ram-vm.ts'
 import { secondMonitor, slowSaves } from './slow-saves.ts'
 import {
   listVms,
@@ -65,7 +65,7 @@ async function ground(t: TestContext): Promise<Ground> {
   const folder = scratchFolder(t)
   const guests = [
     await startTinyVm(t, pool, 'quick'),
-    await startBulkyVm(t, pool, 'slow', secondMonitor(folder)),
+    await startPrivateRamVm(t, pool, 'slow', secondMonitor(folder)),
   ] as const
   await slowSaves(t, folder, SLOW_BYTES)
   return { pool, guests, before: guests.map(({ name }) => qemuPid(name)) }

@@ -15,8 +15,8 @@ import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { guestmemfs } from '../mount/support.ts'
-import { startBulkyVm } from './bulky-vm.ts'
 import { faultyQemu, untilRead } from './faulty-qemu.ts'
+import { startPrivateRamVm } from './private-ram-vm.ts'
 import { secondMonitor, slowSaves } from './slow-saves.ts'
 import {
   listVms,
@@ -256,7 +256,7 @@ test('a guest whose save has no end holds up the others for --patience, not for 
   const guests = [
     await startTinyVm(t, pool, 'quick', { seed: 1 }),
     // Its monitor answers, and its migration goes on far longer than the test.
-    await startBulkyVm(t, pool, 'hangs', secondMonitor(folder)),
+    await startPrivateRamVm(t, pool, 'hangs', secondMonitor(folder)),
     // Each answer comes in time, all of them together do not.
     await startTinyVm(t, pool, 'slow', { seed: 3, qemu: slow.path }),
   ] as const

@@ -8,8 +8,8 @@ import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { CLI, guestmemfs, until } from '../mount/support.ts'
-import { startBulkyVm } from './bulky-vm.ts'
 import { linesOfPlan } from './plan-a-kernel.ts'
+import { startPrivateRamVm } from './private-ram-vm.ts'
 import { secondMonitor, slowSaves } from './slow-saves.ts'
 import {
   monitor,
@@ -30,7 +30,7 @@ interface SlowVm {
 /** 64 MiB of its memory are private, so they go through the state file. */
 async function startSlowVm(t: TestContext, word: string, options: readonly string[] = []): Promise<SlowVm> {
   const pool = await mountVmPool(t, '256M')
-  return { pool, vm: await startBulkyVm(t, pool, word, options) }
+  return { pool, vm: await startPrivateRamVm(t, pool, word, options) }
 }
 
 const settingsOf = async ({ name }: TestVm): Promise<unknown[]> => [
