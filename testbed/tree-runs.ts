@@ -1,6 +1,6 @@
 /**
- * The runs of scenarios on the tree as it stands, committed or not, whoever asked for them: a campaign counts
- * them all. Another tree has another file. Must not: decide what is run.
+ * The runs of scenarios on the tree as it stands, committed or not, whichever command started them: a
+ * campaign counts them all. Another tree has another file. Must not: decide what is run.
  */
 import { appendFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

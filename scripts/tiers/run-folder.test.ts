@@ -1,4 +1,4 @@
-/** Owns the tests of what a killed run of the tests leaves behind. */
+/** Tests that the next run removes what a killed run of the tests has left behind. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -44,5 +44,5 @@ test('what a killed run left is ended by the next one, and a run that goes on is
 
   removeRunnerName(own)
   assert.deepEqual(await removeKilledRuns(root), [])
-  assert.ok(existsSync(own), 'a folder without a runner is kept for a person')
+  assert.ok(existsSync(own), 'a folder without a runner is kept for the operator')
 })

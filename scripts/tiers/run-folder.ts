@@ -43,7 +43,7 @@ export async function removeKilledRuns(root = ROOT): Promise<string[]> {
   return removed
 }
 
-/** Without a runner's name in it the folder is that of a run that ended, kept for a person. */
+/** Without a runner's name in it the folder is that of a run that ended, kept for the operator. */
 function wasKilled(folder: string): boolean {
   const file = join(folder, RUNNER)
   if (!existsSync(file)) return false

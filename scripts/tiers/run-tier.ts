@@ -72,8 +72,8 @@ async function runJob(
 }
 
 /**
- * False: `jobs` jobs were skipped for a reason that a person can remove, or could not be prepared, which is a
- * failure.
+ * False: `jobs` jobs were skipped for a reason that the operator can remove, or could not be prepared, which
+ * is a failure.
  */
 async function isReady(ask: () => Promise<string | undefined>, jobs: number, tally: Tally): Promise<boolean> {
   try {

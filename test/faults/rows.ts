@@ -14,7 +14,7 @@ export interface Revert {
 export interface Row {
   /** Kind and number of the fault; several tests of one fault have a letter. */
   readonly id: string
-  /** What a person saw. */
+  /** What the operator saw. */
   readonly about: string
   readonly file: string
   readonly title: string
@@ -76,7 +76,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     id: 'C5',
-    about: "the answer 'nobody maps it' never goes stale",
+    about: "the answer 'no process maps it' never expires",
     file: 'src/stores/devmem/devmem-store.test.ts',
     title: 'that no process held an object counts no longer than its asker is there to use it',
     how: [
@@ -166,7 +166,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     id: 'D3',
-    about: "a devmem guest of another user's: QEMU opens the user's files as root, and nobody was asked",
+    about: "a devmem guest of another user's: QEMU opens the user's files as root, and root was not asked",
     file: 'src/qemu/devmem-trust.test.ts',
     title: "another user's devmem guest is refused in one line unless the user is trusted",
     how: [

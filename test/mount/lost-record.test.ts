@@ -166,7 +166,7 @@ test('a user who has an image that names the pool holds up no mount', options, a
   await kill(keeper)
   await kill(server)
   fs.rmSync(recordFile(pool.pool))
-  assert.equal((await listed(pool.pool))?.state, 'lost', 'nobody who counts holds it')
+  assert.equal((await listed(pool.pool))?.state, 'lost', 'neither a keeper nor a server holds it')
   const anew = await guestmemfs('mount', pool.pool, testMountPoint(t), '-o', 'new,size=32M')
   succeeded(anew)
   assert.match(anew.stdout, /32M \(new pool: the processes of the former one had died/)

@@ -69,7 +69,7 @@ test('a killed server that is not gone is waited for, and no other one serves be
   const connected = servers.filter((pid) =>
     [...descriptorLinks(pid)].some(([, link]) => link === '/dev/fuse'),
   )
-  assert.deepEqual(connected, [former], 'and answers nobody')
+  assert.deepEqual(connected, [former], 'and answers no caller')
   const format = ['format', 'other', '--store', 'devmem', '--region', folder, '--force']
   assertRefused(await tree.run(...format), /is in use by another pool/)
   const again = await tree.run('mount', pool.pool, pool.mountPoint)

@@ -1,5 +1,6 @@
 /**
- * Real pools for tests: mounted by the command line that a person types, and discarded when the test ends.
+ * Real pools for tests: mounted by the command line that the operator types, and discarded when the test
+ * ends.
  */
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
@@ -196,7 +197,7 @@ export async function until(
   }
 }
 
-/** Output of a shell command, as a person would type it; throws with its stderr when it fails. */
+/** Output of a shell command, as the operator would type it; throws with its stderr when it fails. */
 export const shell = (command: string): string =>
   execFileSync('sh', ['-ec', command], {
     encoding: 'utf8',

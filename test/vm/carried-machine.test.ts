@@ -69,7 +69,7 @@ async function overlaysOf({ vm: { name } }: Machine): Promise<string[]> {
   return [...new Set(paths.flatMap((path) => /([^/"]+\.qcow2)/.exec(path)?.[1] ?? []))].toSorted()
 }
 
-test('an overlay that a person made and owns stays theirs, and the update names what QEMU does not report of a plugged image', async (t) => {
+test('an overlay that a user made and owns stays theirs, and the update names what QEMU does not report of a plugged image', async (t) => {
   const machine = await startMachine(t, 'owned')
   const { name } = machine.vm
   const file = (path: string, node: string) =>

@@ -1,6 +1,7 @@
 /**
- * Owns signals to an update of the kernel at each step before its jump: all is undone, every guest runs on in
- * the QEMU it had, and the exit status tells of the signal. No test here loads a kernel or jumps.
+ * Tests of signals to an update of the kernel at each step before its jump: the update undoes all of it,
+ * every guest runs on in the QEMU it had, and the exit status is that of the signal. No test here loads a
+ * kernel or jumps.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'

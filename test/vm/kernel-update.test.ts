@@ -156,7 +156,7 @@ for (const command of ['resume', 'live-update --abort'])
     await allRunOn(guests.slice(1))
   })
 
-test('a guest that a person has paused is not called as it was where it is not: the report says what it takes', async (t) => {
+test('a guest that the operator has paused is not reported as it was where it is not: the report says what it takes', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'paused')
   const status = async () => ((await monitor(vm.name, 'query-status')) as { status: string }).status

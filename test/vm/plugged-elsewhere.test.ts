@@ -1,6 +1,6 @@
 /**
- * Owns the promise that RAM which was plugged is nobody else's before it is on record, and that no guest gets
- * by it what its user may not open.
+ * Tests that no other guest gets RAM that was plugged before it is on record, and that no guest gets by it
+ * what its user may not open.
  */
 import assert from 'node:assert/strict'
 import { chmodSync, chownSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'

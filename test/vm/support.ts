@@ -1,5 +1,5 @@
 /**
- * Real guests in real pools for tests: started by the command line that a person types, observed by their
+ * Real guests in real pools for tests: started by the command line that the operator types, observed by their
  * serial output, and ended with the test.
  */
 import { type ChildProcess, spawn } from 'node:child_process'

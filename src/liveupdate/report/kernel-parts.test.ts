@@ -1,4 +1,4 @@
-/** Owns the tests of what the kernel and the service manager did between the jump and the mount. */
+/** Tests of the kernel's and the service manager's part of a blackout, from their log and their times. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseKernelLine } from '../../linux/kernel-log.ts'
