@@ -58,7 +58,7 @@ export async function benchSuccessorFirst(rounds: number, progress: (line: strin
     })
     return {
       name: 'successor-first',
-      title: `A new QEMU under a running guest of ${RAM_MIB} MiB with a disk and a NIC: how long it stands still`,
+      title: `A new QEMU under a running guest of ${RAM_MIB} MiB with a disk and a NIC: how long it is stopped`,
       settings: { rounds, ramMib: RAM_MIB },
       measured,
       rows: rows(measured),

@@ -139,7 +139,7 @@ test('a flood of events drops none of another name, kept or waited for', async (
   assert.equal((await stop).name, 'STOP')
 })
 
-test('a QEMU that answers each question in time, and there is no end of it, is given up at the deadline', async (t) => {
+test('a QEMU that answers each question in time, and there is no end of it, is an error at the deadline', async (t) => {
   const path = await serve(t, (line) => returning(line))
   const qmp = await QmpClient.connect(path, 2000)
   t.after(() => qmp.close())

@@ -121,7 +121,7 @@ function zeroAll({ fs, store, rq }: Fixture) {
   }
 }
 
-test('an operation that has to wait is parked, and asked again until it is answered', () => {
+test('an operation that has to wait is parked, and retried until it is answered', () => {
   const fx = dirtyPool()
   const { parked, ask, retry } = connection(fx).startServer()
   const asked = fallocate(blocks(2), { unique: 2n, nodeid: nodeIdOf(fx, 'new') })

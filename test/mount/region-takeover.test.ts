@@ -71,7 +71,7 @@ test('a server of before, which does not have the lock, is taken over as well', 
   await goesOn()
 })
 
-test('files replaced under a keeper: it gives the pool over when its server dies', options, async (t) => {
+test('files replaced under a keeper: another keeper takes over when its server dies', options, async (t) => {
   const { tree, ...pool } = await mountRegion(t)
   const goesOn = await use(t, pool)
   const [keeper, server] = [pool.keeperPid(), pool.serverPid()]

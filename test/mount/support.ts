@@ -84,15 +84,15 @@ export const asStranger = ({ uid, gid }: { uid: number; gid: number } = STRANGER
 ]
 
 /**
- * Runs a program of this tree as a stranger. It may read any directory, as the sources may be in a closed
- * one, and has no other privilege.
+ * Runs a program of this tree as an unprivileged user. It may read any directory, as the sources may be in a
+ * closed one, and has no other privilege.
  */
 export function nodeAsStranger(words: readonly string[], options: { cwd?: string } = {}): Promise<Outcome> {
   const capabilities = ['--inh-caps', '--ambient-caps'].map((set) => `${set}=-all,+dac_read_search`)
   return runProgram('setpriv', [...asStranger(), ...capabilities, process.execPath, ...words], options)
 }
 
-/** Runs `guestmemfs ARGUMENTS…` as a stranger. */
+/** Runs `guestmemfs ARGUMENTS…` as an unprivileged user. */
 export const guestmemfsAsStranger = (...words: string[]): Promise<Outcome> => nodeAsStranger([CLI, ...words])
 
 export interface TestPool {

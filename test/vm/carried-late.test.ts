@@ -47,7 +47,7 @@ test('a save that was undone leaves the line of the QEMU that goes on, and no ov
   await disk(machine.vm, 'vd0', 'read -P 0x71 0 64k')
 })
 
-test('what no line can say, and was done after the preflight, is not lost: the guest runs on where it is', async (t) => {
+test('what no command line can express, and was done after the preflight, is not lost: the guest runs on where it is', async (t) => {
   const pool = await mountVmPool(t)
   const folder = scratchFolder(t)
   const file = image(folder, 'disk.raw', 0xa0)

@@ -1,6 +1,6 @@
 /**
- * Tests that what was set in a QEMU that runs, and that no line can say, is refused by name, or set again:
- * sockets, cache modes, boot order, VNC, histograms, properties of main-loop.
+ * Tests that what was set in a QEMU that runs, and that no command line can express, is refused by name, or
+ * set again: sockets, cache modes, boot order, VNC, histograms, properties of main-loop.
  */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'

@@ -156,7 +156,7 @@ for (const command of ['resume', 'live-update --abort'])
     await allRunOn(guests.slice(1))
   })
 
-test('a guest that the operator has paused is not reported as it was where it is not: the report says what it takes', async (t) => {
+test('a paused guest whose save was undone is in postmigrate: the report says so, and what the next save needs', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'paused')
   const status = async () => ((await monitor(vm.name, 'query-status')) as { status: string }).status
@@ -227,7 +227,7 @@ test('a VM of the same name in another pool gets no command', async (t) => {
   await allRunOn([alive])
 })
 
-test('a QEMU that hangs when all are to be saved is given up after a while, and all guests go on', async (t) => {
+test('an update ends where a QEMU hangs when all are to be saved, and all guests go on', async (t) => {
   const pool = await mountVmPool(t)
   const guests = await twoGuests(t, pool)
   const hung = qemuPid((guests[0] as TestVm).name)
@@ -247,7 +247,7 @@ test('a QEMU that hangs when all are to be saved is given up after a while, and 
   await allRunOn(guests)
 })
 
-test('a guest whose save has no end holds up the others for --patience, not for the whole timeout', {
+test('a guest whose save has no end delays the others for --patience, not for the whole timeout', {
   timeout: 90_000,
 }, async (t) => {
   const pool = await mountVmPool(t, '384M')

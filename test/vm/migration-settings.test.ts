@@ -38,7 +38,7 @@ const settingsOf = async ({ name }: TestVm): Promise<unknown[]> => [
   await monitor(name, 'query-migrate-parameters'),
 ]
 
-/** Each of them makes a save to a file fail, or the guest stand still for a minute. */
+/** Each of them makes a save to a file fail, or stops the guest for a minute. */
 async function setAll({ name }: TestVm): Promise<void> {
   const state = true
   await monitor(name, 'migrate-set-parameters', {

@@ -1,4 +1,4 @@
-/** A guest with free slots for DIMMs, which lets them go, and what tests do to it. */
+/** A guest with free slots for DIMMs, which accepts that they are unplugged, and what tests do to it. */
 import assert from 'node:assert/strict'
 import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,10 +1,10 @@
-/** Tests of what is said of private RAM before a guest is paused for it. */
+/** Tests of the remark about private RAM, and of its refusal, before a guest is paused. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { GIB, MIB } from '../../values/units.ts'
 import { checkPrivateRam } from './private-ram.ts'
 
-test('none is no word', () => {
+test('without private RAM there is no remark', () => {
   assert.deepEqual(checkPrivateRam(0, 2 * MIB), { problems: [], remarks: [] })
 })
 

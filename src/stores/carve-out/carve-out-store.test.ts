@@ -35,7 +35,7 @@ test('a node that devtmpfs has no room for is an answer, and made the next time'
   assert.ok(fixture.nodes.nodes.has(object))
 })
 
-test('a node that cannot be given another owner keeps its own, and says so', () => {
+test('a node that cannot be given another owner keeps its own, and the caller gets the errno', () => {
   const fixture = new CarveOutFixture()
   const object = fixture.store.create()
   fixture.publish(object)
@@ -65,7 +65,7 @@ test('a device of gigantic pages is made where they were asked for, and nowhere 
   assert.deepEqual(fixture.region.trace, ['make gigantic 2+1 6+2', 'make 12+2'])
 })
 
-test('a node that is there keeps its owner, one that was taken away is made again', () => {
+test('a node that is there keeps its owner, one that was removed is made again', () => {
   const fixture = new CarveOutFixture()
   const object = fixture.store.create()
   fixture.publish(object)
@@ -93,7 +93,7 @@ test('an object is held until no process maps it; unpublished from the first que
   assert.equal(fixture.region.instances.size, 1)
 })
 
-test('what no process maps is taken apart at the first question', () => {
+test('the device of an object that no process maps is destroyed at the first question', () => {
   const fixture = new CarveOutFixture()
   const object = fixture.store.create()
   fixture.publish(object)
@@ -103,7 +103,7 @@ test('what no process maps is taken apart at the first question', () => {
   assert.deepEqual([...fixture.store.objects()], [])
 })
 
-test('a file that goes while its device is made leaves no device', () => {
+test('a file that is deleted while its device is made leaves no device', () => {
   const fixture = new CarveOutFixture()
   const object = fixture.store.create()
   assert.equal(fixture.store.ram.publish(object, RAM, OWNER), WAIT_FOR_STORE)
@@ -116,7 +116,7 @@ test('a file that goes while its device is made leaves no device', () => {
   assert.equal(fixture.nodes.nodes.size, 0)
 })
 
-test('a successor knows a published object by its device, and leaves it alone', () => {
+test('a successor finds a published object by its device, and leaves it alone', () => {
   const fixture = new CarveOutFixture()
   const object = fixture.store.create()
   fixture.publish(object)
@@ -189,7 +189,7 @@ test('guest RAM gets blocks of a data chunk only when no file has one there', ()
   assert.deepEqual(fixture.region.trace, ['make 32+32', 'destroy 32+32', 'make 36+3'])
 })
 
-test('zeroing takes one extent at a time and tells when it is done', () => {
+test('zeroing takes one extent at a time and reports when it is done', () => {
   const fixture = new CarveOutFixture()
   fixture.region.fill(0, 8, 0xaa)
   const { zeroer, events } = fixture.store

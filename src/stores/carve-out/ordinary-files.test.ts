@@ -176,7 +176,7 @@ test('two large holes are both finished, however their requests take turns', () 
   }
 })
 
-test('a hole that was given up half-way begins anew', () => {
+test('a hole whose caller was interrupted half-way begins anew', () => {
   const fixture = new CarveOutFixture()
   const object = fixture.store.create()
   const sizeBytes = 34 * BLOCK_BYTES

@@ -37,7 +37,7 @@ test('a worker whose thread ends by itself says so', () => {
   assert.match(ending('ends').reason, /worker broke: its thread ended with 3/)
 })
 
-test('a worker whose thread is gone without a word is found missing', () => {
+test('a worker whose thread ends without a report is noticed', () => {
   const { reason, afterMs } = ending('is ended')
   assert.match(reason, /the store's worker has died, and has not answered 1 requests \(make\)/)
   assert.ok(afterMs < 4000, `${afterMs} ms`)
