@@ -88,7 +88,7 @@ function resize({ pool, sizeBytes: recorded }: PoolRecord, mountPoint: string, s
     case EPERM:
       throw new UsageError(
         process.getuid?.() === 0
-          ? `pool '${pool}' has an image of an older format, which has one size for good: 'guestmemfs upgrade ${pool}', which former releases will not read`
+          ? `pool '${pool}' has an image of an older format, which has one size for good: 'guestmemfs upgrade ${pool}', which former versions will not read`
           : 'changing the size of a pool needs root: run it with sudo',
       )
     default:

@@ -1,7 +1,7 @@
 /**
- * The other half of save: a new QEMU that waits with `-S -incoming defer` becomes the guest that was saved.
- * The guest does not run before `continueGuest`, so that the caller can first remove the state file: loading
- * it a second time, after the guest has changed its memory, would corrupt the guest.
+ * The other half of save: the next QEMU, which waits with `-S -incoming defer`, becomes the guest that was
+ * saved. The guest does not run before `continueGuest`, so that the caller can first remove the state file:
+ * loading it a second time, after the guest has changed its memory, would corrupt the guest.
  */
 import { QemuError } from '../values/errors.ts'
 import { eventTime } from './event-time.ts'

@@ -10,6 +10,7 @@ import { QemuError } from '../values/errors.ts'
 import { firstOther, machineFacts } from './carry/machine-facts.ts'
 import { nextLine, type TriedLine } from './carry/next-line.ts'
 import { killQemu } from './end-qemu.ts'
+import { readIvshmemAddresses } from './ivshmem-addresses.ts'
 import { askOnce } from './machine/ask.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
@@ -21,7 +22,6 @@ import type { QmpClient } from './qmp-client.ts'
 import { claimRam, newClaim, releaseRam } from './ram-claims.ts'
 import { cancelMigration, continueAfter, GuestStoppedError, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
-import { readWindows } from './shared-windows.ts'
 import { checkTaps } from './taps.ts'
 import { withBinary } from './vm-command-line.ts'
 import {
@@ -143,10 +143,10 @@ async function readUnchanged({
   Pick<VmDefinition, 'taps' | 'settings' | 'threads' | 'limits' | 'movedTo' | 'windows'>
 > {
   const ask = askOnce(qmp)
-  const [now, threads, windows, facts] = await Promise.all([
+  const [now, threads, ivshmems, facts] = await Promise.all([
     readMachine(qmp, ask),
     readThreads(qmp, qemu.pid),
-    readWindows(ask),
+    readIvshmemAddresses(ask),
     tried === undefined ? [] : machineFacts(ask, tried.plugged),
   ])
   const start = readingAtStart(definition.name, qemu)
@@ -165,7 +165,7 @@ async function readUnchanged({
     taps: isOurNetwork(qemu.pid) ? [...checkTaps(now).taps] : [],
     settings: now.settings,
     threads,
-    windows: windows.length > 0 ? windows : undefined,
+    windows: ivshmems.length > 0 ? ivshmems : undefined,
     limits: readProcessLimits(qemu.pid),
     movedTo: movedTo(definition, qemu.pid),
   }

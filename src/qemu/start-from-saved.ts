@@ -1,5 +1,5 @@
 /**
- * The start of a saved guest in a new QEMU that is just being started: wait for its QMP, load the guest,
+ * The start of a saved guest in the next QEMU, which is just being started: wait for its QMP, load the guest,
  * remove the saved state, let it run. In that order: after a crash, `resume` could load a state file that is
  * still on record over newer memory.
  */
@@ -8,6 +8,7 @@ import { type ProcessLimits, setProcessLimits } from '../linux/process-limits.ts
 import { liveQemu } from '../run/vm-runtime.ts'
 import { errorText, QemuError } from '../values/errors.ts'
 import { errorOutputSince, markErrorOutput, type OutputMark } from './error-output.ts'
+import { setIvshmemAddresses } from './ivshmem-addresses.ts'
 import { readAfterLoad } from './machine/kept-reading.ts'
 import { lostRam } from './machine/ram-blocks.ts'
 import { readRam, readSettings } from './machine/read-machine.ts'
@@ -18,7 +19,6 @@ import type { QmpClient } from './qmp-client.ts'
 import { exchangedRam, releaseRam } from './ram-claims.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
-import { placeWindows } from './shared-windows.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from './vm-definition.ts'
 import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
 import { watchRunning } from './watch/watcher-client.ts'
@@ -39,7 +39,7 @@ export interface StartRequest extends Omit<QmpWait, 'name'> {
 
 /**
  * Returns the definition as it is now on record. Errors (QemuError, CorruptBytesError): `isLoaded` of the
- * thrown `StartFromSavedError` says whether the guest is already in the new QEMU, and its saved state
+ * thrown `StartFromSavedError` says whether the guest is already in the next QEMU, and its saved state
  * removed.
  */
 export async function startFromSaved(request: StartRequest): Promise<VmDefinition> {
@@ -51,7 +51,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
   try {
     qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
-    await placeWindows(qmp, definition.windows ?? [])
+    await setIvshmemAddresses(qmp, definition.windows ?? [])
     await loadGuest(qmp, saved, timeoutMs)
     const unset = await completeLoad(qmp, definition, liveQemu(definition.name, ramFileOf(definition))?.pid)
     onStep('load')

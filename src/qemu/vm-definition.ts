@@ -11,11 +11,11 @@ import { E2BIG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, Errno } from '../values/errn
 import { UsageError } from '../values/errors.ts'
 import { KIB } from '../values/units.ts'
 import { VM_XATTR } from '../values/xattr-names.ts'
+import { IvshmemAddressSchema } from './ivshmem-addresses.ts'
 import { SettingsSchema } from './machine/settings.ts'
 import { ThreadSchema } from './machine/threads.ts'
 import { MigrationSettingsSchema } from './migration-settings.ts'
 import { SavedStateSchema } from './saved-state.ts'
-import { WindowSchema } from './shared-windows.ts'
 import { TapSchema } from './taps.ts'
 
 /** XATTR_SIZE_MAX, include/uapi/linux/limits.h. */
@@ -72,8 +72,8 @@ const VmDefinitionSchema = v.object({
   taps: v.optional(v.array(TapSchema)),
   /** Set again before the guest continues; left out until a save records them. */
   settings: v.optional(SettingsSchema),
-  /** Where the memory of its ivshmems is, set before the load; left out where it has none. */
-  windows: v.optional(v.array(WindowSchema)),
+  /** The guest address of the memory of each ivshmem, set before the load; left out where it has none. */
+  windows: v.optional(v.array(IvshmemAddressSchema)),
   /** How its threads are scheduled; left out until a save records it. */
   threads: v.optional(v.array(ThreadSchema)),
   /** Of its QEMU; left out until a save records them. */

@@ -29,7 +29,7 @@ export interface ReadPool {
   readonly isNew: boolean
   /**
    * The keeper has ended the former server: process `ended` (null: there was none; undefined: a keeper of a
-   * former tree does not report it). Errors: as of the first step; ImageInUseError.
+   * former version does not report it). Errors: as of the first step; ImageInUseError.
    */
   readonly open: (ended: number | null | undefined) => ServedPool
 }

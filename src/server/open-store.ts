@@ -73,7 +73,7 @@ export async function openMemfds(
   areas: readonly Fd[],
 ): Promise<OpenedStore> {
   const [tableFd, imageFd, packedFd] = areas as readonly [Fd, Fd, Fd?]
-  // The keeper may be of an earlier version, whose tables are shorter.
+  // The keeper may be of a former version, whose tables are shorter.
   if (memfdSize(tableFd).sizeBytes < DESCRIPTOR_TABLE_BYTES)
     must(resize(tableFd, DESCRIPTOR_TABLE_BYTES), 'ftruncate of the descriptor table')
   const table = new DescriptorTable(mapShared(tableFd, DESCRIPTOR_TABLE_BYTES))

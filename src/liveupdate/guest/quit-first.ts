@@ -1,6 +1,6 @@
 /**
  * The replacement of a QEMU that must end before the next one of its guest can be started: save the guest,
- * load it into a new QEMU, or into one of the old binary when the new one fails to load it.
+ * load it into the next QEMU, or into one of the old binary when the next one fails to load it.
  */
 import { close } from '../../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'

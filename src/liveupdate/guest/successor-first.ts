@@ -14,12 +14,12 @@ import { joinCgroup } from '../../linux/cgroup.ts'
 import { oomScoreOf, setOomScore } from '../../linux/process.ts'
 import { killQemu } from '../../qemu/end-qemu.ts'
 import { errorOutputSince, markErrorOutput } from '../../qemu/error-output.ts'
+import { setIvshmemAddresses } from '../../qemu/ivshmem-addresses.ts'
 import { releaseForwards } from '../../qemu/machine/settings.ts'
 import { loadSaved, prepareLoad } from '../../qemu/restore.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { cancelSave, type SaveRequest, saveGuestState } from '../../qemu/save-and-quit.ts'
 import type { SavedState } from '../../qemu/saved-state.ts'
-import { placeWindows } from '../../qemu/shared-windows.ts'
 import { type GuestUnit, moveMainProcess } from '../../qemu/start/guest-unit.ts'
 import { completeLoad, continueLoaded, restoreSettings } from '../../qemu/start-from-saved.ts'
 import type { WaitingSuccessor } from '../../qemu/successor/waiting-successor.ts'
@@ -55,7 +55,7 @@ export async function transferGuest(request: TransferRequest): Promise<VmDefinit
   onSaved(state)
   let unset: string[]
   try {
-    await placeWindows(successor.qmp, saved.windows ?? [])
+    await setIvshmemAddresses(successor.qmp, saved.windows ?? [])
     await loadSaved(successor.qmp, state, timeoutMs)
     if (saved.settings !== undefined) await releaseForwards(qmp, saved.settings)
     // A process of another user may have got its pid by now.

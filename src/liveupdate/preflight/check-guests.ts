@@ -8,6 +8,7 @@ import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
 import { machineFacts } from '../../qemu/carry/machine-facts.ts'
 import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-line.ts'
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
+import { type IvshmemAddress, readIvshmemAddresses } from '../../qemu/ivshmem-addresses.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
 import { checkHelpers } from '../../qemu/machine/helpers.ts'
 import { readingAtStart, readingProblem } from '../../qemu/machine/kept-reading.ts'
@@ -19,7 +20,6 @@ import { hasMachineType } from '../../qemu/machine-type.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import type { QemuVersion } from '../../qemu/qemu-version.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
-import { readWindows, type Window } from '../../qemu/shared-windows.ts'
 import { unitProblems } from '../../qemu/start/guest-unit.ts'
 import { checkTaps } from '../../qemu/taps.ts'
 import { type BlockSizes, readBlockSizes } from '../../qemu/trial/block-sizes.ts'
@@ -200,8 +200,8 @@ interface Machine {
   readonly line: NextLine
   /** Facts that must be equal in the next QEMU. */
   readonly facts: readonly string[]
-  /** Where the guest has memory that it shares with others. */
-  readonly windows: readonly Window[]
+  /** Where the guest has the memory of each ivshmem. */
+  readonly ivshmems: readonly IvshmemAddress[]
   readonly blocks: BlockSizes
   readonly processor: GuestProcessor
   readonly version: QemuVersion
@@ -224,11 +224,11 @@ async function examineGuest({ definition, qemu }: Vm): Promise<GuestFacts> {
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [facts, helpers, unreported, windows, blocks, processor] = await Promise.all([
+    const [facts, helpers, unreported, ivshmems, blocks, processor] = await Promise.all([
       machineFacts(ask, line.plugged),
       checkHelpers(ask, definition, now),
       unreportedRemarks(ask, definition, now),
-      readWindows(ask),
+      readIvshmemAddresses(ask),
       readBlockSizes(ask),
       readProcessor(ask),
     ])
@@ -252,7 +252,7 @@ async function examineGuest({ definition, qemu }: Vm): Promise<GuestFacts> {
         ...ofPrivate.remarks,
       ],
       stateBytes: STATE_BYTES + bytes,
-      machine: { now, isRead: start !== undefined, line, facts, windows, blocks, processor, version },
+      machine: { now, isRead: start !== undefined, line, facts, ivshmems, blocks, processor, version },
     }
   } catch (error) {
     return unfit(errorText(error))

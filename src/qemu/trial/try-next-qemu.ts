@@ -21,6 +21,7 @@ import { LATE, within } from '../../values/within.ts'
 import { firstOther, machineFacts } from '../carry/machine-facts.ts'
 import { parseCommandLine, printCommandLine } from '../command-line.ts'
 import { endOfErrorOutput } from '../error-output.ts'
+import { type IvshmemAddress, setIvshmemAddresses } from '../ivshmem-addresses.ts'
 import { type Ask, askOnce } from '../machine/ask.ts'
 import { readMachine } from '../machine/read-machine.ts'
 import type { Reading } from '../machine/reading.ts'
@@ -28,7 +29,6 @@ import type { QemuVersion } from '../qemu-version.ts'
 import { QmpClient } from '../qmp-client.ts'
 import { readRamMap } from '../ram-file.ts'
 import { withRamMappings } from '../ram-mapping.ts'
-import { placeWindows, type Window } from '../shared-windows.ts'
 import { spawnQemu } from '../spawn-qemu.ts'
 import { incomingArgv } from '../vm-command-line.ts'
 import type { VmDefinition } from '../vm-definition.ts'
@@ -69,7 +69,7 @@ export interface Running {
   /** Path of its program as it was when it was started. */
   readonly program: string
   readonly version: QemuVersion
-  readonly windows?: readonly Window[] | undefined
+  readonly ivshmems?: readonly IvshmemAddress[] | undefined
 }
 
 /** `argv`: the next QEMU and its arguments. Never rejects: what fails is a problem of this guest. */
@@ -154,7 +154,7 @@ async function compare(qmp: QmpClient, { without }: TrialLine, running: Running)
     ...otherSizes(running.blocks, blocks),
     ...processor.problems,
   ]
-  if (other.length === 0) await placeWindows(qmp, running.windows ?? [])
+  if (other.length === 0) await setIvshmemAddresses(qmp, running.ivshmems ?? [])
   return { problems: other, remarks: processor.remarks }
 }
 

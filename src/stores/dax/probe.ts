@@ -28,7 +28,7 @@ import { destroyAdvice, type FoundRegion } from './region.ts'
  * Read at a time: each GiB takes some MiB of ordinary RAM for its struct pages, and a host keeps little for
  * itself.
  */
-const WINDOW_BYTES = 16 * GIB
+const PIECE_BYTES = 16 * GIB
 
 /** Errors: UsageError when another program uses the region. */
 export function probeRegion(found: FoundRegion, probe: ImageProbe, places: Places = PLACES): Content {
@@ -104,19 +104,19 @@ function look(instances: DaxInstances, { layout, region }: FoundRegion, probe: I
   must(instances.destroy(metadata), `destroy ${metadata.name}`)
 
   const end = layout.startByte + region.sizeBytes
-  for (let start = layout.startByte; start < end; start += WINDOW_BYTES) {
-    const window = { start, lengthBytes: Math.min(WINDOW_BYTES, end - start) }
-    const why = sample(instances, window, probe)
+  for (let start = layout.startByte; start < end; start += PIECE_BYTES) {
+    const piece = { start, lengthBytes: Math.min(PIECE_BYTES, end - start) }
+    const why = sample(instances, piece, probe)
     if (why !== undefined) return { content: 'foreign', why }
   }
   return { content: 'zero' }
 }
 
-function sample(instances: DaxInstances, window: PhysicalRange, probe: ImageProbe): string | undefined {
-  const instance = must(instances.make([window]), 'device to look through')
+function sample(instances: DaxInstances, piece: PhysicalRange, probe: ImageProbe): string | undefined {
+  const instance = must(instances.make([piece]), 'device to look through')
   const mapping = must(instances.map(instance, { writable: false }), `mmap ${instance.name}`)
   try {
-    return foreignBytes(mapping, window.start, probe)
+    return foreignBytes(mapping, piece.start, probe)
   } finally {
     unmapRaw(mapping)
     must(instances.destroy(instance), `destroy ${instance.name}`)
