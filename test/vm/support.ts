@@ -177,7 +177,7 @@ async function endVm(name: string, child: ChildProcess, ended: Promise<unknown>)
   const runtime = readRuntime(name)
   const { qemu, supervisor, successor, predecessor } = runtime ?? {}
   const processes = [qemu, supervisor, successor, predecessor].filter((one) => one != null)
-  // A pidfd tells the end of all threads: the last of them gives up the RAM file.
+  // A pidfd is readable once all threads have ended: the last of them closes the RAM file.
   const pidfds = processes.flatMap(({ pid }) => {
     const fd = pidfdOpen(pid)
     return fd instanceof Errno ? [] : [fd]

@@ -29,7 +29,7 @@ export type Word = number | string
 interface Fixup {
   readonly at: number
   readonly label: string
-  /** Relative: counted from the end of the field, as CALL and Jcc want it. */
+  /** Relative: counted from the end of the field, as CALL and Jcc take it. */
   readonly relative: boolean
 }
 

@@ -2,7 +2,7 @@
  * Command lines of the QEMUs that run guests in the throw-away host: words for a shell, or for a unit's
  * ExecStart.
  *
- * Must not: run anything, or know what a scenario does with its guest.
+ * Must not: run anything, or depend on what a scenario does with its guest.
  */
 
 export interface GuestOptions {

@@ -99,7 +99,7 @@ test('an ordinary file reads as what was written, zero elsewhere, also after a r
           fixture.restart()
           fixture.store.adopt(object, placement())
         } else if (kind === 'resize') {
-          // As the file system does: it zeroes blocks that a file gives up before another file gets them.
+          // As the file system does: it zeroes blocks freed from a file before another file gets them.
           const before = extentsFor(model.length)
           model = Buffer.concat([model.subarray(0, at)], at)
           assert.equal(
