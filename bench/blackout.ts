@@ -54,7 +54,7 @@ export async function benchBlackout(rounds: number, progress: (line: string) => 
   keepPlot('blackout', barChart('Blackout of a guest, milliseconds', ['guestmemfs', 'migrate file:'], series))
   return {
     name: 'blackout',
-    title: 'A new QEMU under a running guest: how long the guest stands still, by RAM touched',
+    title: 'A new QEMU under a running guest: how long the guest is stopped, by RAM touched',
     settings: { rounds, sizesMib: sizes.join(' '), skippedForMemory: SIZES_MIB.length - sizes.length },
     measured: [...measured.values()].flat(),
     rows: rows(measured),

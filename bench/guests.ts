@@ -1,6 +1,7 @@
 /**
- * Owns the bench of many guests: what each idle guest adds to our own processes (keeper, server, watcher), in
- * memory and in CPU time; QEMUs are not counted. GUESTMEMFS_GUESTS=1,16 takes other numbers of guests.
+ * The bench of many guests: what each idle guest adds to the processes of guestmemfs (keeper, server,
+ * watcher), in memory and in CPU time; QEMUs are not counted. GUESTMEMFS_GUESTS=1,16 takes other numbers of
+ * guests.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -94,7 +95,7 @@ async function measure(count: number, progress: (line: string) => void): Promise
   })
 }
 
-/** The pool can be given up when no QEMU has its memory. */
+/** The pool can be discarded when no QEMU has its memory. */
 async function settled(pids: readonly number[]): Promise<void> {
   const ended = spawn('sh', ['-c', `for pid in ${pids.join(' ')}; do tail --pid=$pid -f /dev/null; done`])
   await once(ended, 'exit')

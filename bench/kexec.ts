@@ -3,8 +3,8 @@
  * guest's blackout, the share of guestmemfs, and what grows with the guest's RAM.
  */
 import { type Measured, median, medianOf, slope } from './harness.ts'
-import { blackoutMs, GUEST_PHASES, ms, perGib, phaseMs, phaseSamples, seconds } from './kexec/phases.ts'
-import { type Figures, liveUpdates, type Update, type Zeroing } from './kexec/scenario.ts'
+import { type Figures, liveUpdates, type Update, type Zeroing } from './live-update/kexec-scenario.ts'
+import { blackoutMs, GUEST_PHASES, ms, perGib, phaseMs, phaseSamples, seconds } from './live-update/phases.ts'
 import { barChart } from './plot.ts'
 import { atLeastRow, atMostRow, fact, keepPlot, type Result, type Row } from './report.ts'
 import { hostSettings, measureIn } from './throw-away-host.ts'

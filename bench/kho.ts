@@ -7,8 +7,8 @@
 import type { PlainMemfd, Preserved, Retrieved } from '../testbed/programs/luo/plain-memfds.ts'
 import type { Mapping } from '../testbed/scenario/mapping.ts'
 import { type Measured, medianOf } from './harness.ts'
-import { ms, phaseSamples, seconds } from './kexec/phases.ts'
-import { type Figures, liveUpdates, type Store, type Update } from './kho/scenario.ts'
+import { type Figures, liveUpdates, type Store, type Update } from './live-update/kho-scenario.ts'
+import { ms, phaseSamples, seconds } from './live-update/phases.ts'
 import { fact, type Result, type Row } from './report.ts'
 import { hostSettings, measureIn } from './throw-away-host.ts'
 

@@ -23,7 +23,7 @@ import { keepResult, type Result, tableLines } from './report.ts'
 import { benchRestart } from './restart.ts'
 import { benchScale } from './scale.ts'
 import { benchSpace } from './space.ts'
-import { benchSuccessor } from './successor.ts'
+import { benchSuccessorFirst } from './successor-first.ts'
 
 type Bench = (rounds: number, progress: (line: string) => void, before?: string) => Promise<Result>
 
@@ -34,7 +34,7 @@ const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }
   space: { rounds: 9, bench: benchSpace },
   restart: { rounds: 5, bench: benchRestart },
   blackout: { rounds: 3, bench: benchBlackout },
-  'successor-first': { rounds: 5, bench: benchSuccessor },
+  'successor-first': { rounds: 5, bench: benchSuccessorFirst },
   guests: { rounds: 1, bench: benchGuests },
   pages: { rounds: 1, bench: benchPages },
   overhead: { rounds: 1, bench: benchOverhead },
@@ -57,7 +57,7 @@ const progress = (name: string) => (line: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${name}: ${line}`)
 }
 
-/** Enables huge pages for the run, if the person agrees. Returns a function that restores the setting. */
+/** Enables huge pages for the run, if the operator agrees. Returns a function that restores the setting. */
 async function withHugePages(): Promise<() => void> {
   const before = shmemHugePages()
   if (before !== 'never') return () => {}

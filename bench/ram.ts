@@ -8,7 +8,7 @@ import { withPool } from './pool.ts'
 import { atLeastRow, fact, type Result } from './report.ts'
 
 const GIB = 1024 ** 3
-const worker = join(import.meta.dirname, 'workers/ram.ts')
+const worker = join(import.meta.dirname, 'workers/map-ram.ts')
 const execute = promisify(execFile)
 
 /**

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Measured } from './harness.ts'
-import { machineFacts } from './machine.ts'
+import { machineFacts } from './machine-facts.ts'
 
 /** One line of a bench's table: a figure, its value here, and the wanted value. */
 export interface Row {

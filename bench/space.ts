@@ -1,6 +1,7 @@
 /**
- * Owns the bench of choosing memory: the file system in memory, without a mount, gives a guest 1 GiB and an
- * ordinary file 8 MiB in pools of three sizes, each empty and fragmented, in gigantic frames and without.
+ * The bench of the allocator: the file system in memory, without a mount, allocates 1 GiB for a guest and 8
+ * MiB for an ordinary file in pools of three sizes, each empty and fragmented, with gigantic frames and
+ * without.
  */
 
 import { fixture, nameAt, ok, ROOT } from '../src/fs/testing/fixture.ts'

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { awaitTicks, makeTouchedRam, qemuOptions, writeGuestKernel } from './guest.ts'
 import { type BenchPool, guestmemfs } from './pool.ts'
+import { makeTouchedRam, qemuOptions, waitForTicks, writeGuestKernel } from './touched-guest.ts'
 
 const CLI = join(import.meta.dirname, '../src/cli.ts')
 
@@ -16,7 +16,7 @@ interface VmReport {
 }
 
 /**
- * Milliseconds for which one guest stands still in one update of its QEMU. `options`: further ones of QEMU's.
+ * Milliseconds for which one guest is stopped in one update of its QEMU. `options`: further ones of QEMU's.
  * `scratch` is outside the pool: serial output is no part of what is measured.
  */
 export async function updateBlackoutMs(
@@ -37,12 +37,12 @@ export async function updateBlackoutMs(
   const vm = spawn(process.execPath, [CLI, ...words], { stdio: 'ignore' })
   const ended = once(vm, 'exit')
   try {
-    await awaitTicks(files.serial, 3)
+    await waitForTicks(files.serial, 3)
     const text = await guestmemfs('live-update', '--vmm-only', '--mount', pool.mountPoint, '--json')
     const [report] = (JSON.parse(text) as { vms: VmReport[] }).vms
     if (report?.blackoutUs == null)
       throw new Error(`no blackout was measured: ${report?.outcome} ${report?.problem}`)
-    await awaitTicks(files.serial, 3)
+    await waitForTicks(files.serial, 3)
     return report.blackoutUs / 1000
   } finally {
     await endVm(pool)

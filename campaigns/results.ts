@@ -1,7 +1,7 @@
 /** The file of a campaign's figures, of all rounds in its ledger: bench/results/campaign-NAME.json. */
 import { writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { machineFacts } from '../bench/machine.ts'
+import { machineFacts } from '../bench/machine-facts.ts'
 import { type Campaign, type Round, totalOf } from './campaign.ts'
 
 const PROJECT = join(import.meta.dirname, '..')

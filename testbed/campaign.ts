@@ -7,7 +7,7 @@ import { UsageError } from '../src/values/errors.ts'
 import { isTooOften, ledgerLine, readLedger } from './scenario/ledger.ts'
 import { runTrusted } from './scenario/trusted-run.ts'
 import { findScenario, scenariosOf } from './scenarios/registry.ts'
-import { forgetTreeRuns, readTreeRuns, type TreeRun, treeRunsFile } from './tree-runs.ts'
+import { readTreeRuns, removeTreeRuns, type TreeRun, treeRunsFile } from './tree-runs.ts'
 
 const TIMES = 2
 /** Several guests at once, or the most jumps: these showed the emulator's faults first. */
@@ -57,7 +57,7 @@ export async function runCampaign(words: readonly string[], say: (line: string) 
   }
   const done = readTreeRuns(file).filter(({ scenario }) => plan.has(scenario))
   process.stdout.write(campaignTable(plan, done))
-  forgetTreeRuns(file)
+  removeTreeRuns(file)
   const ledger = readLedger()
   say(ledgerLine(ledger))
   return done.every(({ verdict }) => verdict === 'passed') && !isTooOften(ledger) ? 0 : 1

@@ -1,6 +1,6 @@
 /**
- * The runs of scenarios on the tree as it stands, committed or not, whoever asked for them: a campaign counts
- * them all. Another tree has another file. Must not: decide what is run.
+ * The runs of scenarios on the tree as it stands, committed or not, whichever command started them: a
+ * campaign counts them all. Another tree has another file. Must not: decide what is run.
  */
 import { appendFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -33,4 +33,4 @@ export const noteTreeRun = (file: string, run: TreeRun): void => appendFileSync(
 export const readTreeRuns = (file: string): TreeRun[] => readJsonLines<TreeRun>(file)
 
 /** The next campaign on this tree begins anew. */
-export const forgetTreeRuns = (file: string): void => rmSync(file, { force: true })
+export const removeTreeRuns = (file: string): void => rmSync(file, { force: true })

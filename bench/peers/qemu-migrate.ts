@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { awaitMigration, fileChannels } from '../../src/qemu/migration.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
-import { awaitTicks, makeTouchedRam, qemuOptions, writeGuestKernel } from '../guest.ts'
+import { makeTouchedRam, qemuOptions, waitForTicks, writeGuestKernel } from '../touched-guest.ts'
 
 const LONG_MS = 300_000
 
@@ -55,10 +55,10 @@ export async function ordinaryBlackoutMs(
   ])
   let newChild: ChildProcess | undefined
   try {
-    await awaitTicks(files.serial, 3)
+    await waitForTicks(files.serial, 3)
     const migrationEvents = { capabilities: [{ capability: 'events', state: true }] }
     await oldQmp.execute('migrate-set-capabilities', migrationEvents)
-    oldQmp.forgetEvents()
+    oldQmp.dropEvents()
     await oldQmp.execute('migrate', fileChannels(path('state')))
     await awaitMigration(oldQmp, LONG_MS)
     const stopped = oldQmp.takeEvent('STOP')?.atMs ?? Number.NaN
@@ -75,7 +75,7 @@ export async function ordinaryBlackoutMs(
     await newQmp.execute('migrate-set-capabilities', migrationEvents)
     await newQmp.execute('migrate-incoming', fileChannels(path('state')))
     const resumed = await newQmp.event(({ name }) => name === 'RESUME', LONG_MS, 'the guest did not resume')
-    await awaitTicks(files.serial, 3)
+    await waitForTicks(files.serial, 3)
     await end(newChild, newQmp)
     return resumed.atMs - stopped
   } finally {

@@ -6,7 +6,7 @@ import { statfs } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../src/fs/image/testing/random.ts'
 import { count } from '../campaign.ts'
-import type { Lives, Span } from './lives.ts'
+import type { Lifetimes, Span } from './lifetimes.ts'
 import type { PoolHost } from './pool-host.ts'
 
 const LONGEST_PAUSE_MS = 400
@@ -18,7 +18,7 @@ export async function killAtRandom(
   random: Random,
   isOver: () => boolean,
   figures: Record<string, number>,
-): Promise<Lives> {
+): Promise<Lifetimes> {
   const bothDied: Span[] = []
   const keepers = new KeeperLives(host)
   const answering = new AnsweringServer(host, isOver)

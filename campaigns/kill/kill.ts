@@ -20,7 +20,7 @@ import { cannotRunSystemd } from '../../test/mount/systemd-host.ts'
 import { type Campaign, count, round, type Stage } from '../campaign.ts'
 import { GUEST_RAM_MIB, Guest } from './guests.ts'
 import { killAtRandom } from './kill-at-random.ts'
-import type { Lives, LoadResult } from './lives.ts'
+import type { Lifetimes, LoadResult } from './lifetimes.ts'
 import { mountPlainly } from './plain-host.ts'
 import { assertSound, type PoolHost } from './pool-host.ts'
 import { mountInRegion, type RegionPlace, StandIn } from './region-host.ts'
@@ -64,8 +64,11 @@ function startLoad(host: PoolHost, index: number, seed: number): RunningLoad {
   return { seed, child, ended: once(child, 'close'), output, said } as RunningLoad
 }
 
-async function endLoad({ seed, child, ended, output, said }: RunningLoad, lives: Lives): Promise<LoadResult> {
-  child.stdin?.end(`${JSON.stringify(lives)}\n`)
+async function endLoad(
+  { seed, child, ended, output, said }: RunningLoad,
+  lifetimes: Lifetimes,
+): Promise<LoadResult> {
+  child.stdin?.end(`${JSON.stringify(lifetimes)}\n`)
   await ended
   const wrong = /^\w*Error.*(?:\n.*){0,12}/m.exec(await said)?.[0] ?? (await said).slice(-1000)
   assert.equal(child.exitCode, 0, `the load with seed ${seed} saw something wrong: ${wrong}`)
@@ -108,9 +111,9 @@ async function oneRound({
     const endMs = performance.now() + seconds * 1000
     const isOver = (): boolean =>
       performance.now() > endMs || isStopped() || loads.some(({ child }) => child.exitCode !== null)
-    const lives = await killAtRandom(host, random, isOver, figures)
+    const lifetimes = await killAtRandom(host, random, isOver, figures)
     await host.settled()
-    const results = await Promise.all(loads.map((load) => endLoad(load, lives)))
+    const results = await Promise.all(loads.map((load) => endLoad(load, lifetimes)))
     for (const { operations, files, refused, lost, longestHeldMs, cut, cutAndApplied } of results) {
       count(figures, 'operations', operations)
       count(figures, 'filesChecked', files)

@@ -1,8 +1,8 @@
 /**
  * A process that works on a mount and has a model of it: all acknowledged changes must be there, exactly
  * once, and nothing else. Run with a directory, a seed and the kind of the pool's memory. A line on its
- * standard input ends it: which process ran when, as the JSON of `Lives`. Then it compares the whole tree and
- * prints one JSON line.
+ * standard input ends it: which process ran when, as the JSON of `Lifetimes`. Then it compares the whole tree
+ * and prints one JSON line.
  *
  * In a pool of memfds it allows, and counts, two answers that no other file system gives: while no keeper
  * runs, the server refuses a new file with EIO; and the memory of a file may be lost, which is EIO to its
@@ -18,7 +18,7 @@ import { text as textOf } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
 import { setxattr } from '../../src/linux/xattr.ts'
-import { heldBeforeLoss, type Lives, type LoadResult, type Memory, type Span } from './lives.ts'
+import { heldBeforeLoss, type Lifetimes, type LoadResult, type Memory, type Span } from './lifetimes.ts'
 import { errorOf, type FileModel, TreeModel, XATTR } from './tree-model.ts'
 
 interface Change {
@@ -125,7 +125,7 @@ class Load {
         return work()
       } catch (error) {
         if (!this.#isCut(error)) throw error
-        if (performance.now() > deadline) throw new Error(`nobody serves the mount again`, { cause: error })
+        if (performance.now() > deadline) throw new Error(`no server serves the mount`, { cause: error })
         await sleep(LOOK_MS)
       }
   }
@@ -265,13 +265,13 @@ class Load {
     }
   }
 
-  check(lives: Lives): LoadResult {
+  check(lifetimes: Lifetimes): LoadResult {
     this.#compare(this.#tree)
     let longestHeldMs = 0
     for (const { name, made } of this.#losses) {
-      const heldMs = heldBeforeLoss(made, lives)
+      const heldMs = heldBeforeLoss(made, lifetimes)
       const told = `${name} is lost, made in ${made}; a keeper had it for ${heldMs} ms before both died`
-      assert.ok(heldMs < LOSS_MS, `${told}: ${JSON.stringify(lives)}`)
+      assert.ok(heldMs < LOSS_MS, `${told}: ${JSON.stringify(lifetimes)}`)
       longestHeldMs = Math.max(longestHeldMs, heldMs)
     }
     return {
@@ -288,12 +288,12 @@ class Load {
 
 const [, , directory = '', seed, memory = 'memfds'] = process.argv
 const load = new Load(directory, Number(seed), memory as Memory)
-let lives: string | undefined
+let lifetimes: string | undefined
 void textOf(process.stdin).then((line) => {
-  lives = line
+  lifetimes = line
 })
-while (lives === undefined) {
+while (lifetimes === undefined) {
   for (let count = 0; count < 5; count++) await load.step()
   await new Promise((resolve) => setImmediate(resolve))
 }
-process.stdout.write(`${JSON.stringify(load.check(JSON.parse(lives) as Lives))}\n`)
+process.stdout.write(`${JSON.stringify(load.check(JSON.parse(lifetimes) as Lifetimes))}\n`)

@@ -1,6 +1,6 @@
 /** The interface of a mounted pool for the kill campaign, whichever process restarts its keeper. */
 import assert from 'node:assert/strict'
-import type { Memory } from './lives.ts'
+import type { Memory } from './lifetimes.ts'
 
 export interface PoolHost {
   readonly mountPoint: string

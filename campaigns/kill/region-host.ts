@@ -30,9 +30,9 @@ export interface RegionPlace {
 }
 
 /**
- * A new pool in the region, whatever it held, whose keeper nobody restarts. `beneath`: names that are
- * directories of the pool, and regular files of the directory beneath the mount point: nobody takes the one
- * for the other.
+ * A new pool in the region, whatever it held, whose keeper no unit restarts. `beneath`: names that are
+ * directories of the pool, and regular files of the directory beneath the mount point, so that no process
+ * takes one for the other.
  */
 export function mountRegionPlainly(
   pool: string,

@@ -7,7 +7,7 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { getxattr, listxattr } from '../../src/linux/xattr.ts'
 import { Errno } from '../../src/values/errno.ts'
-import type { Span } from './lives.ts'
+import type { Span } from './lifetimes.ts'
 
 export const XATTR = 'user.load'
 

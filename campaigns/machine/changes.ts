@@ -1,8 +1,8 @@
 /** Changes of a running guest over its monitor: each with the state that it needs, and some with an undo. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../src/fs/image/testing/random.ts'
-import { commit } from '../../test/vm/living-machine.ts'
-import { CHUNK, CHUNKS, type LivingVm, schedule } from './living-vm.ts'
+import { commit } from '../../test/vm/carried-changes.ts'
+import { CHUNK, CHUNKS, type ChangedVm, schedule } from './changed-vm.ts'
 
 export interface Done {
   readonly what: string
@@ -11,7 +11,7 @@ export interface Done {
 }
 
 /** undefined: the guest's present state does not allow it. */
-export type Change = (vm: LivingVm, state: State, random: Random) => Promise<Done | undefined>
+export type Change = (vm: ChangedVm, state: State, random: Random) => Promise<Done | undefined>
 
 /** State of one guest that QEMU does not report. */
 export interface State {
@@ -55,7 +55,7 @@ async function untilGone(work: () => Promise<unknown>): Promise<void> {
   }
 }
 
-const snapshot = (vm: LivingVm, parameters: object): Promise<unknown> =>
+const snapshot = (vm: ChangedVm, parameters: object): Promise<unknown> =>
   vm.command('blockdev-snapshot-sync', { format: 'qcow2', 'snapshot-file': vm.newPath(), ...parameters })
 
 const CHANGES: Readonly<Record<string, Change>> = {
@@ -267,7 +267,7 @@ const CHANGES: Readonly<Record<string, Change>> = {
 }
 
 /** Makes a change that is possible now; returns it with its name. */
-export async function changeAtRandom(vm: LivingVm, state: State, random: Random): Promise<Done> {
+export async function changeAtRandom(vm: ChangedVm, state: State, random: Random): Promise<Done> {
   for (;;) {
     const name = pick(random, Object.keys(CHANGES)) as string
     const done = await CHANGES[name]?.(vm, state, random)

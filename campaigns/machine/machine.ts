@@ -9,8 +9,8 @@ import { mountObstacle } from '../../src/host/checks.ts'
 import { installedQemu } from '../../src/host/qemu-package.ts'
 import { type Campaign, count, round } from '../campaign.ts'
 import { mountPlainly } from '../kill/plain-host.ts'
+import { ChangedVm } from './changed-vm.ts'
 import { changeAtRandom, emptyState, type State } from './changes.ts'
-import { LivingVm } from './living-vm.ts'
 
 /** Of one guest that is booted once. */
 const SEQUENCES = 10
@@ -20,7 +20,12 @@ const PAUSED_OF = 4
 
 type Figures = Record<string, number>
 
-async function sequence(vm: LivingVm, state: State, random: ReturnType<typeof randomFrom>, figures: Figures) {
+async function sequence(
+  vm: ChangedVm,
+  state: State,
+  random: ReturnType<typeof randomFrom>,
+  figures: Figures,
+) {
   const changes = []
   for (let left = 1 + random.below(MOST_CHANGES); left > 0; left--) {
     const done = await changeAtRandom(vm, state, random)
@@ -65,7 +70,7 @@ export const machine: Campaign = {
       await round(stage, seed, async (figures) => {
         const random = randomFrom(seed)
         const host = mountPlainly(`machine-${process.pid}-${seed}`, '192M')
-        const vm = new LivingVm(host, `living-${process.pid}`)
+        const vm = new ChangedVm(host, `living-${process.pid}`)
         try {
           await vm.start(1 + (seed % 1000))
           const state = emptyState()

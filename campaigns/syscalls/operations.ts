@@ -1,7 +1,7 @@
 /**
  * The operations at whose system calls a server is killed, one at least for each opcode that has a caller
- * (operations.test.ts says which): each prepares a folder, then does one operation on it. `tell` describes
- * the result by names, attributes and bytes, without times.
+ * (operations.test.ts says which): each prepares a folder, then does one operation on it. `describe` returns
+ * the result: names, attributes and bytes, without times.
  *
  * As a program, `operations.ts NAME FOLDER`, it does the operation.
  */
@@ -145,7 +145,7 @@ export function prepare(name: string, folder: string): void {
 }
 
 /** A line for each name, in order. */
-export function tell(folder: string): string[] {
+export function describe(folder: string): string[] {
   const names = (fs.readdirSync(folder, { recursive: true }) as string[]).sort()
   return names.map((name) => {
     const path = join(folder, name)

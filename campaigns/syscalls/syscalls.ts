@@ -16,9 +16,9 @@ import { Guest } from '../kill/guests.ts'
 import { mountPlainly } from '../kill/plain-host.ts'
 import type { PoolHost } from '../kill/pool-host.ts'
 import { mountRegionPlainly, type RegionPlace, StandIn } from '../kill/region-host.ts'
-import { ANSWER_MS, Bench } from './bench.ts'
 import { OPERATIONS } from './operations.ts'
 import { type CallSite, siteName, straceObstacle } from './strace.ts'
+import { ANSWER_MS, TracedPool } from './traced-pool.ts'
 
 const TAKEOVER = 'takeover'
 
@@ -39,8 +39,8 @@ const NAMES = [...Object.keys(OPERATIONS), TAKEOVER]
 /** Of one operation, before the next one has its turn: a run of one minute has several. */
 const PAIRS_A_TURN = 6
 
-async function pairsOf(bench: Bench, store: string, operation: string): Promise<Pair[]> {
-  const sites = await (operation === TAKEOVER ? bench.takeoverSites() : bench.sitesOf(operation))
+async function pairsOf(traced: TracedPool, store: string, operation: string): Promise<Pair[]> {
+  const sites = await (operation === TAKEOVER ? traced.takeoverSites() : traced.sitesOf(operation))
   return sites.map((site) => ({ store, operation, site }))
 }
 
@@ -61,8 +61,8 @@ async function runStore(stage: Stage, { store, host: make }: Kind, endSeconds: n
   try {
     guest = Guest.start(host, folder, 1)
     await ticking(guest)
-    const bench = new Bench(host, pool, guest, folder)
-    if (await runPairs(stage, store, bench, endSeconds)) stage.say(`${store}: every pair is done`)
+    const traced = new TracedPool(host, pool, guest, folder)
+    if (await runPairs(stage, store, traced, endSeconds)) stage.say(`${store}: every pair is done`)
   } finally {
     await guest?.end()
     await host.end()
@@ -71,7 +71,12 @@ async function runStore(stage: Stage, { store, host: make }: Kind, endSeconds: n
 }
 
 /** Returns whether none is left. */
-async function runPairs(stage: Stage, store: string, bench: Bench, endSeconds: number): Promise<boolean> {
+async function runPairs(
+  stage: Stage,
+  store: string,
+  traced: TracedPool,
+  endSeconds: number,
+): Promise<boolean> {
   const done = new Set(stage.done.flatMap(({ key, failure }) => (failure === undefined ? (key ?? []) : [])))
   const seed = stage.seed()
   const random = randomFrom(seed)
@@ -83,12 +88,12 @@ async function runPairs(stage: Stage, store: string, bench: Bench, endSeconds: n
   )
     for (const name of names) {
       if (stage.secondsLeft() <= endSeconds) return false
-      const pairs = left.get(name) ?? shuffled(await pairsOf(bench, store, name), random)
+      const pairs = left.get(name) ?? shuffled(await pairsOf(traced, store, name), random)
       const isLeft = (pair: Pair): boolean => !done.has(keyOf(pair))
       for (const pair of pairs.filter(isLeft).slice(0, PAIRS_A_TURN)) {
         if (stage.secondsLeft() <= endSeconds) return false
         // After a failure the pool may not be fit for the next pair.
-        if (!(await onePair(stage, bench, pair, seed))) return false
+        if (!(await onePair(stage, traced, pair, seed))) return false
         done.add(keyOf(pair))
       }
       left.set(name, pairs.filter(isLeft))
@@ -96,12 +101,12 @@ async function runPairs(stage: Stage, store: string, bench: Bench, endSeconds: n
   return true
 }
 
-function onePair(stage: Stage, bench: Bench, pair: Pair, seed: number): Promise<boolean> {
+function onePair(stage: Stage, traced: TracedPool, pair: Pair, seed: number): Promise<boolean> {
   const isTakeover = pair.operation === TAKEOVER
   const work = async (figures: Record<string, number>): Promise<void> => {
     const isKilled = await (isTakeover
-      ? bench.killInTakeover(pair.site)
-      : bench.killIn(pair.operation, pair.site))
+      ? traced.killInTakeover(pair.site)
+      : traced.killIn(pair.operation, pair.site))
     figures[isTakeover ? 'takeoverPairs' : 'operationPairs'] = 1
     figures[isKilled ? 'kills' : 'notReached'] = 1
   }

@@ -61,7 +61,7 @@ test('a cycle is named once, from its first file on', () => {
   assert.deepEqual(found, ['src/fs/b.ts → src/fs/c.ts → src/fs/b.ts'])
 })
 
-test('a file over the limit, one without an opening comment and one nobody imports are found', () => {
+test('a file over the limit, one without an opening comment and one that no file imports are found', () => {
   const long = source('src/fs/long.ts', [], 'x\n'.repeat(LINES_MAX + 1))
   assert.equal(sizeProblems([long]).length, 1)
   assert.equal(sizeProblems([source('src/fs/ok.ts', [], 'x\n'.repeat(LINES_MAX))]).length, 0)

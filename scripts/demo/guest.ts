@@ -1,6 +1,6 @@
 /**
- * The demo's guest: the tiny guest of the tests, started with `guestmemfs run` as a person would, its serial
- * port read from standard output. Each QEMU of the guest has the same pipe.
+ * The demo's guest: the tiny guest of the tests, started with `guestmemfs run` as the operator would, its
+ * serial port read from standard output. Each QEMU of the guest has the same pipe.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

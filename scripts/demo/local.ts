@@ -155,7 +155,7 @@ function verdict(guest: DemoGuest, lastBefore: number, blackoutUs: number): void
     `  ${ticks.length} ticks without a gap, ${lastBefore} before the update; every checked word of ${CHECKED_MIB} MiB as it was.`,
   )
   screen.print(
-    `  The guest stood still for ${(blackoutUs / 1000).toFixed(1)} ms. It was never started again.`,
+    `  The guest was stopped for ${(blackoutUs / 1000).toFixed(1)} ms. It was never started again.`,
   )
   screen.print('')
   screen.print('The guest kept its memory and went on.')

@@ -1,6 +1,6 @@
 /**
  * The node:test reporter that the test runner reads: one JSON object a line for each finished test. Must not:
- * print for people. Event shapes: https://nodejs.org/api/test.html (class TestsStream).
+ * print for the operator. Event shapes: https://nodejs.org/api/test.html (class TestsStream).
  */
 import type { EventData } from 'node:test'
 

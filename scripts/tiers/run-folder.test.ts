@@ -1,4 +1,4 @@
-/** Owns the tests of what a killed run of the tests leaves behind. */
+/** Tests that the next run removes what a killed run of the tests has left behind. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { processStartTime } from '../../src/linux/process.ts'
-import { forgetRunner, makeRunFolder, removeKilledRuns } from './run-folder.ts'
+import { makeRunFolder, removeKilledRuns, removeRunnerName } from './run-folder.ts'
 
 /** A runner whose test has started a process that goes on by itself; prints both. */
 const RUNNER = `
@@ -42,7 +42,7 @@ test('what a killed run left is ended by the next one, and a run that goes on is
   assert.deepEqual([existsSync(folder), existsSync(own)], [false, true])
   while (processStartTime(pid) !== undefined) await new Promise((resolve) => setTimeout(resolve, 20))
 
-  forgetRunner(own)
+  removeRunnerName(own)
   assert.deepEqual(await removeKilledRuns(root), [])
-  assert.ok(existsSync(own), 'a folder without a runner is kept for a person')
+  assert.ok(existsSync(own), 'a folder without a runner is kept for the operator')
 })

@@ -21,8 +21,8 @@ export function makeRunFolder(root = ROOT): string {
   return folder
 }
 
-/** So that the folder is empty, unless it holds what a failed test left behind. */
-export function forgetRunner(folder: string): void {
+/** Then the folder is empty, unless it holds what a failed test left behind. */
+export function removeRunnerName(folder: string): void {
   rmSync(join(folder, RUNNER), { force: true })
 }
 
@@ -43,7 +43,7 @@ export async function removeKilledRuns(root = ROOT): Promise<string[]> {
   return removed
 }
 
-/** Without a runner's name in it the folder is that of a run that ended, kept for a person. */
+/** Without a runner's name in it the folder is that of a run that ended, kept for the operator. */
 function wasKilled(folder: string): boolean {
   const file = join(folder, RUNNER)
   if (!existsSync(file)) return false

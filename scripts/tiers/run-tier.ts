@@ -8,7 +8,7 @@ import { errorText } from '../../src/values/errors.ts'
 import type { Phase } from '../../testbed/scenario/parts.ts'
 import type { Life } from './life.ts'
 import { compiledOf, outputOf } from './run-child.ts'
-import { forgetRunner } from './run-folder.ts'
+import { removeRunnerName } from './run-folder.ts'
 import { countJob, countSkippedJobs, countUnprepared, emptyTally, jobLines, type Tally } from './tally.ts'
 import type { Job, Tier } from './tiers.ts'
 
@@ -25,7 +25,7 @@ export interface Run {
 export function endRun({ folder, life }: Pick<Run, 'folder' | 'life'>): void {
   life.end()
   rmSync(compiledOf(folder), { recursive: true, force: true })
-  forgetRunner(folder)
+  removeRunnerName(folder)
   try {
     rmdirSync(folder)
   } catch {
@@ -72,8 +72,8 @@ async function runJob(
 }
 
 /**
- * False: `jobs` jobs were skipped for a reason that a person can remove, or could not be prepared, which is a
- * failure.
+ * False: `jobs` jobs were skipped for a reason that the operator can remove, or could not be prepared, which
+ * is a failure.
  */
 async function isReady(ask: () => Promise<string | undefined>, jobs: number, tally: Tally): Promise<boolean> {
   try {

@@ -1,4 +1,4 @@
-/** The counts of results, and their lines for people. Must not: run anything. */
+/** The counts of results, and their lines for the operator. Must not: run anything. */
 import type { TestEvent } from './event-log.ts'
 import type { JobResult } from './run-file.ts'
 

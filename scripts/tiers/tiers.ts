@@ -70,7 +70,9 @@ const scenarios = (tier: ScenarioTier) => (): Job[] =>
     }
   })
 
-/** A UsageError, which a person can act on, is a reason to skip; any other error is a fault of the tests. */
+/**
+ * A UsageError, which the operator can act on, is a reason to skip; any other error is a fault of the tests.
+ */
 async function unlessUsage(work: () => Promise<unknown>): Promise<string | undefined> {
   try {
     await work()

@@ -1,7 +1,7 @@
 /** `guestmemfs keep POOL`, for the systemd unit alone. `--check` is its ExecCondition=. */
 import type { CommandModule } from '../cli/command.ts'
 import { complain } from '../cli/print.ts'
-import { isWanted, keepPool } from '../pool/keep-pool.ts'
+import { hasWork, keepPool } from '../pool/keep-pool.ts'
 
 export const command: CommandModule = {
   name: 'keep',
@@ -15,6 +15,6 @@ export const command: CommandModule = {
       .action(async (pool: string, { check }: { check?: true }) => {
         // ExecCondition=: 1 means that there is nothing to do, and that this is no failure. It does not get
         // the store itself.
-        process.exitCode = (check ? isWanted(pool) : await keepPool(pool, complain)) ? 0 : 1
+        process.exitCode = (check ? hasWork(pool) : await keepPool(pool, complain)) ? 0 : 1
       }),
 }

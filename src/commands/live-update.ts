@@ -139,8 +139,8 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
       return isReady ? 0 : 1
     }
     for (const finding of findings) printWarning(finding)
-    const say = (line: string) => (asJson ? undefined : print(line))
-    const rolledBack = await updateKernel({ ...preflight, next, timeoutMs, patienceMs, say })
+    const onProgress = (line: string) => (asJson ? undefined : print(line))
+    const rolledBack = await updateKernel({ ...preflight, next, timeoutMs, patienceMs, onProgress })
     for (const report of rollbackReports(plan, rolledBack)) showReport(report, asJson)
     complain(`there was no update: ${rolledBack.reason}`)
     return rolledBack.signalStatus ?? 1

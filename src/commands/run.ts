@@ -3,10 +3,10 @@ import type { CommandModule } from '../cli/command.ts'
 import { collect } from '../cli/options.ts'
 import { complain } from '../cli/print.ts'
 import { namedMount, vmMounts } from '../liveupdate/vm-mounts.ts'
-import { forgetVm, recordVm } from '../qemu/record-vm.ts'
+import { recordVm, removeUnstartedRecord } from '../qemu/record-vm.ts'
 import { becomeQemu } from '../qemu/start/become-qemu.ts'
 import { startInBackground } from '../qemu/start/start-process.ts'
-import { settleEnds } from '../qemu/watch/ask-watcher.ts'
+import { settleEnds } from '../qemu/watch/watcher-client.ts'
 import { UsageError } from '../values/errors.ts'
 
 interface Options {
@@ -79,7 +79,7 @@ async function run(argv: string[], options: Options): Promise<number> {
     await startInBackground(vm.definition)
     return 0
   } catch (error) {
-    forgetVm(vm)
+    removeUnstartedRecord(vm)
     throw error
   }
 }

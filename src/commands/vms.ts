@@ -2,9 +2,9 @@
 import type { CommandModule } from '../cli/command.ts'
 import { complain, print, printJson, printTable } from '../cli/print.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
-import { interruptedByUpdate, leftWords } from '../qemu/interrupted-guests.ts'
+import { interruptedByUpdate, leftLines } from '../qemu/interrupted-guests.ts'
 import { describeVm, readVms } from '../qemu/vm-list.ts'
-import { settleEnds } from '../qemu/watch/ask-watcher.ts'
+import { settleEnds } from '../qemu/watch/watcher-client.ts'
 import { formatSize } from '../values/size.ts'
 
 export const command: CommandModule = {
@@ -24,7 +24,7 @@ export const command: CommandModule = {
         for (const problem of problems) complain(problem)
         if (problems.length > 0) process.exitCode = 1
         const interrupted = await interruptedByUpdate(vms)
-        for (const line of leftWords(interrupted)) complain(line)
+        for (const line of leftLines(interrupted)) complain(line)
         const described = vms.map((vm) => describeVm(vm, interrupted.get(vm) === 'stopped'))
         if (options.json) return printJson(described)
         if (described.length === 0) return print('no VMs')

@@ -1,6 +1,6 @@
 /**
- * The end of live updates that are under way, by another command: it signals one that runs, which undoes
- * itself, and unloads the kernel that a killed one has left loaded. `resume` then continues the guests.
+ * The abort of live updates that are under way: this process signals each that runs, which undoes itself, and
+ * unloads the kernel that a killed one has left loaded. `resume` then continues the guests.
  */
 import { bootId } from '../linux/boot-id.ts'
 import { close } from '../linux/descriptors.ts'
@@ -14,8 +14,8 @@ import { readUpdateRecord } from './kernel/update-record.ts'
 import { vmMounts } from './vm-mounts.ts'
 
 /**
- * Ends them all. `named`: as of `vmMounts`. Returns how many were stopped, and whether a killed one had left
- * its kernel. Errors: UsageError.
+ * `named`: as of `vmMounts`. Returns how many were stopped, and whether a killed one had left its kernel
+ * loaded. Errors: UsageError.
  */
 export async function abortUpdates(
   named: string | undefined,
@@ -36,7 +36,7 @@ async function stopUpdates(timeoutMs: number): Promise<number> {
   return updates.length
 }
 
-/** SIGINT: an update by systemctl takes SIGTERM as the sign that systemd stops the machine. */
+/** Sends SIGINT: an update by systemctl takes SIGTERM for systemd's, which is stopping the machine. */
 async function stop(update: ProcessIdentity, timeoutMs: number): Promise<void> {
   const pidfd = pidfdOpen(update.pid)
   if (pidfd === ESRCH) return // it has ended

@@ -22,7 +22,7 @@ export interface VmBatch {
   readonly isNamed?: boolean
   readonly room?: SuccessorRoom
   readonly check?: () => void
-  readonly aside?: VmRequest['aside']
+  readonly withoutLock?: VmRequest['withoutLock']
   readonly onPhase: (name: string, phase: Phase) => void
   readonly onDone: (result: VmTimeline) => void
 }

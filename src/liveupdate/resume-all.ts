@@ -7,8 +7,8 @@ import { resumeVm } from './guest/resume-vm.ts'
 import type { UpdateReport } from './report/update-report.ts'
 
 /**
- * Those of `vms` that are saved or whose update was `interrupted`; or the named ones, which a person may have
- * paused. Errors (UsageError): a named one is unknown or dead.
+ * Those of `vms` that are saved or whose update was `interrupted`; or the named ones, which the operator may
+ * have paused. Errors (UsageError): a named one is unknown or dead.
  */
 export function chooseSaved(
   vms: readonly Vm[],

@@ -1,14 +1,14 @@
 /**
  * The resumption of saved VMs, in one mount or in all: after a kernel update, or one that failed or was
- * killed. What a person sees meanwhile is the caller's.
+ * killed. The caller shows the progress to the operator.
  */
 import { interruptedByUpdate } from '../qemu/interrupted-guests.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import { DeferredSignals } from './deferred-signals.ts'
 import {
-  forgetUpdate,
   hasUpdateRecord,
+  removeEndedRecord,
   resumePool,
   thawAfterUpdate,
   updateOf,
@@ -72,7 +72,7 @@ async function resumeIn(
   const isNamed = names.length > 0
   const batch = {
     ...{ nextQemu, isNamed, timeoutMs, onPhase },
-    aside: (wait: () => Promise<void>) => lock.aside(wait),
+    withoutLock: (wait: () => Promise<void>) => lock.withoutLock(wait),
     onDone: (result: VmTimeline) => {
       lock.leave()
       onDone(result)
@@ -90,7 +90,7 @@ async function resumeIn(
   // Kept where guests were named, or only those with RAM in another mount: the others still need the update's
   // times.
   const ended = isNamed ? [] : mounts.filter(({ mount }) => !mount.isBeside)
-  for (const { mount } of ended) forgetUpdate(mount.mountPoint, updates.get(mount.mountPoint))
+  for (const { mount } of ended) removeEndedRecord(mount.mountPoint, updates.get(mount.mountPoint))
   lock.leave()
   return signals.status ?? (reports.every(isSuccess) && problems.length === 0 ? 0 : 1)
 }

@@ -1,4 +1,4 @@
-/** What a person is shown of an update or a resumption while it runs. The command line shows it. */
+/** What the operator is shown of an update or a resumption while it runs. The command line implements it. */
 import type { Finding } from '../values/finding.ts'
 import type { Phase, VmTimeline } from './report/timeline.ts'
 import type { UpdateReport } from './report/update-report.ts'

@@ -24,8 +24,8 @@ export interface VmMounts {
 }
 
 /**
- * The mount a person named by mount point or pool, with those that record VMs with RAM in it; or all. Errors
- * (UsageError): there is no such mount, or the one that was named is dead.
+ * The mount that the operator named by mount point or pool, with those that record VMs with RAM in it; or
+ * all. Errors (UsageError): there is no such mount, or the one that was named is dead.
  */
 export function vmMounts(named: string | undefined): VmMounts {
   if (named === undefined) return allMounts()

@@ -1,6 +1,6 @@
 /**
- * The size of a new pool: what the mount asks for, else what the kernel's command line says, else half of the
- * RAM.
+ * The size of a new pool: as the mount's `size=` has it, else as the kernel's command line has it, else half
+ * of the RAM.
  */
 import { kernelCommandLine, memoryInfo } from '../linux/memory-info.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'

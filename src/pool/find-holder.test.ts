@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { findHolder } from './find-holder.ts'
 
-test('a pool without a record costs one look at all processes', async () => {
+test('a pool without a record costs one search of all processes', async () => {
   let searches = 0
   const search = () => {
     searches++

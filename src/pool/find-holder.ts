@@ -13,7 +13,7 @@ import { type Lost, remainsOf } from './remains.ts'
 import {
   hasNoConnection,
   type ImageHolder,
-  lookAt,
+  imagesHeldBy,
   NO_PROCESS,
   recordOf,
   searchHolders,
@@ -29,7 +29,7 @@ const SETTLE_MS = 3000
 
 /**
  * The process that holds the pool's memory. `stored`: what the service manager has of it, which counts where
- * no keeper and no server holds it. 'lost': no process has it any more. `isNew`: the caller wants a new pool
+ * no keeper and no server holds it. 'lost': no process has it any more. `isNew`: the caller makes a new pool
  * where there is no keeper and no server. Errors: UsageError when the pool is mounted already, when it is
  * unmounted and still in use, when another process holds its memory, and when one may that cannot be seen.
  */
@@ -53,7 +53,7 @@ export async function findHolder(
     throw new UsageError(
       isMountedFor(record)
         ? `pool '${pool}' is mounted on ${place} already: give another source name for a second pool`
-        : `pool '${pool}' was unmounted from ${place} and is still in use: ${cutOff(pool)}, then mount it again`,
+        : `pool '${pool}' was unmounted from ${place} and is still in use: ${forceAdvice(pool)}, then mount it again`,
     )
   }
   if (record !== undefined && record.server !== null && isAlive(record.server))
@@ -79,7 +79,7 @@ export const deadMount = (lost: Lost): string | undefined =>
  * image of `pool`.
  */
 export function storedRecord(pool: string): PoolRecord | undefined {
-  const own = lookAt(process.pid).find((each) => each.pool === pool)
+  const own = imagesHeldBy(process.pid).find((each) => each.pool === pool)
   if (own === undefined) return undefined
   const record = recordOf(pool, own, { keeper: NO_PROCESS, server: null })
   const isMounted = record.mountPoint !== null
@@ -94,19 +94,19 @@ function checkUnheld(pool: string, lost: Lost | undefined, holders: readonly Ima
   const advice =
     pid === 1
       ? `the service manager has it in its store: 'systemctl start guestmemfs@${pool}.service' brings it back, 'systemctl clean --what=fdstore guestmemfs@${pool}.service' discards it`
-      : `end it if nothing in the pool is wanted any more`
+      : `end it if nothing in the pool is needed any more`
   throw new UsageError(
     `the memory of pool '${pool}' is held by process ${pid} (${holder.program}), without a keeper or a server: ${advice}; '-o new' makes a new pool beside it`,
   )
 }
 
 /**
- * The advice that brings back a pool that `umount -l` took out of the mount table. Guests' memory is mapped
- * straight from the memfd or the device, which the keeper goes on holding: only access by the former mount's
- * files ends.
+ * The advice for a pool that `umount -l` took out of the mount table: how it can be mounted again. Guests'
+ * memory is mapped straight from the memfd or the device, which the keeper still holds: only access by the
+ * former mount's files ends.
  */
-export const cutOff = (pool: string): string =>
-  `'guestmemfs umount --force ${pool}' cuts off what has its files open or mapped, and guests keep their memory and run on`
+export const forceAdvice = (pool: string): string =>
+  `'guestmemfs umount --force ${pool}' ends its connection (open files answer ENOTCONN, guests keep their memory and run on)`
 
 /**
  * Right after an unmount the keeper has not noticed it yet: this waits for it, so that a pool can be mounted
@@ -133,6 +133,6 @@ export function isMountedFor(record: Pick<PoolRecord, 'pool' | 'keeper' | 'mount
   try {
     return fuseMountOf(record, mountTable(record.keeper.pid)) !== undefined
   } catch {
-    return false // It ended meanwhile, which the next look shows.
+    return false // It ended meanwhile, which the next search shows.
   }
 }

@@ -11,16 +11,16 @@ import { UsageError } from '../values/errors.ts'
 import { storedRecord } from './find-holder.ts'
 import { knownRecord } from './known-pools.ts'
 import { type Mounted, type MountRequest, mountPool, parkAgain } from './mount-pool.ts'
-import { forgetRefusals, pauseAfterRefusal } from './retry-pause.ts'
-import { endUnit, giveAnswer, hasRequest, storedCount, takeRequest, writePidFile } from './systemd-unit.ts'
+import { pauseAfterRefusal, resetRefusals } from './retry-pause.ts'
+import { endUnit, hasRequest, storedCount, takeRequest, writeAnswer, writePidFile } from './systemd-unit.ts'
 
-async function mountAsked(request: MountRequest, stored: StoredPool | undefined): Promise<Mounted> {
+async function mountRequested(request: MountRequest, stored: StoredPool | undefined): Promise<Mounted> {
   try {
     const mounted = await mountPool(request, stored)
-    giveAnswer(request.pool, { ok: true, mounted })
+    writeAnswer(request.pool, { ok: true, mounted })
     return mounted
   } catch (error) {
-    if (error instanceof UsageError) giveAnswer(request.pool, { ok: false, reason: error.message })
+    if (error instanceof UsageError) writeAnswer(request.pool, { ok: false, reason: error.message })
     throw error
   }
 }
@@ -43,11 +43,11 @@ function hasKeeper(pool: string): boolean {
 }
 
 /**
- * Whether there is something to do for the unit of this pool. What the store has is needed also where no
- * record names it: systemd empties a store that the next start does not take (FileDescriptorStorePreserve= is
- * new in systemd 254).
+ * Whether the unit of this pool has something to do. It must start also for what the store has without a
+ * record: systemd empties a store that the next start does not take (FileDescriptorStorePreserve= is new in
+ * systemd 254).
  */
-export function isWanted(pool: string): boolean {
+export function hasWork(pool: string): boolean {
   if (hasRequest(pool)) return true
   if (isBeingDiscarded(pool)) return false
   if (hasKeeper(pool)) return false
@@ -76,8 +76,8 @@ async function takeOverLeft(pool: string, stored: StoredPool | undefined): Promi
 }
 
 /**
- * 'kept': nothing is asked, and the pool has its keeper, as where the unit is reloaded by hand. 'refused':
- * the reason is reported, and the pause is over after which the unit may be started again.
+ * 'kept': there is no request, and the pool has its keeper, as where the operator reloads the unit.
+ * 'refused': the reason is reported, and the pause is over after which the unit may be started again.
  */
 async function work(
   pool: string,
@@ -86,7 +86,7 @@ async function work(
 ): Promise<'done' | 'kept' | 'nothing' | 'refused'> {
   const asked = takeRequest(pool)
   if (asked !== undefined) {
-    await mountAsked(asked, stored)
+    await mountRequested(asked, stored)
     return 'done'
   }
   try {
@@ -94,13 +94,13 @@ async function work(
     return hasKeeper(pool) ? 'kept' : 'nothing'
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
-    // Before the pause: the operator looks for the reason now.
+    // Before the pause, so that the operator finds the reason at once.
     report(error.message)
   }
   await pauseAfterRefusal(pool)
   const late = takeRequest(pool)
   if (late === undefined) return 'refused'
-  await mountAsked(late, stored)
+  await mountRequested(late, stored)
   return 'done'
 }
 
@@ -110,16 +110,16 @@ async function work(
  */
 export async function keepPool(pool: string, report: (line: string) => void): Promise<boolean> {
   const stored = takeStored(process.env)
-  const worked = await work(pool, stored, report)
-  if (worked === 'nothing') {
+  const outcome = await work(pool, stored, report)
+  if (outcome === 'nothing') {
     // Reported first, because systemd signals this process when it stops the unit.
     report(`pool '${pool}': ${whyNothing(pool, storedNames(process.env))}`)
     endUnit(pool)
   }
-  if (worked === 'nothing' || worked === 'refused') return false
-  if (worked === 'kept')
+  if (outcome === 'nothing' || outcome === 'refused') return false
+  if (outcome === 'kept')
     report(`pool '${pool}': no command has asked to mount it, and it has its keeper: nothing was done`)
-  forgetRefusals(pool)
+  resetRefusals(pool)
   const keeper = knownRecord(pool)?.keeper
   if (keeper !== undefined && isAlive(keeper)) writePidFile(pool, keeper.pid)
   return true

@@ -16,16 +16,17 @@ export const isHeld = ({ keeper, server }: PoolRecord): boolean =>
   isAlive(keeper) || (server !== null && isAlive(server))
 
 /**
- * A record that need not be checked. One of a region is no exception, though no process holds that memory: it
- * may be left from before a pool of memfds got the name.
+ * Whether the record names a process that is alive: then it need not be checked. A region's record that names
+ * none is checked, too, though its memory needs no process: the record may be from before a pool of memfds
+ * got the name.
  */
-const isBelieved = (record: PoolRecord | undefined): record is PoolRecord =>
+const isConfirmed = (record: PoolRecord | undefined): record is PoolRecord =>
   record !== undefined && isHeld(record)
 
 /** `search` is called where the record is not enough. undefined: there is neither a record nor a holder. */
 export function knownRecord(pool: string, search = searchHolders): PoolRecord | undefined {
   const written = writtenRecord(pool)
-  return isBelieved(written) ? written : (livingRecord(pool, search()) ?? written)
+  return isConfirmed(written) ? written : (livingRecord(pool, search()) ?? written)
 }
 
 /** The record as it was written, true or not. undefined: there is none that can be read. */
@@ -52,14 +53,14 @@ export function knownPools(): KnownPools {
   const byPool = new Map(records.map((record) => [record.pool, record]))
   const found = new Set(holders.flatMap(({ pool }) => pool ?? []))
   for (const pool of found) {
-    const living = isBelieved(byPool.get(pool)) ? undefined : livingRecord(pool, holders)
+    const living = isConfirmed(byPool.get(pool)) ? undefined : livingRecord(pool, holders)
     if (living !== undefined) byPool.set(pool, living)
   }
   const all = [...byPool.values()].sort((one, other) => (one.pool < other.pool ? -1 : 1))
   return { records: all, unreadable: unreadable.filter((pool) => !byPool.has(pool)), holders }
 }
 
-/** The pool that a user names by its name or by its mount point. */
+/** The pool that the operator names by its name or by its mount point. */
 export function findKnownPool(named: string): PoolRecord | undefined {
   const path = named.length > 1 ? named.replace(/\/+$/, '') : named
   return knownPools().records.find((record) => record.pool === named || record.mountPoint === path)

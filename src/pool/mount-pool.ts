@@ -62,7 +62,7 @@ export async function mountPool(
   checkMachine()
   checkOwnProc()
   const inUse = `pool '${pool}' is being mounted by another process: see 'guestmemfs list'`
-  // There is none where /run is full: it saves a search, and no guest's memory depends on it.
+  // No lock is taken where /run is full: it only saves a search, and no guest's memory depends on it.
   const lock = takeLockIfRoom(lockPath(pool), inUse)
   try {
     return await mountLocked(pool, request, options, stored, waiting)
@@ -120,14 +120,13 @@ async function mountLocked(
 }
 
 /**
- * `mount` replaces a pool of memfds that was lost with its processes only where the operator asks for it, who
- * may have guests to restore, or a cause to find. A region's memory has outlived its processes. Errors:
- * UsageError.
+ * `mount` replaces a pool of memfds that was lost with its processes only on request: the operator may have
+ * guests to restore, or a cause to find. A region's memory has outlived its processes. Errors: UsageError.
  */
 function checkLost({ pool, source }: Lost, { isNew, store }: MountOptions): void {
   const kind = source?.kind ?? store
   if (isNew || (kind !== undefined && isRegionKind(kind))) return
-  // What is left of it does not say where its memory was.
+  // The remains do not show where its memory was.
   const region =
     source === undefined ? ', or say store= if it was in a region, whose memory is still there' : ''
   throw new UsageError(
@@ -147,7 +146,7 @@ export async function parkAgain({ pool, source }: PoolRecord, stored: StoredPool
   await startKeeper({ ...hold, pool, source, previousHolder })
 }
 
-/** `lost`: a pool whose processes have died. One in a region is there still, and is meant by its name. */
+/** `lost`: a pool whose processes have died. One in a region still exists, and its name means that one. */
 function newSource(options: MountOptions, lost: Lost | undefined): MemorySource {
   const { store, region, sizeBytes, alignBytes } = options
   if (store === undefined && lost?.source !== undefined && isInRegion(lost.source))
@@ -157,7 +156,7 @@ function newSource(options: MountOptions, lost: Lost | undefined): MemorySource 
     : { kind: DEFAULT_STORE, totalBlocks: choosePoolSize(sizeBytes) / BLOCK_BYTES, isNew: true }
 }
 
-/** Refuses options that differ from the pool that exists: the mount may mean another one. */
+/** Refuses options that differ from the pool that exists: the operator may mean another one. */
 function existingSource(record: PoolRecord, options: MountOptions): MemorySource {
   const { pool, source, sizeBytes } = record
   const { store, sizeBytes: asked } = options
@@ -195,7 +194,7 @@ function checkMachine(): void {
 
 /**
  * The mount point as the kernel will list it. `adopted`: the pool is still served, and mounted. `dead`: a
- * mount of this pool that no process serves, which is taken off.
+ * mount of this pool that no process serves, which the keeper unmounts.
  */
 function checkMountPoint(
   path: string,

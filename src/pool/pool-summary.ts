@@ -92,7 +92,7 @@ function stateOf(
 
 /** Of a pool that has neither a keeper nor a server which is seen. */
 function stateWithoutProcesses(lost: Lost, holders: readonly ImageHolder[]): PoolSummary['state'] {
-  // Nor may a user see who holds what.
+  // Nor does the kernel show another user which process holds what.
   if (whyUnseen(lost) !== undefined) return 'unseen'
   // Its memory has outlived its processes, and `mount` finds it.
   if (lost.source !== undefined && isInRegion(lost.source)) return isMountedHere(lost) ? 'unserved' : 'parked'

@@ -28,7 +28,8 @@ export const poolMounts = (): PoolMount[] =>
     .map((mount) => ({ pool: mount.source, mountPoint: mount.target }))
 
 /**
- * The mount that a user names by its mount point or its pool's name, or not at all where there is only one.
+ * The mount that the operator names by its mount point or its pool's name, or not at all where there is only
+ * one.
  * Errors: UsageError.
  */
 export function findMount(named: string | undefined): PoolMount {

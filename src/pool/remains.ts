@@ -1,6 +1,6 @@
 /**
- * What is left of a pool of which no process is found and no record can be read: the record's file, or a
- * mount that no process serves. It shows that there was a pool, whose memory may have been lost. Must not:
+ * What is left of a pool of which this process finds no process and can read no record: the record's file, or
+ * a mount that no process serves. It shows that there was a pool, whose memory may have been lost. Must not:
  * access a mount, which may not answer.
  */
 import { isPoolMount, mountTable } from '../linux/mounts.ts'
@@ -10,7 +10,7 @@ export interface Remains {
   readonly pool: string
   /** Where this process sees it mounted. */
   readonly mountPoint: string | null
-  /** Where its memory was is not known. */
+  /** undefined: nothing shows where its memory was. */
   readonly source: undefined
   readonly pidNamespace?: undefined
 }

@@ -45,7 +45,7 @@ export async function remountPool({ pool: named, mountPoint, options }: MountReq
   const failed = remountFuse(found, wanted.mountFlags, wanted.kernelOptions)
   if (failed && before !== undefined) setSize(found, before)
   if (failed) throw new UsageError(`remounting ${found} failed: ${failed}`)
-  if (size !== undefined) await untilRecorded(pool, size)
+  if (size !== undefined) await waitForRecord(pool, size)
   return pool
 }
 
@@ -88,7 +88,7 @@ function resize({ pool, sizeBytes: recorded }: PoolRecord, mountPoint: string, s
     case EPERM:
       throw new UsageError(
         process.getuid?.() === 0
-          ? `pool '${pool}' has an image of an older format, which has one size for good: 'guestmemfs upgrade ${pool}', which former releases will not read`
+          ? `pool '${pool}' has an image of an older format, which has one size for good: 'guestmemfs upgrade ${pool}', which former versions will not read`
           : 'changing the size of a pool needs root: run it with sudo',
       )
     default:
@@ -100,7 +100,7 @@ const setSize = (mountPoint: string, bytes: number): Errno | undefined =>
   setxattr(mountPoint, SIZE_XATTR, Buffer.from(String(bytes)))
 
 /** A keeper writes the record a moment later; one that cannot (a full /run) logs that. */
-async function untilRecorded(pool: string, sizeBytes: number): Promise<void> {
+async function waitForRecord(pool: string, sizeBytes: number): Promise<void> {
   const deadline = performance.now() + RECORD_MS
   while (readPoolRecord(pool)?.sizeBytes !== sizeBytes && performance.now() < deadline) await sleep(5)
 }

@@ -88,7 +88,7 @@ async function untilState(
     if (status.preserved !== preserved) deadline = performance.now() + STANDSTILL_MS
     preserved = status.preserved
     if (performance.now() > deadline)
-      throw new UsageError(`handing over pool '${mount.pool}' does not get on: see its keeper's log`)
+      throw new UsageError(`handing over pool '${mount.pool}' makes no progress: see its keeper's log`)
     await sleep(LOOK_EVERY_MS)
   }
 }

@@ -34,7 +34,7 @@ const pauseMs = (count: number): number =>
   Math.min(FIRST_PAUSE_MS * 2 ** Math.max(0, count - 1), LONGEST_PAUSE_MS)
 
 /** The pool was taken over, or mounted. */
-export const forgetRefusals = (pool: string): void => rmSync(path(pool), { force: true })
+export const resetRefusals = (pool: string): void => rmSync(path(pool), { force: true })
 
 /**
  * After a refusal: waits twice as long as after the one before it. Resolves at once when `mount` requests the

@@ -45,12 +45,13 @@ export function searchHolders(): ImageHolder[] {
     const pid = Number(name)
     if (!Number.isInteger(pid) || pid === process.pid) return []
     try {
-      return lookAt(pid)
+      return imagesHeldBy(pid)
     } catch (error) {
       const errno = errnoOfNodeError(error)
       // It ended meanwhile; a process that is ending answers EINVAL for its mounts.
       if ([ENOENT, ESRCH, EINVAL].includes(errno)) return []
-      // A user may not look, and finds no holder: what root does with the answer, a user may not do either.
+      // The kernel lets no other user look, who so finds no holder; nor may that user do what root does with
+      // the answer.
       if (errno === EACCES && process.getuid?.() !== 0) return []
       throw new UsageError(
         `whether process ${pid} holds a pool cannot be seen (${errno}): give this process CAP_SYS_PTRACE, or try again`,
@@ -59,14 +60,17 @@ export function searchHolders(): ImageHolder[] {
   })
 }
 
-/** Whether all user ids are root's, of the initial user namespace. `status`: as in proc_pid_status(5). */
-const isRoots = (status: string): boolean => process.getuid?.() !== 0 || /^Uid:(\s+0){4}$/m.test(status)
+/**
+ * Whether all user ids of the process are root's, in the initial user namespace. `status`: as in
+ * proc_pid_status(5).
+ */
+const runsAsRoot = (status: string): boolean => process.getuid?.() !== 0 || /^Uid:(\s+0){4}$/m.test(status)
 
 /**
  * One for each pool that the process holds an image of: the service manager may hold several. Throws Node's
- * errors where this process may not look, or that one has ended.
+ * errors where the kernel does not let this process look, or that one has ended.
  */
-export function lookAt(pid: number): ImageHolder[] {
+export function imagesHeldBy(pid: number): ImageHolder[] {
   const areas = listAreas(pid)
   const { table, fuse }: ReturnType<typeof findAreas> = Object.fromEntries(areas)
   // What a packed image says counts more than the image that a server makes of it.
@@ -78,20 +82,20 @@ export function lookAt(pid: number): ImageHolder[] {
   if (images.length === 0 && table === undefined) return []
   // A user may hold memfds of these names, and an image that names any pool.
   const status = readFileSync(`/proc/${pid}/status`, 'latin1')
-  if (!isRoots(status)) return []
+  if (!runsAsRoot(status)) return []
   const role = processRole(pid)
   const holder = identify(pid)
   if (holder === undefined) return []
-  const looks = images.map((fd) => lookAtImage(pid, fd))
+  const headers = images.map((fd) => readHeader(pid, fd))
   const identities = new Map<string | undefined, Identity | undefined>()
-  for (const look of looks)
+  for (const look of headers)
     if (typeof look === 'object' && !identities.has(look.poolName)) identities.set(look.poolName, look)
-  // Where nothing was written yet, nothing can be lost. A keeper may hold what the former kernel preserved
-  // and cannot be used: then it has no image. A keeper or a server has one pool, whichever copy is damaged. A
+  // A blank image holds nothing that could be lost. A keeper may hold what the former kernel preserved and
+  // cannot be used: then it has no image. A keeper or a server has one pool, whichever copy is damaged. A
   // process that is ending and has released its memory has no title any more: the kernel closes its
   // descriptors next.
   const isEnding = !/^VmSize:/m.test(status)
-  const isDamaged = looks.includes('damaged') && !isEnding && (role === undefined || identities.size === 0)
+  const isDamaged = headers.includes('damaged') && !isEnding && (role === undefined || identities.size === 0)
   if (isDamaged || (identities.size === 0 && findSessions(pid).length > 0))
     identities.set(titledPool(pid), undefined)
   if (identities.size === 0) return []
@@ -99,8 +103,8 @@ export function lookAt(pid: number): ImageHolder[] {
   const mounts = mountTable(pid).filter(isPoolMount)
   const program = readWhileAlive(`/proc/${pid}/comm`).trim()
   const parentPid = Number(/^PPid:\s*(\d+)$/m.exec(status)?.[1])
-  // Of several pools it is not known whose table this is.
-  const sizeByTable = identities.size === 1 ? sizeSaid(pid, table) : undefined
+  // A process that holds several pools has several tables: this one may be another pool's.
+  const sizeByTable = identities.size === 1 ? sizeInTable(pid, table) : undefined
   return [...identities].map(([pool, identity]) => ({
     process: holder,
     role,
@@ -115,7 +119,7 @@ export function lookAt(pid: number): ImageHolder[] {
 
 const MAGIC_BYTES = 8
 
-function lookAtImage(pid: number, fd: number): ReturnType<typeof readIdentity> | 'blank' | 'damaged' {
+function readHeader(pid: number, fd: number): ReturnType<typeof readIdentity> | 'blank' | 'damaged' {
   const file = openFile(`/proc/${pid}/fd/${fd}`)
   if (file instanceof Errno) return file === ENOENT || file === ESRCH ? 'blank' : 'damaged'
   try {
@@ -136,7 +140,7 @@ function lookAtImage(pid: number, fd: number): ReturnType<typeof readIdentity> |
  * The image's header has the size that the pool was made with; a server writes the present one into the
  * table.
  */
-function sizeSaid(pid: number, table: number | undefined): number | undefined {
+function sizeInTable(pid: number, table: number | undefined): number | undefined {
   const file = table === undefined ? ENOENT : openFile(`/proc/${pid}/fd/${table}`)
   if (file instanceof Errno) return undefined
   try {

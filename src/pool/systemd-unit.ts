@@ -73,16 +73,17 @@ export function storedCount(pool: string): number {
 }
 
 /** How often it tries, while systemd stops the unit whose keeper was killed. */
-const FORGET_TRIES = 50
-const FORGET_PAUSE_MS = 100
+const CLEAN_TRIES = 50
+const CLEAN_PAUSE_MS = 100
 
 /**
  * Removes what the store still has of a pool that was discarded: memory that no process could use. Before
- * systemd 254 no command empties a store: the manager does when the unit has ended, but was seen not to
- * before it had a further job. So the unit is stopped, which also ends one that waits after a refusal; not
- * one that is active, because a later `mount` has started it. Errors: `UsageError` when it is not removed.
+ * systemd 254 no command empties a store: the manager empties it when the unit has ended, but a test has seen
+ * that it waits for a further job. So the unit is stopped, which also ends one that waits after a refusal;
+ * not one that is active, because a later `mount` has started it. Errors: `UsageError` when it is not
+ * removed.
  */
-export async function forgetStored(pool: string): Promise<void> {
+export async function cleanStored(pool: string): Promise<void> {
   for (let tries = 0; storedCount(pool) > 0; tries++) {
     if (!isUnitActive(pool)) {
       systemctl('stop', unit(pool))
@@ -90,11 +91,11 @@ export async function forgetStored(pool: string): Promise<void> {
       systemctl('reset-failed', unit(pool))
     }
     if (systemctl('clean', '--what=fdstore', unit(pool)) === 0) return
-    if (tries === FORGET_TRIES)
+    if (tries === CLEAN_TRIES)
       throw new UsageError(
         `the service manager still holds memory of '${pool}': systemctl clean --what=fdstore ${unit(pool)}`,
       )
-    await sleep(FORGET_PAUSE_MS)
+    await sleep(CLEAN_PAUSE_MS)
   }
 }
 
@@ -122,12 +123,12 @@ export function takeRequest(pool: string): MountRequest | undefined {
   const request = parseMountRequest(readFileSync(file, 'utf8'))
   removeFile(file)
   if (request === undefined)
-    process.stderr.write(`guestmemfs: ${file} was no request to mount: passed over\n`)
+    process.stderr.write(`guestmemfs: ${file} was no request to mount: ignored\n`)
   return request
 }
 
 /** For the unit's process: answers the request. */
-export const giveAnswer = (pool: string, answer: MountAnswer): void =>
+export const writeAnswer = (pool: string, answer: MountAnswer): void =>
   write(path(pool, 'answer'), JSON.stringify(answer))
 
 /** For the service manager, which reads from it which process the pool's keeper is now. */

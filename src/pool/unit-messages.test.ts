@@ -1,4 +1,7 @@
-/** What `mount` and the unit's process tell one another is read, or is none: a cut file is no exception. */
+/**
+ * Tests of the messages between `mount` and the unit's process: each is read, or is none, as a file that was
+ * cut off.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseMountRequest, readAnswer } from './unit-messages.ts'

@@ -21,8 +21,8 @@ const MountAnswer = v.variant('ok', [
 ])
 export type MountAnswer = v.InferOutput<typeof MountAnswer>
 
-/** undefined: it is no request of this version's kind. */
+/** undefined: it is no request that this version reads. */
 export const parseMountRequest = (text: string): MountRequest | undefined => parseRecord(Request, text)
 
-/** undefined: it is no answer of this version's kind. */
+/** undefined: it is no answer that this version reads. */
 export const readAnswer = (text: string): MountAnswer | undefined => parseRecord(MountAnswer, text)

@@ -17,13 +17,13 @@ import { EACCES, EBADF, EBUSY, EINVAL, ENOENT, ENOTDIR, EPERM, Errno, ESRCH } fr
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { isInRegion } from '../values/store-kinds.ts'
-import { cutOff, isMountedFor } from './find-holder.ts'
+import { forceAdvice, isMountedFor } from './find-holder.ts'
 import { hasUnit } from './has-unit.ts'
 import { findKnownPool, isHeld, knownRecord, strayHolders, writtenRecord } from './known-pools.ts'
 import { type Lost, type Remains, remainsAt, remainsOf } from './remains.ts'
-import { forgetRefusals } from './retry-pause.ts'
+import { resetRefusals } from './retry-pause.ts'
 import { hasNoConnection, type ImageHolder, NO_PROCESS, searchHolders } from './search-holders.ts'
-import { forgetStored } from './systemd-unit.ts'
+import { cleanStored } from './systemd-unit.ts'
 import { checkOwnProc, checkSeen } from './unseen-processes.ts'
 
 /**
@@ -61,34 +61,37 @@ export async function unmountPool(named: string, options: UnmountOptions): Promi
   // Before this ends a process: the lock below needs a file in /run.
   if ((discard || isLost) && process.getuid?.() === 0) checkWritable(POOLS)
   if (record.state === 'mounted' && record.mountPoint !== null) {
-    if (force && isAlive(record.keeper)) cutConnection(record)
-    else takeOff(record, record.mountPoint)
+    if (force && isAlive(record.keeper)) abortConnection(record)
+    else unmountFrom(record, record.mountPoint)
   }
   const settled = await waitSettled(record.pool, read)
   if (settled === undefined) return isInRegion(record.source) ? 'in region' : 'ended'
   // Another mount may have made the pool anew meanwhile: then the new one is held, and not lost.
   if (!discard && (!isLost || isHeld(settled))) return 'parked'
-  await giveUp(settled.pool, settled)
+  await endPool(settled.pool, settled)
   if (!isLost) return 'discarded'
   return isInRegion(settled.source) ? 'in region' : 'lost'
 }
 
-/** `processes`: its keeper and its server. */
-async function giveUp(pool: string, processes: Pick<PoolRecord, 'keeper' | 'server'>): Promise<void> {
-  // The unit starts again as soon as keeper and server are gone, and `keep` must not take over what its store
+/**
+ * Ends the pool's processes, and removes its record and what the service manager's store has of it.
+ * `processes`: its keeper and its server.
+ */
+async function endPool(pool: string, processes: Pick<PoolRecord, 'keeper' | 'server'>): Promise<void> {
+  // The unit starts again as soon as keeper and server are gone, and `keep` must not take over what the store
   // has.
   const release = lockDiscard(pool)
   try {
     await endHolders({ pool, ...processes })
     removePoolRecord(pool)
-    forgetRefusals(pool)
-    if (hasUnit()) await forgetStored(pool)
+    resetRefusals(pool)
+    if (hasUnit()) await cleanStored(pool)
   } finally {
     release()
   }
 }
 
-/** A pool of which no process of ours and no record is found. Errors: UsageError. */
+/** A pool of which this process finds neither a keeper, a server nor a record. Errors: UsageError. */
 function findRemains(named: string): Remains {
   const isHeldElsewhere = searchHolders().some(({ pool }) => pool === named)
   const found =
@@ -110,8 +113,8 @@ async function clearRemains(remains: Remains, { discard }: UnmountOptions): Prom
   checkUnknown(remains, holders)
   if (!discard) checkNotHeld(remains, holders)
   const noProcesses = { keeper: NO_PROCESS, server: null }
-  if (mountPoint !== null) takeOff({ pool, mountPoint, ...noProcesses }, mountPoint)
-  await giveUp(pool, noProcesses)
+  if (mountPoint !== null) unmountFrom({ pool, mountPoint, ...noProcesses }, mountPoint)
+  await endPool(pool, noProcesses)
   return 'cleared'
 }
 
@@ -144,7 +147,7 @@ function checkNotHeld(lost: Lost, holders: readonly ImageHolder[] = searchHolder
   )
 }
 
-/** Unmounting without discarding must leave a process that holds the memory, if there is one. */
+/** Throws UsageError where unmounting without discarding would leave no process that holds the memory. */
 function checkKept(record: PoolRecord, isLost: boolean): void {
   const { pool, mountPoint } = record
   if (isLost) {
@@ -161,11 +164,11 @@ function checkKept(record: PoolRecord, isLost: boolean): void {
 }
 
 /**
- * Ends the pool's connection. No memory is lost or released by it: the server, to which the connection looks
- * unmounted, sends its keeper `unmounted` and waits for the answer before it closes anything, as after any
+ * Aborts the pool's connection. No memory is lost or released by it: the server finds the connection
+ * unmounted, sends its keeper `unmounted`, and waits for the answer before it closes anything, as after any
  * unmount. What a process maps stays mapped, and an unlinked file that is mapped stays an orphan.
  */
-function cutConnection(record: PoolRecord): void {
+function abortConnection(record: PoolRecord): void {
   const { pool, connection, keeper } = record
   const mounted = fuseMountOf(record)
   const minor = mounted?.minor ?? connection
@@ -217,12 +220,12 @@ function copyConnection(keeperPid: number): Fd | Errno {
   return copy
 }
 
-function takeOff(record: Pick<PoolRecord, 'pool' | 'keeper' | 'mountPoint'>, mountPoint: string): void {
+function unmountFrom(record: Pick<PoolRecord, 'pool' | 'keeper' | 'mountPoint'>, mountPoint: string): void {
   const hasKeeper = isAlive(record.keeper)
   const failed = unmount(mountPoint, { lazy: false })
   if (failed === EBUSY)
     throw new UsageError(
-      `${mountPoint} is busy: end what uses it first (see 'fuser -vm ${mountPoint}'), or take it off with --force, which guests survive`,
+      `${mountPoint} is busy: end what uses it first (see 'fuser -vm ${mountPoint}'), or unmount it with --force: guests keep their memory and run on`,
     )
   // EACCES: the caller may not search a directory of the path.
   if (failed === EPERM || failed === EACCES) throw new UsageError('unmounting needs root: run it with sudo')
@@ -230,7 +233,7 @@ function takeOff(record: Pick<PoolRecord, 'pool' | 'keeper' | 'mountPoint'>, mou
     throw new UsageError(
       isMountedFor(record)
         ? `${mountPoint} is not mounted here: it is mounted in another mount namespace, that of process ${record.keeper.pid}`
-        : `pool '${record.pool}' was unmounted from ${mountPoint} and is still in use: ${cutOff(record.pool)}`,
+        : `pool '${record.pool}' was unmounted from ${mountPoint} and is still in use: ${forceAdvice(record.pool)}`,
     )
   }
   // Without a keeper no record shows that it was unmounted before, and the folder may be gone since.
@@ -239,8 +242,8 @@ function takeOff(record: Pick<PoolRecord, 'pool' | 'keeper' | 'mountPoint'>, mou
 }
 
 /**
- * Waits until the keeper has noticed the end of its connection, a moment after the unmount. undefined:
- * nothing was left to hold.
+ * Waits until the keeper has noticed the end of its connection, a moment after the unmount. undefined: the
+ * keeper had nothing to hold.
  */
 async function waitSettled(
   pool: string,
@@ -259,8 +262,8 @@ async function waitSettled(
 }
 
 /**
- * Kills the keeper first, because it would start another server. The server at once after it: the unit starts
- * again when its keeper has ended, and would take over a server that is alive.
+ * Kills the keeper first, because it would start another server; and the server at once after it, because the
+ * unit starts again when its keeper has ended, and would take over a server that is alive.
  */
 async function endHolders({
   pool,

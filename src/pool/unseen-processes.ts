@@ -9,8 +9,8 @@ import { UsageError } from '../values/errors.ts'
 import type { Lost } from './remains.ts'
 
 /**
- * Why, for the end of a sentence. undefined: no keeper and no server of it is hidden. Both are in the pid
- * namespace that the record names: in another one than this process's they are not seen.
+ * Why they cannot be seen, for the end of a message. undefined: no keeper and no server of it is hidden. Both
+ * are in the pid namespace that the record names: this process sees them only if that is its own.
  */
 export function whyUnseen({ pidNamespace }: Lost): string | undefined {
   const isOwn = pidNamespace !== undefined && pidNamespace === ownPidNamespace()

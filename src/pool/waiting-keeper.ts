@@ -14,7 +14,7 @@ const KEEPER_MAIN = fileURLToPath(new URL(`../keeper/main${import.meta.url.slice
 
 export class WaitingKeeper {
   readonly #child: ChildProcess
-  readonly #dismiss = () => killChild(this.#child)
+  readonly #kill = () => killChild(this.#child)
 
   constructor() {
     this.#child = spawn(process.execPath, [...process.execArgv, KEEPER_MAIN], {
@@ -27,7 +27,7 @@ export class WaitingKeeper {
     this.#child.on('error', () => this.contact.destroy())
     this.#child.unref()
     this.contact.unref()
-    process.once('exit', this.#dismiss)
+    process.once('exit', this.#kill)
   }
 
   /** Ends when the keeper does. Unless `ref` was called, it does not keep this process from ending. */
@@ -37,7 +37,7 @@ export class WaitingKeeper {
 
   /** From now on it outlives this process. */
   keep(): void {
-    process.off('exit', this.#dismiss)
+    process.off('exit', this.#kill)
     this.contact.destroy()
   }
 }

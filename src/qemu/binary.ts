@@ -29,9 +29,9 @@ export type MachineType = v.InferOutput<typeof MachineSchema>
 
 const PROBE_TIMEOUT_MS = 20_000
 const MAX_ANSWER_BYTES = 4 * MIB
-const QUESTIONS = ['qmp_capabilities', 'query-version', 'query-machines', 'quit']
+const QMP_COMMANDS = ['qmp_capabilities', 'query-version', 'query-machines', 'quit']
 
-/** The file a shell would run. Errors: UsageError. */
+/** The file that a shell would run. Errors: UsageError. */
 export function findBinary(name: string, cwd: string, searchPath: string): string {
   const candidates = name.includes('/')
     ? [resolve(cwd, name)]
@@ -43,8 +43,8 @@ export function findBinary(name: string, cwd: string, searchPath: string): strin
   )
 }
 
-/** The user and the environment that the binary is started with: a VM's record has both. */
-export interface Asker extends Credentials {
+/** The user that the binary is started as, with that user's environment: a VM's record has both. */
+export interface ProbeUser extends Credentials {
   readonly environment: Readonly<Record<string, string>>
 }
 
@@ -52,8 +52,8 @@ export interface Asker extends Credentials {
  * Starts it as the user it is going to run as. Errors (UsageError): it is no QEMU, it does not answer, it is
  * too old.
  */
-export async function probeBinary(path: string, asker: Asker): Promise<QemuBinary> {
-  const answers = await ask(path, asker)
+export async function probeBinary(path: string, user: ProbeUser): Promise<QemuBinary> {
+  const answers = await query(path, user)
   const version = answers.find((answer) => v.is(v.object({ return: VersionSchema }), answer))
   const machines = answers.find((answer) => v.is(v.object({ return: v.array(MachineSchema) }), answer))
   if (version === undefined || machines === undefined) {
@@ -73,10 +73,10 @@ export async function probeBinary(path: string, asker: Asker): Promise<QemuBinar
 }
 
 /** Every JSON line that the binary writes. A program that is no QEMU writes none. */
-async function ask(path: string, asker: Asker): Promise<unknown[]> {
+async function query(path: string, user: ProbeUser): Promise<unknown[]> {
   const words = ['-machine', 'none', '-nodefaults', '-display', 'none', '-qmp', 'stdio']
-  const child = spawnAs(asker, path, words, {
-    env: asker.environment,
+  const child = spawnAs(user, path, words, {
+    env: user.environment,
     stdio: ['pipe', 'pipe', 'ignore'],
     timeout: PROBE_TIMEOUT_MS,
     killSignal: 'SIGKILL',
@@ -87,7 +87,7 @@ async function ask(path: string, asker: Asker): Promise<unknown[]> {
     )
   })
   child.stdin.on('error', () => {}) // QEMU ended before it read: its output decides
-  child.stdin.end(QUESTIONS.map((execute) => JSON.stringify({ execute })).join('\n'))
+  child.stdin.end(QMP_COMMANDS.map((execute) => JSON.stringify({ execute })).join('\n'))
   return await Promise.race([failed, collectLines(path, child.stdout)])
 }
 

@@ -9,7 +9,7 @@ import { getxattr } from '../linux/xattr.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { POOL_XATTR } from '../values/xattr-names.ts'
-import { isRoots } from './roots-way.ts'
+import { isRootOnly } from './root-only-path.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
 export interface DevmemGuest {
@@ -57,7 +57,7 @@ export const isInDevmem = ({ ramFiles }: Pick<VmDefinition, 'ramFiles'>): boolea
 export function trustedProgram(path: string): string {
   const program = realpathSync(path)
   for (let at = program; ; at = dirname(at)) {
-    if (!isRoots(statSync(at)))
+    if (!isRootOnly(statSync(at)))
       throw new UsageError(
         `${path} would be started as root, to open /dev/mem, and others than root can change ${at}: use a QEMU that only root can change`,
       )

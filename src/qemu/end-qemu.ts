@@ -48,8 +48,8 @@ export async function killQemu(
 }
 
 /**
- * Ends a QEMU that waits for a guest which is not its own: by SIGTERM, since it may have opened the guest's
- * images, and QEMU then closes them. Errors: QemuError.
+ * Ends a QEMU that waits for a guest which it never got: by SIGTERM, since it may have opened the guest's
+ * images, and then closes them. Errors: QemuError.
  */
 export async function endWaiting(name: string, qemu: ProcessIdentity): Promise<void> {
   const pidfd = openProcess(name, qemu.pid)

@@ -14,7 +14,7 @@ const MOST_BYTES = 256 * MIB
  * A copy of the program that `pid` executes, if it is root's alone: the guest's owner may have the process
  * execute another, which root must neither keep nor start. undefined: `path` is the same file still, or the
  * process was not started by that path (a script that executes QEMU), or the copy could not be made (a full
- * /run). Then an update cannot go back to the former program.
+ * /run). Then an update cannot be rolled back to the former program.
  */
 export function keepFormerBinary(name: string, pid: number, path: string): string | undefined {
   const { formerBinary } = vmPaths(name)
@@ -36,6 +36,6 @@ export function keepFormerBinary(name: string, pid: number, path: string): strin
 }
 
 /** A process that was started from the copy goes on: the kernel keeps its file. */
-export function forgetFormerBinary(name: string): void {
+export function removeFormerBinary(name: string): void {
   rmSync(vmPaths(name).formerBinary, { force: true })
 }

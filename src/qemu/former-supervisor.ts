@@ -28,7 +28,7 @@ export async function endFormerSupervisor(name: string): Promise<void> {
     )
   const pidfd = isAlive(supervisor) ? pidfdOpen(supervisor.pid) : undefined
   if (pidfd !== undefined && !(pidfd instanceof Errno)) {
-    // By SIGKILL: it passes all others on to QEMU.
+    // By SIGKILL: the supervisor forwards all other signals to QEMU.
     if (isAlive(supervisor)) sendSignal(pidfd, 'SIGKILL')
     const hasEnded = await waitExit(pidfd, TIMEOUT_MS)
     close(pidfd)

@@ -33,8 +33,11 @@ const fixGuids = (line: CommandLine): CommandLine =>
 const NIC =
   /^(virtio-net(-pci|-device)?(-non)?(-transitional)?|e1000(e|-82544gc|-82545em)?|igb|rtl8139|vmxnet3|pcnet|ne2k_(pci|isa)|tulip|i82\d{3}\w*|usb-net)$/
 export const isNic = (driver: string): boolean => NIC.test(driver)
-/** `mac` of these is what the guest has set (conf.macaddr, hw/net). */
-export const tellsOwnMac = (driver: string): boolean => isNic(driver) && !/^(vmxnet3|i82)/.test(driver)
+/**
+ * Whether `mac` is the address that QEMU gave the NIC. In the others it is what the guest set (conf.macaddr,
+ * hw/net).
+ */
+export const hasConfiguredMac = (driver: string): boolean => isNic(driver) && !/^(vmxnet3|i82)/.test(driver)
 
 /** QEMU numbers the last byte. */
 const PREFIX = '52:54:00:12:34:'

@@ -27,12 +27,12 @@ export async function runHook(
   timeoutMs = HOOK_TIMEOUT_MS,
 ): Promise<string | undefined> {
   const launch = { argv: ['/bin/sh', '-c', command], credentials: vm, environment: vm.environment }
-  const said = (what: string): string => `'${command}' ${what}`
+  const about = (what: string): string => `'${command}' ${what}`
   let child: ChildProcess | undefined
-  let told: NodeJS.Signals | undefined
+  let received: NodeJS.Signals | undefined
   // Before it is started: a signal that comes meanwhile would leave it behind.
   const stopForwarding = forwardSignals((signal) => {
-    told = signal
+    received = signal
     if (child !== undefined) signalGroup(child, signal)
   })
   try {
@@ -41,15 +41,15 @@ export async function runHook(
     const first = await within(ended, timeoutMs)
     if (first === LATE) {
       signalGroup(child, 'SIGKILL')
-      return said(`did not end within ${timeoutMs} ms`)
+      return about(`did not end within ${timeoutMs} ms`)
     }
     const [code, signal] = first
     // Whether it ended by the signal or not: nothing after it is to be started.
-    if (told !== undefined) return said(`got ${told}`)
+    if (received !== undefined) return about(`got ${received}`)
     if (code === 0) return undefined
-    return said(signal === null ? `ended with status ${code}` : `was killed by ${signal}`)
+    return about(signal === null ? `ended with status ${code}` : `was killed by ${signal}`)
   } catch (error) {
-    return said(`could not be run: ${(error as Error).message}`)
+    return about(`could not be run: ${(error as Error).message}`)
   } finally {
     stopForwarding()
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { chooseEnvironment, findPerson, rootsPart } from './identity.ts'
+import { chooseEnvironment, findVmUser, rootEnvironment } from './identity.ts'
 
 const ALICE = { uid: 1000, gid: 1000, groups: [1000, 36], name: 'alice', home: '/home/alice' }
 
@@ -21,16 +21,16 @@ test('a program of root’s gets no variable that could name what it loads', () 
     TMPDIR: '/x',
     NODE_OPTIONS: '-r x',
   }
-  const { PATH, ...rest } = rootsPart({ ...theirs, LC_TIME: 'de', HOME: '/home/alice' })
+  const { PATH, ...rest } = rootEnvironment({ ...theirs, LC_TIME: 'de', HOME: '/home/alice' })
   assert.deepEqual(rest, { LC_TIME: 'de', HOME: '/root' })
   assert.doesNotMatch(PATH ?? '', /home/)
 })
 
-test('the person is the named user, else the caller of sudo, else this process’s', () => {
-  assert.equal(findPerson('root', {}).uid, 0)
-  assert.equal(findPerson('0', { SUDO_UID: '4242' }).uid, 0)
-  assert.equal(findPerson(undefined, {}).uid, process.getuid?.())
+test('the user is the one that is named, else the caller of sudo, else this process’s', () => {
+  assert.equal(findVmUser('root', {}).uid, 0)
+  assert.equal(findVmUser('0', { SUDO_UID: '4242' }).uid, 0)
+  assert.equal(findVmUser(undefined, {}).uid, process.getuid?.())
   const expected = process.getuid?.() === 0 ? 987654 : process.getuid?.()
-  assert.equal(findPerson(undefined, { SUDO_UID: '987654' }).uid, expected)
-  assert.throws(() => findPerson('no-such-user', {}), /there is no user 'no-such-user'/)
+  assert.equal(findVmUser(undefined, { SUDO_UID: '987654' }).uid, expected)
+  assert.throws(() => findVmUser('no-such-user', {}), /there is no user 'no-such-user'/)
 })

@@ -1,21 +1,21 @@
 /**
- * The user that a VM's QEMU runs as, and its environment. This program never starts a person's own binary as
- * root (linux/credentials.ts), and never gives a root process their environment.
+ * The user that a VM's QEMU runs as, and QEMU's environment. guestmemfs never starts a user's own binary as
+ * root (linux/credentials.ts), and never gives a root process the environment of another user.
  */
 import { execFileSync } from 'node:child_process'
 import type { Credentials } from '../linux/credentials.ts'
 import { UsageError } from '../values/errors.ts'
 
-export interface Person extends Credentials {
+export interface VmUser extends Credentials {
   readonly name: string
   readonly home: string
 }
 
 /**
- * The user that QEMU is to run as: `user` (a name or number) if given, else the one who called sudo, else
+ * The user that QEMU is to run as: `user` (a name or number) if given, else the user who called sudo, else
  * that of this process. Errors (UsageError): no such user.
  */
-export function findPerson(user: string | undefined, environment: NodeJS.ProcessEnv): Person {
+export function findVmUser(user: string | undefined, environment: NodeJS.ProcessEnv): VmUser {
   const wanted = user ?? (process.getuid?.() === 0 ? environment.SUDO_UID : undefined)
   return lookUp(wanted ?? String(process.getuid?.() ?? 0))
 }
@@ -28,7 +28,7 @@ export const ROOT_ENVIRONMENT: Readonly<Record<string, string>> = {
 }
 
 /** passwd and groups through id(1) and getent(1), so that LDAP and the like count too. */
-function lookUp(user: string): Person {
+function lookUp(user: string): VmUser {
   const entry = ask('getent', ['passwd', user])?.split(':')
   if (entry === undefined) {
     // A number without an entry is a user all the same, as in a container.
@@ -55,8 +55,8 @@ function ask(program: string, words: string[]): string | undefined {
 const LOCALE = /^(LANG|LC_[A-Z]+)$/
 
 /**
- * Variables a QEMU may need again after an update. Anything else, secrets above all, is recorded only when
- * named.
+ * Variables that a QEMU may need again after an update. Any other, secrets above all, is recorded only when
+ * the operator names it.
  */
 const KEPT_VARIABLES = [
   'PATH',
@@ -71,15 +71,16 @@ const KEPT_VARIABLES = [
   'WAYLAND_DISPLAY',
 ]
 
-/** Set for each person, besides those that are kept. */
-const PERSONAL_VARIABLES = ['USER', 'LOGNAME']
+/** Set for the VM's user, besides those that are kept. */
+const USER_VARIABLES = ['USER', 'LOGNAME']
 
 /**
- * Those of `environment` that a root process may be given as well, with root's PATH and HOME. Others, and
- * files below another HOME, may name libraries and modules that it loads (LD_PRELOAD, QEMU_MODULE_DIR).
+ * Those variables of `environment` that a root process may be given as well, with root's PATH and HOME.
+ * Others, and files below another HOME, may name libraries and modules that it loads (LD_PRELOAD,
+ * QEMU_MODULE_DIR).
  */
-export function rootsPart(environment: Readonly<Record<string, string>>): Record<string, string> {
-  const harmless = (name: string) => LOCALE.test(name) || PERSONAL_VARIABLES.includes(name) || name === 'TERM'
+export function rootEnvironment(environment: Readonly<Record<string, string>>): Record<string, string> {
+  const harmless = (name: string) => LOCALE.test(name) || USER_VARIABLES.includes(name) || name === 'TERM'
   const kept = Object.entries(environment).filter(([name]) => harmless(name))
   const { PATH = '', HOME = '' } = ROOT_ENVIRONMENT
   return { ...Object.fromEntries(kept), PATH, HOME }
@@ -90,7 +91,7 @@ export function rootsPart(environment: Readonly<Record<string, string>>): Record
  * set.
  */
 export function chooseEnvironment(
-  person: Person,
+  user: VmUser,
   from: NodeJS.ProcessEnv,
   extra: readonly string[],
 ): Record<string, string> {
@@ -98,7 +99,7 @@ export function chooseEnvironment(
   for (const [name, value] of Object.entries(from)) {
     if (value !== undefined && (KEPT_VARIABLES.includes(name) || name.startsWith('LC_'))) chosen[name] = value
   }
-  Object.assign(chosen, { HOME: person.home, USER: person.name, LOGNAME: person.name })
+  Object.assign(chosen, { HOME: user.home, USER: user.name, LOGNAME: user.name })
   for (const item of extra) {
     const [, name = item, value = from[name]] = /^([^=]+)(?:=(.*))?$/s.exec(item) ?? []
     if (value === undefined) throw new UsageError(`environment variable ${name} is not set`)

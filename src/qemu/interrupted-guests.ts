@@ -10,14 +10,14 @@ import { QmpClient } from './qmp-client.ts'
 import { ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
 import type { Vm } from './vm-list.ts'
 
-/** A QEMU that hangs must not hold up a list of all guests. */
+/** A QEMU that hangs must not delay a list of all guests. */
 const TIMEOUT_MS = 1000
 
 /**
  * `stopped`: the guest is stopped in a QEMU that runs. `set`: an update or a preflight was killed before it
- * stopped the guest, which runs, or is paused as a person left it, and its QEMU is still set to cpr-reboot:
- * an ordinary migration may leave its RAM out. `begun`: the guest runs, and all that is left of its update is
- * the record of it, perhaps with an empty state file.
+ * stopped the guest, which runs, or is paused as the operator left it, and its QEMU is still set to
+ * cpr-reboot: an ordinary migration may leave its RAM out. `begun`: the guest runs, and all that is left of
+ * its update is the record of it, perhaps with an empty state file.
  */
 export type Interrupted = 'stopped' | 'set' | 'begun'
 
@@ -38,12 +38,12 @@ async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefine
     qmp = await QmpClient.connect(vmPaths(definition.name).qmp, TIMEOUT_MS)
     qmp.patienceMs = TIMEOUT_MS
     const { status } = await runStatus(qmp)
-    // A guest that a person has migrated to another host is stopped as well, in another mode: it must not run
-    // here too.
+    // A guest that the operator has migrated to another host is stopped as well, in another mode: it must not
+    // run here too.
     if (!(await isSetForSave(qmp)))
       return status === 'running' && (await isLeft(definition, isUnderUpdate)) ? 'begun' : undefined
-    // Where no update has begun, a person has paused the guest, or has migrated it away in the mode that a
-    // killed preflight had left.
+    // Where no update has begun, the operator has paused the guest, or has migrated it away in the mode that
+    // a killed preflight had left.
     if (STOPPED.includes(status) && definition.underUpdate !== undefined) return 'stopped'
     // An update of a former version is on no record before the guest is saved.
     if (status === 'postmigrate' || status === 'finish-migrate')
@@ -51,7 +51,7 @@ async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefine
     const asked = qmp
     return (await isLeft(definition, () => isSetForSave(asked))) ? 'set' : undefined
   } catch {
-    // `resume` waits longer for an answer, and reports what keeps it.
+    // `resume` waits longer for an answer, and reports the error.
     const isOurs = await isLeft(definition, isUnderUpdate).catch(() => false)
     return isOurs ? 'stopped' : undefined
   } finally {
@@ -77,13 +77,13 @@ async function isLeft(
 const isUnderUpdate = (definition: VmDefinition): boolean =>
   readDefinition(ramFileOf(definition))?.underUpdate !== undefined
 
-/** One line for a person, of a guest that runs on. */
-const LEFT_WORDS: Readonly<Record<Exclude<Interrupted, 'stopped'>, string>> = {
+/** One line for the operator, about a guest that runs on. */
+const LEFT: Readonly<Record<Exclude<Interrupted, 'stopped'>, string>> = {
   set: "a command that was killed left its QEMU set for a save (cpr-reboot): 'guestmemfs resume' sets it back",
   begun: "its update was killed before it stopped the guest: 'guestmemfs resume' ends it",
 }
 
-export const leftWords = (interrupted: ReadonlyMap<Vm, Interrupted>): string[] =>
+export const leftLines = (interrupted: ReadonlyMap<Vm, Interrupted>): string[] =>
   [...interrupted].flatMap(([{ definition }, how]) =>
-    how === 'stopped' ? [] : [`VM ${definition.name}: ${LEFT_WORDS[how]}`],
+    how === 'stopped' ? [] : [`VM ${definition.name}: ${LEFT[how]}`],
   )

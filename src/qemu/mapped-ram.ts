@@ -13,15 +13,15 @@ import { type LiveVm, liveVms, otherRuntimeProblems, vmPaths } from '../run/vm-r
 import { ELOOP, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { readIvshmems } from './ivshmem-addresses.ts'
 import { askOf } from './machine/ask.ts'
 import { readRam } from './machine/read-machine.ts'
 import type { RamFile } from './memory-backends.ts'
 import { QmpClient } from './qmp-client.ts'
 import { readRamDevice, readRamMap } from './ram-file.ts'
-import { readShared } from './shared-windows.ts'
 import { isSameFile, readDefinition } from './vm-definition.ts'
 
-/** A QEMU that is being updated answers its update alone. */
+/** A QEMU that is being updated answers only the command that updates it. */
 const QMP_TIMEOUT_MS = 1000
 
 /**
@@ -71,7 +71,7 @@ async function sharesFile({ name, ramFile }: LiveVm, path: string): Promise<bool
     const { cwd = '/', ramFiles = [] } = readDefinition(ramFile) ?? {}
     if (ramFiles.some((file) => file.isShared && isSameFile(file.path, path))) return true
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
-    const [ram, shared] = await Promise.all([readRam(qmp), readShared(askOf(qmp))])
+    const [ram, shared] = await Promise.all([readRam(qmp), readIvshmems(askOf(qmp))])
     const blocks = ram.filter((block) => block.path !== null && isSameFile(resolve(cwd, block.path), path))
     return blocks.length > 0 && blocks.every(({ id }) => shared.some(({ memory }) => memory === id))
   } catch {

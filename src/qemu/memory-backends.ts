@@ -218,6 +218,6 @@ export function resolveInDirectory(path: string): string {
 
 /** Whether `path` names something below `directory`, both absolute. */
 export function isInside(path: string, directory: string): boolean {
-  const way = relative(directory, path)
-  return way !== '' && !way.startsWith('..') && !way.startsWith('/')
+  const below = relative(directory, path)
+  return below !== '' && !below.startsWith('..') && !below.startsWith('/')
 }

@@ -1,7 +1,7 @@
 /**
- * Capabilities and parameters of QEMU's migration (qapi/migration.json). A person may have set some, which
- * would change our save or make it fail. So all of them are set aside for it, and are there again afterwards:
- * in the same QEMU when a save is undone, else in the guest's next one.
+ * Capabilities and parameters of QEMU's migration (qapi/migration.json). The operator may have set some,
+ * which would change our save or make it fail. So guestmemfs resets all of them for the save, and sets them
+ * again afterwards: in the same QEMU when a save is undone, else in the guest's next one.
  */
 import * as v from 'valibot'
 import { errorText } from '../values/errors.ts'
@@ -33,10 +33,10 @@ const OF_A_LOAD = { 'tls-creds': '', 'direct-io': false }
 const OF_A_SAVE = { ...OF_A_LOAD, 'max-bandwidth': 0 }
 
 /**
- * What a person has set. The mode cpr-reboot is taken for that of an update that was killed, since an
+ * What the operator has set. The mode cpr-reboot is taken for that of an update that was killed, since an
  * ordinary migration would lose the guest's RAM in it. Errors (QemuError): QEMU does not answer.
  */
-export async function personsMigration(qmp: QmpClient): Promise<MigrationSettings> {
+export async function operatorsMigration(qmp: QmpClient): Promise<MigrationSettings> {
   const { capabilities, parameters } = await readMigration(qmp)
   if (parameters.mode !== OUR_MODE) return { capabilities, parameters }
   return {
@@ -81,8 +81,8 @@ export async function setOurs(qmp: QmpClient, work: 'save' | 'load'): Promise<vo
 
 /**
  * What QEMU has otherwise is set to `wanted`. undefined: it is not known what was set; QEMU is only taken out
- * of our mode, in which an ordinary live migration by a person would lose the guest's RAM. Returns one line
- * for each that this QEMU refuses. Errors (QemuError): it does not answer.
+ * of our mode, in which an ordinary live migration by the operator would lose the guest's RAM. Returns one
+ * line for each that this QEMU refuses. Errors (QemuError): it does not answer.
  */
 export async function setMigration(qmp: QmpClient, known: MigrationSettings | undefined): Promise<string[]> {
   const now = await readMigration(qmp)
@@ -91,7 +91,7 @@ export async function setMigration(qmp: QmpClient, known: MigrationSettings | un
     parameters: { mode: 'normal' },
   }
   const problems: string[] = []
-  const tell = (what: string) => (error: unknown) =>
+  const addProblem = (what: string) => (error: unknown) =>
     void problems.push(`${what} of migrations could not be set again: ${errorText(error)}`)
   const other = Object.entries(wanted.parameters).filter(
     ([name, value]) => JSON.stringify(now.parameters[name]) !== JSON.stringify(value),
@@ -100,12 +100,12 @@ export async function setMigration(qmp: QmpClient, known: MigrationSettings | un
   for (const [name, value] of other)
     await qmp
       .execute('migrate-set-parameters', { [name]: value })
-      .catch(tell(`parameter ${name}=${JSON.stringify(value)}`))
+      .catch(addProblem(`parameter ${name}=${JSON.stringify(value)}`))
   // One by one: this QEMU may not have all of them.
   await setCapabilities(qmp, now.capabilities, wanted.capabilities).catch(async () => {
     for (const capability of wanted.capabilities)
-      await setCapabilities(qmp, [], [capability]).catch(tell(`capability ${capability}`))
-    await setCapabilities(qmp, now.capabilities, []).catch(tell('capabilities'))
+      await setCapabilities(qmp, [], [capability]).catch(addProblem(`capability ${capability}`))
+    await setCapabilities(qmp, now.capabilities, []).catch(addProblem('capabilities'))
   })
   return problems
 }

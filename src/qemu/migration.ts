@@ -29,7 +29,7 @@ export async function runStatus(qmp: QmpClient): Promise<RunStatus> {
 const AT_REST = ['none', 'completed', 'failed', 'cancelled']
 
 /**
- * QMP's status of a migration that is under way, such as a person's to another host; undefined: there is
+ * QMP's status of a migration that is under way, such as the operator's to another host; undefined: there is
  * none.
  */
 export async function migrationUnderWay(qmp: QmpClient): Promise<string | undefined> {
@@ -40,17 +40,17 @@ export async function migrationUnderWay(qmp: QmpClient): Promise<string | undefi
 export interface Blocked {
   /** Why this guest cannot be saved, in QEMU's words. */
   readonly reasons: readonly string[]
-  /** What a person is to know, one line each. */
+  /** What the operator must know, one line each. */
   readonly remarks: readonly string[]
 }
 
 /**
  * Asks QEMU for the devices and mounts that block a save. They depend on the mode (`migration_blockers`,
  * migration/migration.c), so QEMU is set to that of a save for this one question; guest RAM stays in the
- * stream, and a migration that a person starts in that moment takes all of the guest. `migration`: what QEMU
- * is set to afterwards; a remark says what it refuses of that. The caller holds the VM's update lock, as the
- * save of another command would lose its mode, and sets QEMU back (`setMigration`) where this fails. Errors:
- * QemuError.
+ * stream, and a migration that the operator starts in that moment takes all of the guest. `migration`: what
+ * QEMU is set to afterwards; a remark says what it refuses of that. The caller holds the VM's update lock, as
+ * the save of another command would lose its mode, and sets QEMU back (`setMigration`) where this fails.
+ * Errors: QemuError.
  */
 export async function blockedReasons(qmp: QmpClient, migration: MigrationSettings): Promise<Blocked> {
   await qmp.execute('migrate-set-parameters', { mode: OUR_MODE })

@@ -139,7 +139,7 @@ test('a flood of events drops none of another name, kept or waited for', async (
   assert.equal((await stop).name, 'STOP')
 })
 
-test('a QEMU that answers each question in time, and there is no end of it, is given up at the deadline', async (t) => {
+test('a QEMU that answers each question in time, and there is no end of it, is an error at the deadline', async (t) => {
   const path = await serve(t, (line) => returning(line))
   const qmp = await QmpClient.connect(path, 2000)
   t.after(() => qmp.close())
@@ -160,7 +160,7 @@ test('a connection whose time as a whole is over is replaced by no other, at wha
     qmp.endWithin(2 + round / 50, 'not saved')
     await assert.rejects(qmp.execute('query-status'), /not saved/)
     await assert.rejects(
-      qmp.withSound(async () => {}),
+      qmp.withConnection(async () => {}),
       /^QemuError: not saved$/,
     )
     qmp.close()
@@ -174,9 +174,9 @@ test('a connection that replaces another ends at the same deadline, however ofte
   await assert.rejects(qmp.execute('left', {}, 30), /no answer/)
   const began = performance.now()
   await assert.rejects(
-    qmp.withSound(async (sound) => {
+    qmp.withConnection(async (live) => {
       // Bounds the test, where nothing else does.
-      while (performance.now() - began < 5000) await sound.execute('query-status')
+      while (performance.now() - began < 5000) await live.execute('query-status')
     }),
     /^QemuError: not saved$/,
   )

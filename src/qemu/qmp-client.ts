@@ -1,6 +1,6 @@
 /**
  * One QMP connection: greeting, capabilities, commands answered by id, events, and its end. Every wait is
- * bounded: a QEMU that is stopped or hangs must not hold up other guests. Must not: interpret a command.
+ * bounded: a QEMU that is stopped or hangs must not delay other guests. Must not: interpret a command.
  */
 import { connect, Socket } from 'node:net'
 import { errorText, QemuError, QemuRefusal } from '../values/errors.ts'
@@ -42,11 +42,11 @@ export class QmpClient {
   /** Timeout of a command whose caller gives none: other guests may be waiting, too. */
   patienceMs = COMMAND_TIMEOUT_MS
   #deadlineMs = Number.POSITIVE_INFINITY
-  #lateWords = ''
+  #lateMessage = ''
   /** By performance.now(): when QEMU last answered a command. */
   #answeredMs = 0
   /** A command was not answered in time. */
-  #isSilent = false
+  #hasUnanswered = false
 
   private constructor(path: string, socket: Socket, maxMessageBytes?: number) {
     this.#path = path
@@ -56,7 +56,7 @@ export class QmpClient {
     this.#socket.setEncoding('utf8')
     this.#socket.on('data', (chunk: string) => this.#receive(chunk))
     this.#socket.on('error', (error: NodeJS.ErrnoException) =>
-      this.#finish(new QemuError(`QMP socket ${path}: ${endWords(error)}`)),
+      this.#finish(new QemuError(`QMP socket ${path}: ${closeMessage(error)}`)),
     )
     this.#socket.on('close', () => this.#finish(new QemuError(`QMP socket ${path}: QEMU closed it`)))
   }
@@ -87,12 +87,12 @@ export class QmpClient {
   }
 
   /**
-   * From `timeoutMs` after now on, every wait and command of this connection ends with a QemuError in these
-   * words: however often QEMU answers, all of it together may take no longer.
+   * From `timeoutMs` after now on, every wait and command of this connection ends with a QemuError of this
+   * message: however often QEMU answers, all of it together may take no longer.
    */
-  endWithin(timeoutMs: number, words: string): void {
+  endWithin(timeoutMs: number, message: string): void {
     this.#deadlineMs = performance.now() + timeoutMs
-    this.#lateWords = words
+    this.#lateMessage = message
   }
 
   /** What is left of `timeoutMs` until the deadline, for work that QEMU has no part in. */
@@ -105,16 +105,16 @@ export class QmpClient {
    * on it, over a new one with the same deadline: QEMU takes one at a time, so this one is closed. Errors
    * (QemuError): as of `connect`, or `work`'s.
    */
-  async withSound<T>(work: (qmp: QmpClient) => Promise<T>): Promise<T> {
-    if (this.#end === undefined && !this.#isSilent) return await work(this)
+  async withConnection<T>(work: (qmp: QmpClient) => Promise<T>): Promise<T> {
+    if (this.#end === undefined && !this.#hasUnanswered) return await work(this)
     const leftMs = this.#deadlineMs - performance.now()
-    if (leftMs < 0) throw new QemuError(this.#lateWords)
+    if (leftMs < 0) throw new QemuError(this.#lateMessage)
     this.close()
     const again = await QmpClient.connect(this.#path, Math.min(this.patienceMs, leftMs))
     try {
       again.patienceMs = this.patienceMs
       again.#deadlineMs = this.#deadlineMs
-      again.#lateWords = this.#lateWords
+      again.#lateMessage = this.#lateMessage
       return await work(again)
     } finally {
       again.close()
@@ -150,8 +150,8 @@ export class QmpClient {
   }
 
   /**
-   * Takes the first event that `matches`, of those not taken or forgotten yet and those still to come. Errors
-   * (QemuError): none within `timeoutMs`, connection ended.
+   * Takes the first event that `matches`, of those that were neither taken nor dropped yet and those still to
+   * come. Errors (QemuError): none within `timeoutMs`, connection ended.
    */
   async event(matches: (event: QmpEvent) => boolean, timeoutMs: number, what: string): Promise<QmpEvent> {
     const kept = this.#takeKept(matches)
@@ -174,7 +174,7 @@ export class QmpClient {
   }
 
   /** Drops the events that QEMU has sent so far. */
-  forgetEvents(): void {
+  dropEvents(): void {
     this.#events.clear()
   }
 
@@ -258,15 +258,18 @@ export class QmpClient {
       // The timer may have fired up to a millisecond early: it is over all the same.
       if (leftMs <= waitMs || patienceMs() <= 1) break
     }
-    this.#isSilent = true
+    this.#hasUnanswered = true
     if (leftMs > waitMs) throw late(what, timeoutMs)
     this.#deadlineMs = Number.NEGATIVE_INFINITY
-    throw new QemuError(this.#lateWords)
+    throw new QemuError(this.#lateMessage)
   }
 }
 
-/** The kernel's words for a peer that closed while bytes were under way say nothing to a person. */
-const endWords = ({ code, message }: NodeJS.ErrnoException): string =>
+/**
+ * Why the connection ended: the kernel's message for a peer that closed while bytes were under way would not
+ * help the operator.
+ */
+const closeMessage = ({ code, message }: NodeJS.ErrnoException): string =>
   code === 'EPIPE' || code === 'ECONNRESET' ? 'QEMU closed it' : message
 
 async function bounded<T>(promise: Promise<T>, timeoutMs: number, what: string): Promise<T> {

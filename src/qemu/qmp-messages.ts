@@ -31,7 +31,7 @@ export type QmpMessage =
 export interface QmpEvent {
   readonly name: string
   readonly data: Readonly<Record<string, unknown>>
-  /** When QEMU says it happened, in milliseconds since the epoch (with a fraction). */
+  /** QEMU's time of the event, in milliseconds since the epoch (with a fraction). */
   readonly atMs: number
 }
 

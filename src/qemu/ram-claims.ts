@@ -74,15 +74,15 @@ export function claimRam(definition: VmDefinition): void {
 }
 
 /**
- * Removes the claims that are over, and those that `--replace` gave up (`given`), from the RAM files of a VM
- * whose record was written. Never throws: what stays is over, or holds only against others.
+ * Removes the claims that are over, and those that `--replace` overruled, from the RAM files of a VM whose
+ * record was written. Never throws: what stays is over, or holds only against others.
  */
-export function pruneClaims({ claim, ramFiles }: VmDefinition, given: readonly Claim[]): void {
-  const isGiven = (each: Claim): boolean => given.some((other) => other.claim === each.claim)
+export function pruneClaims({ claim, ramFiles }: VmDefinition, overruled: readonly Claim[]): void {
+  const isOverruled = (each: Claim): boolean => overruled.some((other) => other.claim === each.claim)
   for (const { path } of ramFiles) {
     try {
       const all = readClaims(path)
-      const kept = all.filter((each) => each.claim === claim || !(isGiven(each) || isOver(each, path)))
+      const kept = all.filter((each) => each.claim === claim || !(isOverruled(each) || isOver(each, path)))
       if (kept.length < all.length) writeClaims(path, kept)
     } catch {
       // Its pool is frozen, or not mounted.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseCommandLine, printCommandLine } from './command-line.ts'
 import type { RamMap } from './ram-file.ts'
-import { hasWindow, reachRam } from './ram-mapping.ts'
+import { hasWindow, withRamMappings } from './ram-mapping.ts'
 
 const MIB = 2 ** 20
 const WINDOW: RamMap = {
@@ -17,7 +17,7 @@ const RAM = 'memory-backend-file,id=ram,size=64M,mem-path=/mnt/gm/a,,b,share=on,
 
 function reached(map: RamMap, ...objects: string[]): string[] {
   const words = ['qemu', ...objects.flatMap((object) => ['-object', object]), '-nographic']
-  return printCommandLine(reachRam(parseCommandLine(words), [{ id: 'ram', map }]))
+  return printCommandLine(withRamMappings(parseCommandLine(words), [{ id: 'ram', map }]))
 }
 
 test("the window takes the file's place; all else stays as it was typed", () => {

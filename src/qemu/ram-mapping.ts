@@ -29,22 +29,22 @@ export interface RamMapping {
 export function findRamMappings({ ramFiles }: Pick<VmDefinition, 'ramFiles'>): RamMapping[] {
   const look = () => ramFiles.map(({ id, path }) => ({ id, map: readRamMap(path) }))
   const mappings = look()
-  for (const { map } of mappings) if (map.by === 'devmem') claim(map)
+  for (const { map } of mappings) if (map.by === 'devmem') mapFirstPage(map)
   if (JSON.stringify(look()) !== JSON.stringify(mappings))
     throw new UsageError('its RAM file was resized or replaced just now: start it again')
   return mappings
 }
 
-function claim({ path, offsetBytes }: RamMap & { by: 'devmem' }): RawMapping {
-  const claimed = mapMemory(path, { start: offsetBytes, lengthBytes: PTE_BYTES }, { writable: false })
-  if (claimed instanceof Errno) throw new UsageError(`${path} cannot be mapped: ${claimed}`)
-  return claimed
+function mapFirstPage({ path, offsetBytes }: RamMap & { by: 'devmem' }): RawMapping {
+  const mapping = mapMemory(path, { start: offsetBytes, lengthBytes: PTE_BYTES }, { writable: false })
+  if (mapping instanceof Errno) throw new UsageError(`${path} cannot be mapped: ${mapping}`)
+  return mapping
 }
 
 /** A page of each window among `files`, mapped until the caller unmaps it. Errors: UsageError. */
-export function claimWindows(files: readonly Pick<RamFile, 'path'>[]): RawMapping[] {
+export function mapWindows(files: readonly Pick<RamFile, 'path'>[]): RawMapping[] {
   const maps = files.map(({ path }) => readRamMap(path))
-  return maps.flatMap((map) => (map.by === 'devmem' ? [claim(map)] : []))
+  return maps.flatMap((map) => (map.by === 'devmem' ? [mapFirstPage(map)] : []))
 }
 
 /** Whether some RAM is a window: then QEMU must open /dev/mem, which takes CAP_SYS_RAWIO. */
@@ -52,17 +52,17 @@ export const hasWindow = (mappings: readonly RamMapping[]): boolean =>
   mappings.some(({ map }) => map.by === 'devmem')
 
 /** The line as QEMU must be given it. */
-export function reachRam(line: CommandLine, mappings: readonly RamMapping[]): CommandLine {
-  let reached = line
+export function withRamMappings(line: CommandLine, mappings: readonly RamMapping[]): CommandLine {
+  let mapped = line
   for (const { id, map } of mappings) {
-    const argument = argumentById(reached, 'object', id)
+    const argument = argumentById(mapped, 'object', id)
     if (argument?.value === undefined) continue
     const changes: KeyValue[] = []
     const align = parseQemuSize(optionValue(pairsOf(argument), 'align') ?? '0') ?? 0
     if (map.alignBytes > align) changes.push(['align', String(map.alignBytes), map.alignBytes])
     if (map.by === 'devmem')
       changes.push(['mem-path', map.path], ['offset', String(map.offsetBytes), map.offsetBytes])
-    if (changes.length > 0) reached = setKeys(reached, argument, changes)
+    if (changes.length > 0) mapped = setKeys(mapped, argument, changes)
   }
-  return reached
+  return mapped
 }

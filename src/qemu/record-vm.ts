@@ -13,7 +13,7 @@ import { PMD_BYTES } from '../values/units.ts'
 import { findBinary, probeBinary } from './binary.ts'
 import { argumentsOf, type CommandLine, pairsOf, parseCommandLine } from './command-line.ts'
 import { checkDevmemTrust, storeOf } from './devmem-trust.ts'
-import { chooseEnvironment, findPerson, type Person } from './identity.ts'
+import { chooseEnvironment, findVmUser, type VmUser } from './identity.ts'
 import { folderNotes } from './machine/helpers.ts'
 import { otherMapper } from './mapped-ram.ts'
 import { hasRamFile, isInside, type RamFile } from './memory-backends.ts'
@@ -28,7 +28,7 @@ import {
   releaseRam,
 } from './ram-claims.ts'
 import { inodeOf, prepareRamFile, removeRamFile } from './ram-file.ts'
-import { checkRootsWay } from './roots-way.ts'
+import { checkRootOnlyPath } from './root-only-path.ts'
 import { prepareCommandLine } from './vm-command-line.ts'
 import {
   commonRam,
@@ -77,22 +77,22 @@ export interface RecordedVm {
 export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   const { argv, cwd } = request
   const line = parseCommandLine(argv)
-  const person = findPerson(request.user, request.environment)
-  const environment = chooseEnvironment(person, request.environment, request.extraEnvironment)
+  const user = findVmUser(request.user, request.environment)
+  const environment = chooseEnvironment(user, request.environment, request.extraEnvironment)
   const mounts = chooseMounts(line, request)
   const { extraEnvironment, trustsDevmem: isTrusted } = request
   for (const mount of mounts)
-    checkDevmemTrust({ uid: person.uid, store: storeOf(mount), isTrusted, extraEnvironment })
+    checkDevmemTrust({ uid: user.uid, store: storeOf(mount), isTrusted, extraEnvironment })
   const binary = await probeBinary(findBinary(line.binary, cwd, environment.PATH ?? ''), {
-    ...person,
+    ...user,
     environment,
   })
   const prepared = prepareCommandLine(line, { cwd, mounts }, binary)
   for (const file of prepared.ramFiles) checkShared(file, mounts)
   const ramFile = (prepared.ramFiles[0] as { path: string }).path
   const name = checkVmName(request.name ?? guestName(line) ?? basename(ramFile))
-  if (person.uid === 0) for (const { path } of prepared.ramFiles) checkRootsWay(path, mountOf(path, mounts))
-  const { uid, gid, groups } = person
+  if (user.uid === 0) for (const { path } of prepared.ramFiles) checkRootOnlyPath(path, mountOf(path, mounts))
+  const { uid, gid, groups } = user
   const definition: VmDefinition = {
     format: 1,
     name,
@@ -116,10 +116,10 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   }
   const unlock = await lockRecording()
   try {
-    const { replaced, given } = refuseConflicts(definition, request)
+    const { replaced, overruled } = refuseConflicts(definition, request)
     await refusePlugged(definition)
-    record(definition, person, replaced)
-    pruneClaims(definition, given)
+    record(definition, user, replaced)
+    pruneClaims(definition, overruled)
   } finally {
     unlock()
   }
@@ -132,13 +132,13 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
  * What is refused leaves former records as they were, and no file that was made for it. `replaced`: RAM files
  * whose record goes.
  */
-function record(definition: VmDefinition, person: Person, replaced: readonly string[]): void {
+function record(definition: VmDefinition, user: VmUser, replaced: readonly string[]): void {
   const ramFile = ramFileOf(definition)
   const former = readDefinition(ramFile)
   const made: { readonly path: string; readonly inode: number | undefined }[] = []
   try {
     for (const file of definition.ramFiles)
-      if (prepareRamFile(file, person)) made.push({ path: file.path, inode: inodeOf(file.path) })
+      if (prepareRamFile(file, user)) made.push({ path: file.path, inode: inodeOf(file.path) })
     claimRam(definition)
     writeDefinition(definition)
   } catch (error) {
@@ -159,7 +159,7 @@ function record(definition: VmDefinition, person: Person, replaced: readonly str
  * Removes the record that `recordVm` wrote, when its QEMU never started. The record of a guest that was saved
  * meanwhile stays: without it no program could find its RAM and state file.
  */
-export function forgetVm({ ramFile, definition }: RecordedVm): void {
+export function removeUnstartedRecord({ ramFile, definition }: RecordedVm): void {
   let now: VmDefinition | undefined
   try {
     now = readDefinition(ramFile)
@@ -222,7 +222,7 @@ async function refusePlugged({ name, ramFiles }: VmDefinition): Promise<void> {
 function refuseConflicts(
   definition: VmDefinition,
   { recordedFiles, mountPoints, replace }: RecordRequest,
-): { readonly replaced: readonly string[]; readonly given: readonly Claim[] } {
+): { readonly replaced: readonly string[]; readonly overruled: readonly Claim[] } {
   const { name, ramFiles } = definition
   const there = ramFiles.flatMap(({ path }) => readDefinition(path) ?? [])
   const claims = otherClaims(definition)
@@ -259,5 +259,5 @@ function refuseConflicts(
     )
   const live = liveQemu(name)
   if (live !== undefined) throw new UsageError(`a VM named ${name} is running (process ${live.pid})`)
-  return { replaced, given: claims.map(({ claim }) => claim) }
+  return { replaced, overruled: claims.map(({ claim }) => claim) }
 }

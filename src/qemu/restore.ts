@@ -1,7 +1,7 @@
 /**
- * The other half of save: a new QEMU that waits with `-S -incoming defer` becomes the guest that was saved.
- * The guest does not run before `continueGuest`, so that the caller can first remove the state file: loading
- * it a second time, after the guest has changed its memory, would corrupt the guest.
+ * The other half of save: the next QEMU, which waits with `-S -incoming defer`, becomes the guest that was
+ * saved. The guest does not run before `continueGuest`, so that the caller can first remove the state file:
+ * loading it a second time, after the guest has changed its memory, would corrupt the guest.
  */
 import { QemuError } from '../values/errors.ts'
 import { eventTime } from './event-time.ts'
@@ -35,7 +35,7 @@ export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: nu
 
 /** Of a file that was measured just now, into a QEMU that is prepared. Errors: QemuError. */
 export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
-  qmp.forgetEvents()
+  qmp.dropEvents()
   // Without it QEMU ends when it cannot load the guest, before its reason can be read.
   const stays = compareVersions(qmp.version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}
   await qmp.execute('migrate-incoming', { ...fileChannels(saved.path), ...stays })
@@ -47,16 +47,16 @@ export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: nu
  * that was paused, in milliseconds since the epoch. Errors: QemuError.
  */
 export async function continueGuest(qmp: QmpClient, wasRunning: boolean): Promise<number> {
-  const toldAtMs = Date.now()
-  if (!wasRunning) return toldAtMs
+  const sentAtMs = Date.now()
+  if (!wasRunning) return sentAtMs
   try {
     await qmp.execute('cont')
     const isResume = ({ name }: QmpEvent) => name === 'RESUME'
-    return eventTime(await qmp.event(isResume, RESUME_EVENT_MS, 'the guest did not resume'), toldAtMs)
+    return eventTime(await qmp.event(isResume, RESUME_EVENT_MS, 'the guest did not resume'), sentAtMs)
   } catch {
     // Its answer or its event was lost: only its state says whether the guest runs.
-    return await qmp.withSound(async (sound) => {
-      if (!(await runStatus(sound)).running) await sound.execute('cont')
+    return await qmp.withConnection(async (live) => {
+      if (!(await runStatus(live)).running) await live.execute('cont')
       return Date.now()
     })
   }

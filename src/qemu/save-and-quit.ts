@@ -10,19 +10,19 @@ import { QemuError } from '../values/errors.ts'
 import { firstOther, machineFacts } from './carry/machine-facts.ts'
 import { nextLine, type TriedLine } from './carry/next-line.ts'
 import { killQemu } from './end-qemu.ts'
+import { readIvshmemAddresses } from './ivshmem-addresses.ts'
 import { askOnce } from './machine/ask.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { readThreads } from './machine/threads.ts'
 import { runStatus } from './migration.ts'
-import { personsMigration } from './migration-settings.ts'
+import { operatorsMigration } from './migration-settings.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { claimRam, newClaim, releaseRam } from './ram-claims.ts'
 import { cancelMigration, continueAfter, GuestStoppedError, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
-import { readWindows } from './shared-windows.ts'
-import { lookAtTaps } from './taps.ts'
+import { checkTaps } from './taps.ts'
 import { withBinary } from './vm-command-line.ts'
 import {
   asBeforeUpdate,
@@ -65,11 +65,11 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const { definition, qmp, tried, nextQemu, timeoutMs, onStep } = request
   const line = tried?.argv ?? definition.argv
   const { statePath, uid, gid } = definition
-  const [{ running: wasRunning }, migration] = await Promise.all([runStatus(qmp), personsMigration(qmp)])
+  const [{ running: wasRunning }, migration] = await Promise.all([runStatus(qmp), operatorsMigration(qmp)])
   const unended = unendedUpdate(definition, wasRunning)
   if (unended !== undefined) throw new QemuError(unended)
-  // QEMU saves a paused guest only once: then it is in state 'postmigrate' until a person continues it.
-  if (!wasRunning) await lookAgain(request)
+  // QEMU saves a paused guest only once: then it is in state 'postmigrate' until the operator continues it.
+  if (!wasRunning) await readUnchanged(request)
   const ram = nextRam(definition, tried)
   const added = ram.ramFiles.filter(({ path }) => !definition.ramFiles.some((file) => file.path === path))
   const begun = { ...definition, underUpdate: { wasRunning, migration }, saved: null }
@@ -89,7 +89,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   if (saved.wasRunning) onStep('stop', saved.stoppedAtMs)
   let next: VmDefinition
   try {
-    const found = await lookAgain(request)
+    const found = await readUnchanged(request)
     const argv = withBinary(line, nextQemu)
     next = {
       ...begun,
@@ -130,11 +130,11 @@ const formerOf = ({ argv, ramFiles }: VmDefinition, next: readonly string[], ram
 })
 
 /**
- * Compares the machine with the one that the preflight read: the guest is stopped, so no person can change it
- * from here on. Returns what the next QEMU must have besides its line. Errors (QemuError, UsageError): the
- * machine was changed.
+ * Compares the machine with the one that the preflight read: the guest is stopped, so the operator cannot
+ * change it from here on. Returns what the next QEMU must have besides its line. Errors (QemuError,
+ * UsageError): the machine was changed.
  */
-async function lookAgain({
+async function readUnchanged({
   definition,
   qmp,
   qemu,
@@ -143,10 +143,10 @@ async function lookAgain({
   Pick<VmDefinition, 'taps' | 'settings' | 'threads' | 'limits' | 'movedTo' | 'windows'>
 > {
   const ask = askOnce(qmp)
-  const [now, threads, windows, facts] = await Promise.all([
+  const [now, threads, ivshmems, facts] = await Promise.all([
     readMachine(qmp, ask),
     readThreads(qmp, qemu.pid),
-    readWindows(ask),
+    readIvshmemAddresses(ask),
     tried === undefined ? [] : machineFacts(ask, tried.plugged),
   ])
   const start = readingAtStart(definition.name, qemu)
@@ -162,10 +162,10 @@ async function lookAgain({
   // An unchanged line proves nothing: the facts hold what no line can express.
   if (!isSame) throw new QemuError('its machine was changed while the update was under way: try again')
   return {
-    taps: isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : [],
+    taps: isOurNetwork(qemu.pid) ? [...checkTaps(now).taps] : [],
     settings: now.settings,
     threads,
-    windows: windows.length > 0 ? windows : undefined,
+    windows: ivshmems.length > 0 ? ivshmems : undefined,
     limits: readProcessLimits(qemu.pid),
     movedTo: movedTo(definition, qemu.pid),
   }

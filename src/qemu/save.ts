@@ -17,9 +17,9 @@ const CANCEL_TIMEOUT_MS = 5_000
 export class GuestStoppedError extends QemuError {}
 
 /**
- * `path`: a file QEMU may write. `migration`: what a person has set, and gets back if it fails. On success
- * QEMU is in state `postmigrate`. Errors (QemuError, CorruptBytesError): the reason; the guest is running
- * again if it ran before. GuestStoppedError: it is not.
+ * `path`: a file QEMU may write. `migration`: what the operator has set, which is set again if the save
+ * fails. On success QEMU is in state `postmigrate`. Errors (QemuError, CorruptBytesError): the reason; the
+ * guest is running again if it ran before. GuestStoppedError: it is not.
  */
 export async function saveGuest(
   qmp: QmpClient,
@@ -32,7 +32,7 @@ export async function saveGuest(
   const startedAtMs = Date.now()
   try {
     await setOurs(qmp, 'save')
-    qmp.forgetEvents()
+    qmp.dropEvents()
     await qmp.execute('migrate', fileChannels(path))
     await awaitMigration(qmp, timeoutMs)
     return {
@@ -56,8 +56,8 @@ const NOT_PAUSED =
 
 /**
  * Brings the guest back to its state before `saveGuest`, at any point of it or after it. The caller has made
- * sure that no process will load the file. `migration`: what a person had set; undefined: it is not known.
- * Returns what is not as it was, one line; undefined: all is. Errors: QemuError.
+ * sure that no process will load the file. `migration`: what the operator had set; undefined: it is not
+ * known. Returns what is not as it was, one line; undefined: all is. Errors: QemuError.
  */
 export async function cancelMigration(
   qmp: QmpClient,
@@ -91,7 +91,7 @@ export async function continueAfter(
 ): Promise<never> {
   let left: string | undefined
   try {
-    left = await qmp.withSound((sound) => cancelMigration(sound, wasRunning, migration))
+    left = await qmp.withConnection((live) => cancelMigration(live, wasRunning, migration))
   } catch (cause) {
     const [why, whyNot] = [errorText(error), errorText(cause)]
     throw new GuestStoppedError(why === whyNot ? why : `${why}; and it could not be continued: ${whyNot}`, {

@@ -110,7 +110,7 @@ test('a file that another process makes larger all the time is read to the size 
   )
 })
 
-test('a file that takes longer to read than there is time is given up', async (t) => {
+test('a file that takes longer to read than there is time is refused', async (t) => {
   const folder = folderOf(t)
   const path = join(folder, 'd.vmstate')
   writeFileSync(path, '')

@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { asUser, type Credentials, spawnAs } from '../linux/credentials.ts'
 import { UsageError } from '../values/errors.ts'
-import { isRootsAlone } from './roots-way.ts'
+import { isRootOnlyPath } from './root-only-path.ts'
 import type { Launch } from './start-arguments.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
@@ -24,7 +24,7 @@ export function spawnQemu(
   try {
     return spawnAs(credentials, program, words, { ...more, env: environment, stdio: [...stdio] })
   } finally {
-    leave(home)
+    returnTo(home)
   }
 }
 
@@ -45,7 +45,7 @@ function enterAs(credentials: Credentials, cwd: string): void {
   try {
     asUser(credentials, () => process.chdir(cwd))
   } catch (cause) {
-    if (!isRootsAlone(cwd)) throw cause
+    if (!isRootOnlyPath(cwd)) throw cause
     process.chdir(cwd)
   }
 }
@@ -58,7 +58,7 @@ function ownDirectory(): string {
   }
 }
 
-function leave(home: string): void {
+function returnTo(home: string): void {
   try {
     process.chdir(home)
   } catch {

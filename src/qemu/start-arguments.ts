@@ -10,9 +10,9 @@ import type { Credentials } from '../linux/credentials.ts'
 import { UsageError } from '../values/errors.ts'
 import { parseCommandLine, printCommandLine } from './command-line.ts'
 import { trustedProgram } from './devmem-trust.ts'
-import { findPerson, rootsPart } from './identity.ts'
+import { findVmUser, rootEnvironment } from './identity.ts'
 import { compareVersions, type QemuVersion } from './qemu-version.ts'
-import { findRamMappings, hasWindow, reachRam } from './ram-mapping.ts'
+import { findRamMappings, hasWindow, withRamMappings } from './ram-mapping.ts'
 import { incomingArgv } from './vm-command-line.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
@@ -34,11 +34,11 @@ export interface Launch {
  */
 export function prepareStart(definition: VmDefinition, how: 'power-on' | 'incoming'): Launch {
   const { environment, name, qemuVersion } = definition
-  const ways = findRamMappings(definition)
-  const line = reachRam(parseCommandLine(definition.argv), ways)
+  const mappings = findRamMappings(definition)
+  const line = withRamMappings(parseCommandLine(definition.argv), mappings)
   const recorded = printCommandLine(line)
   const argv = how === 'power-on' ? recorded : incomingArgv(recorded)
-  if (definition.uid === 0 || !hasWindow(ways)) return { argv, credentials: definition, environment }
+  if (definition.uid === 0 || !hasWindow(mappings)) return { argv, credentials: definition, environment }
   const program = trustedProgram(line.binary)
   if (compareVersions(qemuVersion as QemuVersion, RUN_WITH_USER) < 0)
     throw new UsageError(
@@ -47,7 +47,7 @@ export function prepareStart(definition: VmDefinition, how: 'power-on' | 'incomi
   return {
     argv: [program, ...argv.slice(1), '-run-with', `user=${userOf(definition)}`],
     credentials: ROOT,
-    environment: rootsPart(environment),
+    environment: rootEnvironment(environment),
   }
 }
 
@@ -55,6 +55,6 @@ export function prepareStart(definition: VmDefinition, how: 'power-on' | 'incomi
  * By name, so that QEMU sets all groups of the user; a number without an entry in passwd with its own group.
  */
 function userOf({ uid, gid }: Credentials): string {
-  const { name } = findPerson(String(uid), {})
+  const { name } = findVmUser(String(uid), {})
   return name === String(uid) ? `${uid}:${gid}` : name
 }

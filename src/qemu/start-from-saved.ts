@@ -1,5 +1,5 @@
 /**
- * The start of a saved guest in a new QEMU that is just being started: wait for its QMP, load the guest,
+ * The start of a saved guest in the next QEMU, which is just being started: wait for its QMP, load the guest,
  * remove the saved state, let it run. In that order: after a crash, `resume` could load a state file that is
  * still on record over newer memory.
  */
@@ -7,7 +7,8 @@ import { joinCgroup } from '../linux/cgroup.ts'
 import { type ProcessLimits, setProcessLimits } from '../linux/process-limits.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
 import { errorText, QemuError } from '../values/errors.ts'
-import { markWords, type WordsMark, wordsSince } from './last-words.ts'
+import { errorOutputSince, markErrorOutput, type OutputMark } from './error-output.ts'
+import { setIvshmemAddresses } from './ivshmem-addresses.ts'
 import { readAfterLoad } from './machine/kept-reading.ts'
 import { lostRam } from './machine/ram-blocks.ts'
 import { readRam, readSettings } from './machine/read-machine.ts'
@@ -18,16 +19,15 @@ import type { QmpClient } from './qmp-client.ts'
 import { exchangedRam, releaseRam } from './ram-claims.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
-import { placeWindows } from './shared-windows.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from './vm-definition.ts'
 import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
-import { watchRunning } from './watch/ask-watcher.ts'
+import { watchRunning } from './watch/watcher-client.ts'
 
 export interface StartRequest extends Omit<QmpWait, 'name'> {
   /** Its `saved` is not null. */
   readonly definition: VmDefinition
   /** Of QEMU's standard error; undefined: the VM's log. */
-  readonly mark?: WordsMark | undefined
+  readonly mark?: OutputMark | undefined
   /**
    * What is not as it was, a line each: settings that the command line does not hold and that could not be
    * set again. The guest runs without them.
@@ -39,7 +39,7 @@ export interface StartRequest extends Omit<QmpWait, 'name'> {
 
 /**
  * Returns the definition as it is now on record. Errors (QemuError, CorruptBytesError): `isLoaded` of the
- * thrown `StartFromSavedError` says whether the guest is already in the new QEMU, and its saved state
+ * thrown `StartFromSavedError` says whether the guest is already in the next QEMU, and its saved state
  * removed.
  */
 export async function startFromSaved(request: StartRequest): Promise<VmDefinition> {
@@ -47,11 +47,11 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
   const saved = definition.saved as SavedState
   let qmp: QmpClient | undefined
   let isLoaded = false
-  const mark = request.mark ?? markWords(definition.name)
+  const mark = request.mark ?? markErrorOutput(definition.name)
   try {
     qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
-    await placeWindows(qmp, definition.windows ?? [])
+    await setIvshmemAddresses(qmp, definition.windows ?? [])
     await loadGuest(qmp, saved, timeoutMs)
     const unset = await completeLoad(qmp, definition, liveQemu(definition.name, ramFileOf(definition))?.pid)
     onStep('load')
@@ -61,7 +61,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
     await watchRunning(definition)
     return running
   } catch (cause) {
-    throw new StartFromSavedError(cause, isLoaded, wordsSince(mark))
+    throw new StartFromSavedError(cause, isLoaded, errorOutputSince(mark))
   } finally {
     qmp?.close()
   }
@@ -143,14 +143,15 @@ export async function continueLoaded(
   removeStateFile(saved.path)
   onStep('continue', await continued)
   // The guest runs: a connection that has failed does not change that.
-  const refused = await qmp.withSound((sound) => setMigration(sound, migration))
+  const refused = await qmp.withConnection((live) => setMigration(live, migration))
   const running = endUpdate(loaded)
   const former = definition.underUpdate?.ramFiles ?? []
   releaseRam(
     running,
     former.filter(({ path }) => !running.ramFiles.some((file) => file.path === path)),
   )
-  await qmp.withSound((sound) => readAfterLoad(running, sound)).catch(() => {}) // the next preflight says so
+  // Without a reading the next preflight reports that there is none.
+  await qmp.withConnection((live) => readAfterLoad(running, live)).catch(() => {})
   if (unset.length + refused.length > 0) onUnset?.([...unset, ...refused])
   return running
 }

@@ -23,14 +23,14 @@ interface Interface {
   readonly master: string | null
 }
 
-export interface TapLook {
+export interface TapCheck {
   /** That must be there before the guest is resumed. */
   readonly taps: readonly Tap[]
   readonly problems: readonly string[]
 }
 
 /** The taps that a QEMU in this network namespace has open, and why another QEMU could not have them. */
-export function lookAtTaps({ items }: Pick<Reading, 'items'>): TapLook {
+export function checkTaps({ items }: Pick<Reading, 'items'>): TapCheck {
   const taps: Tap[] = []
   const problems: string[] = []
   const seen = new Set<string>()

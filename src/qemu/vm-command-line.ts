@@ -1,6 +1,6 @@
 /**
- * The change of a person's QEMU command line into one that can be started again for the same guest: what is
- * refused, pinned and added. `run` records the result, and every start uses it.
+ * The change of the operator's QEMU command line into one that can be started again for the same guest: what
+ * is refused, pinned and added. `run` records the result, and every start uses it.
  */
 
 import { UsageError } from '../values/errors.ts'
@@ -36,7 +36,7 @@ export interface VmCommandLine {
    * instead.
    */
   readonly daemonize: boolean
-  /** What a person should know about the typed line. */
+  /** What the operator should know about the typed line. */
   readonly notes: readonly string[]
 }
 

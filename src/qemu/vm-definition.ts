@@ -11,11 +11,11 @@ import { E2BIG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, Errno } from '../values/errn
 import { UsageError } from '../values/errors.ts'
 import { KIB } from '../values/units.ts'
 import { VM_XATTR } from '../values/xattr-names.ts'
+import { IvshmemAddressSchema } from './ivshmem-addresses.ts'
 import { SettingsSchema } from './machine/settings.ts'
 import { ThreadSchema } from './machine/threads.ts'
 import { MigrationSettingsSchema } from './migration-settings.ts'
 import { SavedStateSchema } from './saved-state.ts'
-import { WindowSchema } from './shared-windows.ts'
 import { TapSchema } from './taps.ts'
 
 /** XATTR_SIZE_MAX, include/uapi/linux/limits.h. */
@@ -72,8 +72,8 @@ const VmDefinitionSchema = v.object({
   taps: v.optional(v.array(TapSchema)),
   /** Set again before the guest continues; left out until a save records them. */
   settings: v.optional(SettingsSchema),
-  /** Where the memory of its ivshmems is, set before the load; left out where it has none. */
-  windows: v.optional(v.array(WindowSchema)),
+  /** The guest address of the memory of each ivshmem, set before the load; left out where it has none. */
+  windows: v.optional(v.array(IvshmemAddressSchema)),
   /** How its threads are scheduled; left out until a save records it. */
   threads: v.optional(v.array(ThreadSchema)),
   /** Of its QEMU; left out until a save records them. */
@@ -83,7 +83,7 @@ const VmDefinitionSchema = v.object({
   /**
    * An update of it has begun and not ended; `wasRunning`: the guest runs again at its end; `argv` and
    * `ramFiles`: of the QEMU that has the guest until then, where the next one gets others; `migration`: what
-   * a person had set there. Left out otherwise, and by former versions.
+   * the operator had set there. Left out otherwise, and by former versions.
    */
   underUpdate: v.optional(
     v.object({
@@ -177,7 +177,7 @@ export function writeDefinition(definition: VmDefinition): void {
 
 /**
  * Why a guest that does not run cannot be updated: a killed update left it so, and another one would take it
- * for one that a person has paused. undefined: it can be.
+ * for one that the operator has paused. undefined: it can be.
  */
 export function unendedUpdate(
   { name, saved, underUpdate }: VmDefinition,

@@ -18,11 +18,11 @@ export interface Vm {
 export interface VmList {
   /** By `order`, then by name. */
   readonly vms: readonly Vm[]
-  /** One line for each VM whose records cannot be read: it must not hold up the others. */
+  /** One line for each VM whose records cannot be read; the others are listed all the same. */
   readonly problems: readonly string[]
 }
 
-/** The VMs recorded on `ramFiles`; files without a record are passed over. */
+/** The VMs recorded on `ramFiles`; files without a record are ignored. */
 export function readVms(ramFiles: readonly string[]): VmList {
   const definitions = new Map<string, VmDefinition>()
   const problems: string[] = []
@@ -52,7 +52,9 @@ function lookAt(definition: VmDefinition): Vm {
   return { definition, state, qemu }
 }
 
-/** A plain value for people and scripts; sizes in bytes. `isStopped`: by an update, in a QEMU that runs. */
+/**
+ * A plain value for operators and scripts; sizes in bytes. `isStopped`: by an update, in a QEMU that runs.
+ */
 export function describeVm({ definition, state, qemu }: Vm, isStopped: boolean) {
   const { name, machineType, qemuVersion, uid, order, saved } = definition
   return {

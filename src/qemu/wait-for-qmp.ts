@@ -7,14 +7,14 @@ import { within } from '../values/within.ts'
 import { QmpClient } from './qmp-client.ts'
 
 const POLL_MS = 10
-const END_NEWS_MS = 500
+const END_DELAY_MS = 500
 
 export interface QmpWait {
   /** The VM's. */
   readonly name: string
   /** The VM's runtime record before the start; undefined: a QEMU that runs already counts. */
   readonly before: VmRuntime | undefined
-  /** Resolves, in words, when the process that was to become QEMU has ended. */
+  /** Resolves with a description of its end when the process that was to become QEMU has ended. */
   readonly ended?: Promise<string>
   /** Called when QEMU's process runs; it does not answer yet. */
   readonly onStarted?: () => void
@@ -54,7 +54,7 @@ export async function greetedBefore(greeting: Promise<QmpClient>, end: Promise<n
   } catch (error) {
     greeting.then((late) => late.close()).catch(() => {})
     // The kernel closes its socket a moment before `end` rejects.
-    await within(end, END_NEWS_MS)
+    await within(end, END_DELAY_MS)
     throw error
   }
 }

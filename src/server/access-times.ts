@@ -1,15 +1,15 @@
 /**
- * The rule by which access times are kept, which is an option of the mount. The kernel leaves them to the
- * server (`fuse_iget` sets S_NOATIME) and does not say by which mount a file was reached: the options of the
- * pool's own mount count, also for its bind mounts. Accesses by mapping or executing a file send no request,
- * and are not recorded.
+ * The rule by which the server keeps access times, an option of the mount. The kernel leaves them to the
+ * server (`fuse_iget` sets S_NOATIME) and does not report through which mount a file was accessed: the
+ * options of the pool's own mount count, also for its bind mounts. Accesses by mapping or executing a file
+ * send no request, and are not recorded.
  */
 import type { AtimeRule } from '../fs/operations/access.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { MountWatch } from '../linux/mount-watch.ts'
 import { FUSE_TYPE, type Mount, mountTable } from '../linux/mounts.ts'
 
-/** undefined: they stay as they are. */
+/** undefined: access times stay as they are. */
 export type AtimeRules = Readonly<Record<'directory' | 'other', AtimeRule | undefined>>
 
 /**

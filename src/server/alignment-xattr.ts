@@ -29,8 +29,8 @@ export function checkAlignment(
 }
 
 /**
- * The value stays, also for the next kernel; it is not written where it is stored already. The pool must not
- * be frozen.
+ * Stores the value, which outlives the kernel; nothing is written where it is stored already. The pool must
+ * not be frozen.
  */
 export function storeAlignment(fs: FileSystem, rq: Caller, alignBytes: number): void {
   const text = String(alignBytes)

@@ -121,7 +121,7 @@ function zeroAll({ fs, store, rq }: Fixture) {
   }
 }
 
-test('an operation that has to wait is parked, and asked again until it is answered', () => {
+test('an operation that has to wait is parked, and retried until it is answered', () => {
   const fx = dirtyPool()
   const { parked, ask, retry } = connection(fx).startServer()
   const asked = fallocate(blocks(2), { unique: 2n, nodeid: nodeIdOf(fx, 'new') })
@@ -156,7 +156,7 @@ test('a full pool waits while orphans own memory, and is answered as one at the 
   const nodeid = nodeIdOf(fx, 'small')
   assert.equal(ask(fallocate(blocks(1), { unique: 2n, nodeid })), ERROR.ENOSPC, 'there are no orphans')
 
-  // The kernel knows the file: it is an orphan until it is forgotten.
+  // The kernel has looked the file up: it is an orphan until the kernel sends FORGET.
   kernel.stageLookup({ inode: fx.stat(large), as: 'file' })
   kernel.beforeReply(3n)
   kernel.afterReply(true)

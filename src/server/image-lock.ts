@@ -14,8 +14,8 @@ import type { Fd } from '../values/ids.ts'
  */
 const WAIT_MS = 10_000
 /**
- * How long a server that no keeper has killed may hold the lock before it counts as one that goes on: many
- * times what the end of a process takes.
+ * How long a server that no keeper has killed may hold the lock before it counts as one that still serves:
+ * many times what the end of a process takes.
  */
 const LIVING_MS = 500
 
@@ -39,9 +39,9 @@ export class ImageLock {
 
   /**
    * `image`: the keeper's descriptor, whose open file description other processes share. `place`: a
-   * descriptor with a lower number, which the lock takes. A keeper of before the lock (tree f8cb29b) copies
-   * the last image that it finds here: with the descriptor of the lock it would hold the lock as well, until
-   * it ends, and no later server would get it.
+   * descriptor with a lower number, which the lock takes. A keeper of the first version, which had no lock,
+   * copies the last image that it finds here: with the descriptor of the lock it would hold the lock as well,
+   * until it ends, and no later server would get it.
    */
   constructor(pool: string, image: Fd, place: Fd) {
     this.#pool = pool
@@ -57,8 +57,8 @@ export class ImageLock {
 
   /**
    * Blocks this thread until the former server has ended. `ended`: the process that the keeper has killed;
-   * null: none; undefined: a keeper of a former tree does not report it. A lock of any other process is not
-   * waited for: that one has got the pool. Errors: ImageInUseError.
+   * null: none; undefined: a keeper of a former version does not report it. A lock of any other process is
+   * not waited for: that process has the pool. Errors: ImageInUseError.
    */
   take(ended: number | null | undefined): void {
     this.#own ??= this.#takeWithin(LIVING_MS)

@@ -1,6 +1,6 @@
 /**
- * The parts of replies that show the kernel an inode: what it is shown as, its entry, its attributes, how it
- * is opened. Must not: change files. Of these, `answerEntry` and `answerCreated` stage a lookup.
+ * The parts of replies that show the kernel an inode: as a file or a symlink, its entry, its attributes, how
+ * it is opened. Must not: change files. Of these, `answerEntry` and `answerCreated` stage a lookup.
  */
 import { type Inode, objectOf } from '../fs/state/inode.ts'
 import { FOPEN } from '../fuse/constants.ts'
@@ -20,7 +20,7 @@ import type { ShownAs } from './runtime-area.ts'
  */
 export const VALID_SECONDS = 86_400
 
-/** As what a reply shows an inode to the kernel. */
+/** Whether a reply shows the inode to the kernel as a file or as a symlink. */
 export function shownAs({ store }: Context, inode: Inode): ShownAs {
   return inode.guestRam && store.ram.via === 'dax-node' ? 'symlink' : 'file'
 }

@@ -21,7 +21,7 @@ import {
 } from './messages.ts'
 
 /** `fd` undefined: the object is lost. */
-interface Arrival {
+interface ReceivedObject {
   readonly object: ObjectId
   readonly fd: Fd | undefined
 }
@@ -41,7 +41,7 @@ export class KeeperLink implements KeeperChannel {
   /** The same of `sessions-closed`, for which the keeper waits. */
   #isClosedPending = false
   /** Received while the server waited for another message. */
-  #arrived: Arrival[] = []
+  #arrived: ReceivedObject[] = []
   readonly #sessions: Fd[] = []
 
   constructor(socket: Fd) {
@@ -89,7 +89,7 @@ export class KeeperLink implements KeeperChannel {
   }
 
   /** Objects that the keeper sent since the last call. Never waits. */
-  received(): readonly Arrival[] {
+  received(): readonly ReceivedObject[] {
     for (;;) {
       const received = receiveMessageNow(this.#socket, MAX_MESSAGE_BYTES)
       if (received === undefined) break
@@ -122,7 +122,7 @@ export class KeeperLink implements KeeperChannel {
         return true
       case 'close-sessions':
         this.closeSessions()
-        this.#sayClosed()
+        this.#sendClosed()
         return true
       default:
         return false
@@ -137,7 +137,7 @@ export class KeeperLink implements KeeperChannel {
     for (const session of this.#sessions.splice(0)) close(session)
   }
 
-  #sayClosed(): void {
+  #sendClosed(): void {
     const failed = this.#post({ kind: 'sessions-closed' })
     this.#isClosedPending = failed !== undefined && failed !== EPIPE
   }
@@ -200,7 +200,7 @@ export class KeeperLink implements KeeperChannel {
   /** Errors: the kernel has no memory for the message. Without a keeper there is no copy to drop. */
   #flush(): Errno | undefined {
     if (this.#isUnpreservePending) this.unpreserve()
-    if (this.#isClosedPending) this.#sayClosed()
+    if (this.#isClosedPending) this.#sendClosed()
     while (this.#dropped.length > 0) {
       const objects = this.#dropped.slice(0, DESCRIPTORS_PER_MESSAGE)
       const failed = this.#post({ kind: 'drop', memories: objects })

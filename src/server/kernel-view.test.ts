@@ -58,7 +58,7 @@ test('a file whose FORGET a killed server had read, and that still had a name, f
   assert.equal(fx.fs.orphanCount, 0)
 })
 
-test('an orphan that the kernel still knows stays, whatever it has forgotten of it', () => {
+test('an orphan that the kernel still references stays, whatever it has forgotten of it', () => {
   const { fx, known, startServer, unlink, freeBlocks } = connection()
   const ino = fx.file('file', blocks(3))
   startServer().lookUp(ino)

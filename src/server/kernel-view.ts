@@ -29,7 +29,7 @@ export function nodeIdOf(inode: Inode, as: ShownAs): NodeId {
 const shownAsOf = (nodeId: NodeId): ShownAs => ((nodeId & SYMLINK_BIT) === 0n ? 'file' : 'symlink')
 const inoOf = (nodeId: NodeId): Ino => Number(nodeId & (SYMLINK_BIT - 1n)) as Ino
 
-/** An inode, and as what the kernel was shown it. */
+/** An inode, and whether the kernel was shown it as a file or as a symlink. */
 export interface KnownInode {
   readonly inode: Inode
   readonly as: ShownAs
@@ -118,9 +118,9 @@ export class KernelView {
     // again later.
     if (left === 0 && as === 'file') this.#closeBacking(inode.ino)
     this.#runtime.setLookups(inode.ino, as, left)
-    if (inode.links === 0 && this.#isInherited(inode.ino)) this.#settle(inode)
+    if (inode.links === 0 && this.#isFromFormer(inode.ino)) this.#correctCounts(inode)
     if (this.#runtime.isReferenced(inode.ino)) return undefined
-    this.#accept(inode.ino)
+    this.#trustCounts(inode.ino)
     return inode
   }
 
@@ -141,20 +141,20 @@ export class KernelView {
     this.#fromFormer = new Uint8Array(Math.ceil(this.#runtime.usedInodes / 8))
     for (const ino of this.#runtime.knownInodes())
       this.#fromFormer[ino >> 3] = (this.#fromFormer[ino >> 3] ?? 0) | (1 << (ino & 7))
-    for (const inode of orphans) this.#settle(inode)
+    for (const inode of orphans) this.#correctCounts(inode)
   }
 
-  #isInherited(ino: Ino): boolean {
+  #isFromFormer(ino: Ino): boolean {
     return ((this.#fromFormer[ino >> 3] ?? 0) & (1 << (ino & 7))) !== 0
   }
 
   /** The kernel has forgotten `ino`: this server counts all lookups from now on. */
-  #accept(ino: Ino): void {
-    if (this.#isInherited(ino))
+  #trustCounts(ino: Ino): void {
+    if (this.#isFromFormer(ino))
       this.#fromFormer[ino >> 3] = (this.#fromFormer[ino >> 3] ?? 0) & ~(1 << (ino & 7))
   }
 
-  #settle(inode: Inode): void {
+  #correctCounts(inode: Inode): void {
     for (const as of ['file', 'symlink'] as const) {
       if (this.#runtime.lookups(inode.ino, as) === 0) continue
       if (this.#invalidate(nodeIdOf(inode, as))) continue

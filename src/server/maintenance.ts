@@ -34,7 +34,7 @@ export class Maintenance {
     this.#pendingAlignment = alignBytes
   }
 
-  /** Before the first request. */
+  /** Called before the first request. */
   start(): void {
     this.#storeAlignment()
     this.#zeroing.advance()

@@ -5,8 +5,8 @@
  *
  * The first message of each names the versions of this protocol that it supports. The server, which reads the
  * keeper's first, decides before it has used a descriptor, so that a refusal has changed nothing. Kinds and
- * fields keep their spelling, which is older than the names around here (memories: memory objects; hand-over:
- * preserve; take-back: unpreserve).
+ * fields are part of the protocol, and keep the spelling of its first version (memories: memory objects;
+ * hand-over: preserve; take-back: unpreserve).
  */
 import type { HandoverStep } from '../values/handover-step.ts'
 import type { ObjectId } from '../values/ids.ts'
@@ -22,7 +22,7 @@ export interface Protocol {
   readonly newest: number
 }
 
-/** 0: processes from before versions had a number (tree f8cb29b), which send none. */
+/** 0: processes of the first version, which send no number. */
 const UNNUMBERED: Protocol = { oldest: 0, newest: 0 }
 export const PROTOCOL: Protocol = { oldest: 0, newest: 1 }
 
@@ -70,7 +70,7 @@ export type ToServer =
       readonly source: MemorySource
       /** Of the mount's first server alone. */
       readonly rootDirectory?: RootDirectory | undefined
-      /** The former server died of SIGBUS: pages of the image may be lost. */
+      /** The former server died of SIGBUS: pages of the image may be poisoned. */
       readonly mayHaveLostPages?: boolean
       /**
        * Of a region: its former server may have it until the keeper sends `serve`. A keeper starts no server
@@ -112,7 +112,10 @@ export type ToServer =
 
 /** Server to keeper. */
 export type ToKeeper =
-  /** The first. Servers of former trees do not send it, and their keepers ignore a kind that is new. */
+  /**
+   * The first message. Servers of former versions do not send it, and their keepers ignore a kind that is
+   * new.
+   */
   | { readonly kind: 'hello'; readonly protocol: Protocol }
   /** With one descriptor per object. */
   | { readonly kind: 'keep'; readonly memories: readonly ObjectId[] }
@@ -123,7 +126,7 @@ export type ToKeeper =
   | { readonly kind: 'resized'; readonly totalBlocks: number }
   /**
    * The server alone has the pool's memory and image, and reads requests from here on. Servers of former
-   * trees do not send it.
+   * versions do not send it.
    */
   | { readonly kind: 'serving' }
   /**

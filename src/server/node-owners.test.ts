@@ -124,17 +124,17 @@ test('owner and mode by chmod and chown stay through every kind of resize', () =
 })
 
 test('what is set on the node becomes the file’s at the next lookup, before a freeze, and when the mount ends', () => {
-  const looks: Record<string, (world: ReturnType<typeof served>) => void> = {
+  const looks: Record<string, (setup: ReturnType<typeof served>) => void> = {
     lookup: ({ ask }) => assert.equal(ask(LOOKUP, Buffer.from('ram\0'), 1n), 0),
     getattr: ({ ask, link }) => assert.equal(ask(GETATTR, new Uint8Array(16), link), 0),
     readlink: ({ publish }) => publish(),
     unmount: ({ context }) => new Maintenance(context, null).end(),
   }
   for (const [name, look] of Object.entries(looks)) {
-    const world = served()
-    world.chmod(GIVEN)
-    look(world)
-    assert.equal(file(world.fx, world.ino), '1600 107:107', name)
+    const setup = served()
+    setup.chmod(GIVEN)
+    look(setup)
+    assert.equal(file(setup.fx, setup.ino), '1600 107:107', name)
   }
 })
 

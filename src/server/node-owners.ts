@@ -1,6 +1,6 @@
 /**
  * The owner and mode of a device node, which are those of its file. `chown` and `chmod` of guest RAM that is
- * shown as a symlink follow it to the node, which ends with its kernel and is made anew after each resize. So
+ * shown as a symlink follow it to the node, which ends with the kernel and is made anew after each resize. So
  * the server takes over the node's owner and mode into the file whenever the file is looked up or read,
  * before the node is removed, and when the mount ends; and what is set on the file itself, it sets on the
  * node.
@@ -22,7 +22,7 @@ export function adoptNodeOwner(context: Context, inode: Inode): Inode {
   const { fs } = context
   const node = nodeOf(context, inode)
   const owner = node?.ram.owner(node.object)
-  // A node that cannot be looked at is adopted from at the next look.
+  // Where lstat(2) of the node fails, the next call adopts its owner.
   if (owner === undefined || owner instanceof Errno || fs.frozen || isSame(owner, inode)) return inode
   const { uid, gid, mode } = owner
   // An internal origin, because the request's own record is yet to come.
@@ -30,7 +30,7 @@ export function adoptNodeOwner(context: Context, inode: Inode): Inode {
   return changed instanceof Refusal ? inode : changed
 }
 
-/** The same for an inode as the kernel was shown it. */
+/** The same for an inode that the kernel was shown. */
 export function adoptedNode(context: Context, known: KnownInode): KnownInode {
   const inode = adoptNodeOwner(context, known.inode)
   return inode === known.inode ? known : { ...known, inode }

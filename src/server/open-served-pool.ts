@@ -1,7 +1,7 @@
 /**
  * The opening of a pool in two steps, while its former server may still have it: this server first reads the
- * image without a store into it, so that a refusal leaves the former one as it was; the keeper ends that one,
- * and only then this one changes a byte.
+ * image without a store into it, so that a refusal leaves the former server as it was; the keeper ends the
+ * former server, and only then this one changes a byte.
  */
 import type { FileSystem } from '../fs/file-system.ts'
 import type { Image } from '../fs/image/image.ts'
@@ -12,10 +12,10 @@ import type { Fd } from '../values/ids.ts'
 import { isInRegion } from '../values/store-kinds.ts'
 import { ImageLock } from './image-lock.ts'
 import type { KeeperLink } from './keeper-link.ts'
-import { findLostPages, giveUpPages, withoutLostPages } from './lost-pages.ts'
 import type { MemorySource, ToServer } from './messages.ts'
 import { checkServable, openFileSystem, type PoolToOpen } from './open-file-system.ts'
 import { openMemfds, openRegion, type RegionSource, readableBlocks } from './open-store.ts'
+import { copyWithoutPages, findPoisonedPages, punchPages } from './poisoned-pages.ts'
 
 export interface ServedPool {
   readonly store: Store
@@ -29,7 +29,7 @@ export interface ReadPool {
   readonly isNew: boolean
   /**
    * The keeper has ended the former server: process `ended` (null: there was none; undefined: a keeper of a
-   * former tree does not report it). Errors: as of the first step; ImageInUseError.
+   * former version does not report it). Errors: as of the first step; ImageInUseError.
    */
   readonly open: (ended: number | null | undefined) => ServedPool
 }
@@ -70,8 +70,8 @@ function openWholeRegion(pool: string, source: RegionSource): ReadPool {
 }
 
 /**
- * The keeper has stopped the former server, or that has died and only its keeper runs. A page of the image
- * that the machine has lost ends this process, and the keeper lets the former server continue.
+ * The keeper has stopped the former server, or that has died and only its keeper runs. A poisoned page of the
+ * image ends this process, and the keeper lets the former server continue.
  */
 const readServedRegion = (pool: string, source: RegionSource, lock: ImageLock): ReadPool => ({
   totalBlocks: readableBlocks(pool, source),
@@ -92,17 +92,18 @@ async function readMemfds(
   const imageFd = areas[1] as Fd
   const lock = new ImageLock(name, imageFd, lockPlace)
   const areaBytes = store.metadataArea().length
-  const lost = mayHaveLostPages ? findLostPages(imageFd, areaBytes) : []
-  if (lost.length > 0)
-    log(`the machine has lost ${lost.length} pages of the image, from offset ${lost[0]} on`)
+  const poisoned = mayHaveLostPages ? findPoisonedPages(imageFd, areaBytes) : []
+  if (poisoned.length > 0)
+    log(`${poisoned.length} pages of the image are poisoned, from offset ${poisoned[0]} on`)
   const openLocked = (): ServedPool => {
-    if (lost.length > 0) giveUpPages(imageFd, areaBytes, lost)
+    if (poisoned.length > 0) punchPages(imageFd, areaBytes, poisoned)
     return { store, ...openFileSystem(store, pool) }
   }
   // The former server may hold the lock still.
   const isLocked = lock.tryTake()
   const early = isLocked ? openLocked() : undefined
-  const copy = () => mapPrivate(lost.length === 0 ? imageFd : withoutLostPages(imageFd, areaBytes, lost))
+  const copy = () =>
+    mapPrivate(poisoned.length === 0 ? imageFd : copyWithoutPages(imageFd, areaBytes, poisoned))
   const totalBlocks = early?.fs.statfs().totalBlocks ?? checkServable(copy(), store, pool)
   return {
     totalBlocks,

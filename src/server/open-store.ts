@@ -46,7 +46,7 @@ export function openRegion(pool: string, source: RegionSource): OpenedStore {
   const { region, content } = examineRegion(source, source.alignBytes)
   if (content.content === 'foreign') {
     throw new UsageError(
-      `region ${region.name}: ${content.why}; if nothing in it is wanted any more, 'guestmemfs format ${pool} --store ${source.kind} --region ${region.name} --force'`,
+      `region ${region.name}: ${content.why}; if nothing in it is needed any more, 'guestmemfs format ${pool} --store ${source.kind} --region ${region.name} --force'`,
     )
   }
   const store = region.open(pool)
@@ -73,7 +73,7 @@ export async function openMemfds(
   areas: readonly Fd[],
 ): Promise<OpenedStore> {
   const [tableFd, imageFd, packedFd] = areas as readonly [Fd, Fd, Fd?]
-  // The keeper may be of an earlier version, whose tables are shorter.
+  // The keeper may be of a former version, whose tables are shorter.
   if (memfdSize(tableFd).sizeBytes < DESCRIPTOR_TABLE_BYTES)
     must(resize(tableFd, DESCRIPTOR_TABLE_BYTES), 'ftruncate of the descriptor table')
   const table = new DescriptorTable(mapShared(tableFd, DESCRIPTOR_TABLE_BYTES))

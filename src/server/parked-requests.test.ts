@@ -10,7 +10,7 @@ function request(unique: bigint): HandledRequest {
   return decode(Buffer.from(bytes), bytes.length) as HandledRequest
 }
 
-test('a request whose caller was sent a signal is over with its next turn; the others go on waiting', () => {
+test('a request whose caller was sent a signal is answered at its next retry; the others wait on', () => {
   const parked = new ParkedRequests()
   const waiting = [request(2n), request(4n)]
   for (const one of waiting) parked.add(one)

@@ -1,7 +1,7 @@
 /**
  * Requests whose operation returned a Wait. Nothing was committed for them; the server retries each, in the
- * order in which they came, after every event of the store and every 20 ms. The kernel keeps their callers
- * waiting; after a restart of the server it sends them again (RESEND). One whose caller got a signal
+ * order in which they came, after every event of the store and every 20 ms. Their callers wait in the kernel,
+ * which sends the requests again after a restart of the server (RESEND). One whose caller got a signal
  * (INTERRUPT) is answered EINTR instead: otherwise a process that waits for gigabytes to be zeroed could not
  * be killed.
  */

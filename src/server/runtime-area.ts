@@ -1,5 +1,5 @@
 /**
- * What a successor needs to know about one FUSE connection, because the kernel sends INIT only once: what was
+ * What a successor needs of one FUSE connection, because the kernel sends INIT only once: what was
  * negotiated, how often the kernel has looked up each inode, and which backing id each inode has. It is in a
  * memfd that the keeper holds, valid for that connection alone; the persistent image holds nothing of it.
  *
@@ -151,7 +151,7 @@ export class RuntimeArea {
   }
 
   setLookups(ino: Ino, as: ShownAs, count: number): void {
-    this.#noteInode(ino)
+    this.#raiseUsedInodes(ino)
     this.#store(SLOT_WORD + ino * SLOT_WORDS + LOOKUPS_WORD[as], count)
   }
 
@@ -206,7 +206,7 @@ export class RuntimeArea {
   }
 
   setBackingId(ino: Ino, id: BackingId | undefined): void {
-    this.#noteInode(ino)
+    this.#raiseUsedInodes(ino)
     this.#store(SLOT_WORD + ino * SLOT_WORDS + BACKING_WORD, id ?? 0)
     if (id !== undefined) this.#store(WORD.lastBackingId, id)
   }
@@ -239,7 +239,7 @@ export class RuntimeArea {
     }
   }
 
-  #noteInode(ino: Ino): void {
+  #raiseUsedInodes(ino: Ino): void {
     if (ino >= MAX_INODES) throw new RangeError(`inode ${ino} is beyond the runtime area`)
     if (ino >= this.#load(WORD.usedInodes)) this.#store(WORD.usedInodes, ino + 1)
   }

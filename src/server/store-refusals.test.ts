@@ -92,7 +92,7 @@ function served(via: Via) {
   if (isNode) assert.equal(ask(5, new Uint8Array(), lookup('ram')).status, 0)
   return { fx, store, nodes, ask, lookup, object: object as ObjectId }
 }
-type World = ReturnType<typeof served>
+type Setup = ReturnType<typeof served>
 
 function nodesOver(store: FaultyStore, nodes: Map<ObjectId, Owner>): NodeRam {
   const { resize } = store
@@ -123,7 +123,7 @@ function nodesOver(store: FaultyStore, nodes: Map<ObjectId, Owner>): NodeRam {
 }
 
 /** `exact`: with the times, and the blocks of each file, of which a second attempt may take others. */
-function dump({ fx, nodes }: World, exact: boolean): unknown {
+function dump({ fx, nodes }: Setup, exact: boolean): unknown {
   const inodes = [...fx.journal.state.inodes.values()].map((inode) => {
     const { atime, mtime, ctime, generation, extents, ...rest } = inode
     const isText = inode.kind === 'file' && !inode.guestRam
@@ -230,13 +230,13 @@ const REQUESTS: Readonly<Record<string, Asked>> = {
   'SETXATTR, the image': { number: 21, body: setxattr(HANDOVER_XATTR, 'image'), freeze: true },
 }
 
-function prepared(via: Via, { name, freeze }: Asked): { world: World; nodeid: bigint } {
-  const world = served(via)
-  world.fx.file('empty')
-  const nodeid = name === undefined ? 1n : world.lookup(name)
+function prepared(via: Via, { name, freeze }: Asked): { setup: Setup; nodeid: bigint } {
+  const setup = served(via)
+  setup.fx.file('empty')
+  const nodeid = name === undefined ? 1n : setup.lookup(name)
   if (freeze)
-    ok(world.fx.fs.setXattr(world.fx.rq(), ROOT, 'trusted.guestmemfs.frozen' as never, Buffer.from('1'), 0))
-  return { world, nodeid }
+    ok(setup.fx.fs.setXattr(setup.fx.rq(), ROOT, 'trusted.guestmemfs.frozen' as never, Buffer.from('1'), 0))
+  return { setup, nodeid }
 }
 
 const seen = new Set<string>()
@@ -246,27 +246,27 @@ for (const via of ['passthrough', 'dax-node'] as const)
     test(`${title}, RAM by ${via}: each call of the store fails with each errno`, () => {
       const { number, body } = asked
       const whole = prepared(via, asked)
-      const { status: wanted } = whole.world.ask(number, body, whole.nodeid)
-      const after = dump(whole.world, false)
+      const { status: wanted } = whole.setup.ask(number, body, whole.nodeid)
+      const after = dump(whole.setup, false)
       for (const errno of ERRNOS)
         for (const lasts of errno === EIO ? [false, true] : [false])
           for (let at = 1; ; at++) {
-            const { world, nodeid } = prepared(via, asked)
-            const before = dump(world, true)
-            world.store.arm({ at, errno, lasts })
-            const { status } = world.ask(number, body, nodeid)
-            const failed = [...world.store.failed]
-            world.store.arm(undefined)
+            const { setup, nodeid } = prepared(via, asked)
+            const before = dump(setup, true)
+            setup.store.arm({ at, errno, lasts })
+            const { status } = setup.ask(number, body, nodeid)
+            const failed = [...setup.store.failed]
+            setup.store.arm(undefined)
             if (failed.length === 0) break
             for (const call of failed) seen.add(call)
             const how = `${failed} failed with ${errno} at ${at}${lasts ? ' and on' : ''}`
             if (status !== wanted) {
               assert.equal(status, -errno.code, how)
-              assert.deepEqual(dump(world, true), before, how)
-              assert.equal(world.ask(number, body, nodeid).status, wanted, how)
+              assert.deepEqual(dump(setup, true), before, how)
+              assert.equal(setup.ask(number, body, nodeid).status, wanted, how)
             }
-            world.fx.fs.retryShrinks()
-            assert.deepEqual(dump(world, false), after, how)
+            setup.fx.fs.retryShrinks()
+            assert.deepEqual(dump(setup, false), after, how)
           }
     })
 

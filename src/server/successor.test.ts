@@ -149,7 +149,7 @@ test('the request that was applied is answered before any other that could chang
   assert.deepEqual([answers.get(0), answers.get(rmdirOfIt)], [0, 0])
 })
 
-test('a request that kills servers is given up, also where others are sent again before it', () => {
+test('a request that kills servers is answered EIO, also where others are sent again before it', () => {
   const area = new Uint8Array(RUNTIME_AREA_BYTES)
   const attempts = [1, 2, 3, 4].map(() => {
     const runtime = new RuntimeArea(area)

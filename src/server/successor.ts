@@ -50,7 +50,7 @@ export class Successor {
   /** Requests that can be handled now, in order; none while a question is open. */
   admit(request: HandledRequest): readonly HandledRequest[] {
     if (this.#open.size === 0) return [request]
-    this.#note(request.header)
+    this.#noteResent(request.header)
     if ((!request.header.resent && !needsNoAnswer(request)) || !this.#port.hasPending()) this.#conclude()
     if (this.#open.size > 0) {
       this.#parked.add(request)
@@ -66,7 +66,7 @@ export class Successor {
    */
   afterRefusal(header: RequestHeader | undefined): readonly HandledRequest[] {
     if (this.#open.size === 0) return []
-    if (header !== undefined) this.#note(header)
+    if (header !== undefined) this.#noteResent(header)
     if (!this.#port.hasPending()) this.#conclude()
     return this.#open.size > 0 ? [] : this.#inOrder(this.#parked.take())
   }
@@ -78,7 +78,7 @@ export class Successor {
   }
 
   /** The reply to one of `#open` was lost where the kernel has sent that request again. */
-  #note({ resent, unique }: RequestHeader): void {
+  #noteResent({ resent, unique }: RequestHeader): void {
     if (!resent || !this.#open.has(unique)) return
     if (unique === this.#runtime.pending) this.#runtime.dropPending()
     this.#open.delete(unique)

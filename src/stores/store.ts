@@ -37,8 +37,8 @@ export interface Placement {
   readonly sizeBytes: number
   readonly extents: readonly Extent[]
   /**
-   * Guest RAM is mapped by a guest, any other object is read and written by the server: a store may keep them
-   * apart.
+   * Guest RAM is mapped by a guest, any other object is read and written by the server: a store may use other
+   * blocks for each.
    */
   readonly guestRam: boolean
   /** Guest RAM that is mapped by gigantic pages: its extents are whole frames. */
@@ -185,8 +185,8 @@ export interface NodeRam extends RamVia<'dax-node'> {
   /** The owner of the node, undefined where there is none. Errors: why the node cannot be looked at. */
   owner(object: ObjectId): Owner | Errno | undefined
   /**
-   * Gives the node, where there is one, another owner and mode, both at once. Errors: the node is as it was
-   * (ENOSPC: there is no room for another one; ENOMEM; EROFS).
+   * Sets owner and mode of the node, where there is one, both at once. Errors: the node is as it was (ENOSPC:
+   * there is no room for another one; ENOMEM; EROFS).
    */
   own(object: ObjectId, owner: Owner): Errno | undefined
   /** Removes the node, where there is one: `publish` makes it anew. Errors: it is there still. */

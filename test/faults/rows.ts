@@ -14,7 +14,7 @@ export interface Revert {
 export interface Row {
   /** Kind and number of the fault; several tests of one fault have a letter. */
   readonly id: string
-  /** What a person saw. */
+  /** What the operator saw. */
   readonly about: string
   readonly file: string
   readonly title: string
@@ -76,9 +76,9 @@ export const ROWS: readonly Row[] = [
   },
   {
     id: 'C5',
-    about: "the answer 'nobody maps it' never goes stale",
+    about: "the answer 'no process maps it' never expires",
     file: 'src/stores/devmem/devmem-store.test.ts',
-    title: 'that no process held an object counts no longer than its asker is there to use it',
+    title: 'that no process held an object is valid only while the operation that asked can use it',
     how: [
       {
         path: 'src/stores/devmem/devmem-guest-ram.ts',
@@ -138,7 +138,7 @@ export const ROWS: readonly Row[] = [
     about:
       'a handover is offered on Linux 6.19, which gives zeroes for holes that were touched after the step',
     file: 'src/liveupdate/preflight/check-handover.test.ts',
-    title: 'kernels whose handover was never tested are told from the one that was',
+    title: 'kernels whose handover was never tested are distinguished from the one that was',
     how: [
       {
         path: 'src/host/luo-kernels.ts',
@@ -166,7 +166,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     id: 'D3',
-    about: "a devmem guest of another user's: QEMU opens the user's files as root, and nobody was asked",
+    about: "a devmem guest of another user's: QEMU opens the user's files as root, and root was not asked",
     file: 'src/qemu/devmem-trust.test.ts',
     title: "another user's devmem guest is refused in one line unless the user is trusted",
     how: [

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { mountTable, unmount } from '../../src/linux/mounts.ts'
-import { HARMS, listed, recordFile, succeeded } from './harmed-record.ts'
+import { DAMAGES, listed, recordFile, succeeded } from './damaged-record.ts'
 import {
   beforeUnmount,
   cannotMount,
@@ -57,7 +57,7 @@ for (const [part, names] of [
       assert.deepEqual([isMounted(bound), isMounted(pool.mountPoint)], [true, true])
     }
     assert.equal(fs.readFileSync(pool.path('dir', 'text'), 'utf8'), 'kept')
-    HARMS['is missing']?.(recordFile(pool.pool), '')
+    DAMAGES['is missing']?.(recordFile(pool.pool), '')
     const unrecorded = await guestmemfs('umount', bound)
     assert.deepEqual([unrecorded.status, isMounted(bound)], [1, true])
     assert.match(

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
 import { mountTable } from '../../src/linux/mounts.ts'
-import { HARMS, listed, stage, succeeded } from './harmed-record.ts'
+import { DAMAGES, listed, stage, succeeded } from './damaged-record.ts'
 import { cannotMount, guestmemfs, kill, mountTestPool, poolRecord, shell, testMountPoint } from './support.ts'
 
 const options = { skip: cannotMount, timeout: 120_000 }
@@ -36,8 +36,8 @@ test(
   },
 )
 
-for (const [harm, work] of Object.entries(HARMS).filter(([harm]) => !harm.includes('region')))
-  test(`the record ${harm}, both are dead: no empty pool in silence, and a way on`, options, async (t) => {
+for (const [damage, work] of Object.entries(DAMAGES).filter(([damage]) => !damage.includes('region')))
+  test(`the record ${damage}, both are dead: no empty pool in silence, and a way on`, options, async (t) => {
     const { pool, keeper, server, mapper } = await stage(t, work)
     await mapper.end()
     await kill(keeper)

@@ -1,4 +1,7 @@
-/** Owns the proof that attributes which the kernel has are not asked for again, birth times included. */
+/**
+ * Tests that the kernel does not ask the server again for attributes that it has cached, birth times
+ * included.
+ */
 import assert from 'node:assert/strict'
 import { closeSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'

@@ -46,7 +46,7 @@ const modifications = ({ path }: TestPool, fd: number, ramFd: number): Record<st
   'record a VM': () => setxattr(path('ram'), 'trusted.guestmemfs.vm', bytes('{"name":"x"}')),
 })
 
-/** What a person can see of the pool, contents included. */
+/** What callers see of the pool, contents included. */
 const view = (pool: TestPool): string =>
   shell(
     `cd '${pool.mountPoint}'; find . -printf '%p %y %m %U %G %s %n %T@ %C@ %l\\n' | sort; cat file; stat -f -c '%b %f %d' .`,

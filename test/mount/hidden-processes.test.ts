@@ -82,7 +82,7 @@ test('a machine that shows them all to root is not refused for that', {
     assert.doesNotMatch(stderr, /every process/)
 })
 
-/** Where nobody sees the keeper and the server of a pool that lives: words of unshare(1). */
+/** Where the command does not see the keeper and the server of a pool, which run: words of unshare(1). */
 const PLACES: Readonly<Record<string, readonly string[]>> = {
   'a nested pid namespace': nested,
   "a nested one with the parent's /proc": ['--pid', '--fork'],

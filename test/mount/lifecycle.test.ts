@@ -87,7 +87,7 @@ test('two pools at once are independent; an empty one ends by itself', options, 
   assert.equal(fs.readFileSync(two.path('same'), 'utf8'), 'two')
 })
 
-test('discarding gives the memory back to the machine', options, async (t) => {
+test('discarding frees the memory', options, async (t) => {
   const BYTES = 256 * MIB
   const shmemBytes = (): number =>
     parseMeminfo(fs.readFileSync('/proc/meminfo', 'latin1')).get('Shmem') ?? Number.NaN

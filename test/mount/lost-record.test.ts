@@ -8,7 +8,7 @@ import * as fs from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { processStartTime } from '../../src/linux/process.ts'
-import { HARMS, listed, recordFile, stage, succeeded } from './harmed-record.ts'
+import { DAMAGES, listed, recordFile, stage, succeeded } from './damaged-record.ts'
 import { assertMountedFull, smallRun } from './small-run.ts'
 import {
   beforeUnmount,
@@ -25,9 +25,9 @@ import {
 const MIB = 1024 * 1024
 const options = { skip: cannotMount, timeout: 120_000 }
 
-for (const [harm, work] of Object.entries(HARMS)) {
+for (const [damage, work] of Object.entries(DAMAGES)) {
   test(
-    `the record ${harm}, the keeper dies: the next mount takes the running server over`,
+    `the record ${damage}, the keeper dies: the next mount takes the running server over`,
     options,
     async (t) => {
       const { pool, keeper, server, mapper } = await stage(t, work)
@@ -54,7 +54,7 @@ test(
   'the record is missing, both processes run: nothing is mounted anew; umount parks, mount finds',
   options,
   async (t) => {
-    const { pool, keeper, mapper } = await stage(t, HARMS['is missing'] as (file: string) => void)
+    const { pool, keeper, mapper } = await stage(t, DAMAGES['is missing'] as (file: string) => void)
     const other = testMountPoint(t)
     const again = await guestmemfs('mount', pool.pool, other)
     assert.equal(again.status, 1)
@@ -166,7 +166,7 @@ test('a user who has an image that names the pool holds up no mount', options, a
   await kill(keeper)
   await kill(server)
   fs.rmSync(recordFile(pool.pool))
-  assert.equal((await listed(pool.pool))?.state, 'lost', 'nobody who counts holds it')
+  assert.equal((await listed(pool.pool))?.state, 'lost', 'neither a keeper nor a server holds it')
   const anew = await guestmemfs('mount', pool.pool, testMountPoint(t), '-o', 'new,size=32M')
   succeeded(anew)
   assert.match(anew.stdout, /32M \(new pool: the processes of the former one had died/)

@@ -1,7 +1,7 @@
 /**
- * Owns a pool of the `devmem` store on a machine without reserved memory, for tests: /dev/mem is a file of
- * tmpfs, whose second half is the reserved range. All else is the real thing: the store with its worker, its
- * zeroing and its windows, which a real QEMU maps.
+ * A pool of the `devmem` store on a machine without reserved memory, for tests: /dev/mem is a file of tmpfs,
+ * whose second half is the reserved range. All else is real: the store with its worker, its zeroing and its
+ * windows, which a real QEMU maps.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

@@ -32,7 +32,7 @@ function modeOf(path: string): string {
 test('permissions', { skip: cannotMount, timeout: 90_000 }, async (t) => {
   const folder = folders(await mountTestPool(t))
 
-  await t.test("a stranger may do with root's files what their mode says", async () => {
+  await t.test("another user may do with root's files what their mode says", async () => {
     const path = folder('others')
     fs.writeFileSync(path('secret'), 'x', { mode: 0o600 })
     fs.writeFileSync(path('public'), 'hello', { mode: 0o644 })
@@ -56,7 +56,7 @@ test('permissions', { skip: cannotMount, timeout: 90_000 }, async (t) => {
   })
 
   await t.test(
-    'what a stranger makes is theirs; in a setgid directory the group is the directory’s',
+    'what another user makes is theirs; in a setgid directory the group is the directory’s',
     async () => {
       const path = folder('shared')
       fs.chownSync(path(), 0, 50)
@@ -75,7 +75,7 @@ test('permissions', { skip: cannotMount, timeout: 90_000 }, async (t) => {
     },
   )
 
-  await t.test('a program that a stranger wrote to does not run as its owner any more', async () => {
+  await t.test('a program that another user wrote to does not run as its owner any more', async () => {
     const path = folder('set-id')
     const writes = { inside: 'conv=notrunc', 'beyond the end': 'oflag=append conv=notrunc' }
     for (const [where, how] of Object.entries(writes)) {

@@ -1,6 +1,6 @@
 /**
- * Owns a pool in a region for tests: the region is a folder of tmpfs in place of a carve-out, and keeper,
- * server and commands are the real ones, with another driver in one row of the registry.
+ * A pool in a region for tests: the region is a folder of tmpfs in place of a carve-out, and keeper, server
+ * and commands are the real ones, with another driver in one row of the registry.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

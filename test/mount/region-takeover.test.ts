@@ -1,6 +1,6 @@
 /**
  * The takeover of a pool in a region from a server whose keeper has died, or from a keeper whose files were
- * replaced: what refuses it has changed nothing, and the server serves on; nobody else gets the region
+ * replaced: what refuses it has changed nothing, and the server serves on; no other process gets the region
  * meanwhile. And the end of a keeper in the middle of any takeover.
  */
 import assert from 'node:assert/strict'
@@ -71,13 +71,13 @@ test('a server of before, which does not have the lock, is taken over as well', 
   await goesOn()
 })
 
-test('files replaced under a keeper: it gives the pool over when its server dies', options, async (t) => {
+test('files replaced under a keeper: another keeper takes over when its server dies', options, async (t) => {
   const { tree, ...pool } = await mountRegion(t)
   const goesOn = await use(t, pool)
   const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
   tree.change('src/server/serve-connection.ts', '/**', '/** Of a later version.\n *')
   await kill(server)
-  // No call waits for the pool before: one that nobody serves would block this process.
+  // No call waits for the pool before: one that no server serves would block this process.
   await until('the former keeper has ended', () => processStartTime(keeper) === undefined, 30_000)
   await until('the record names the next keeper', () => pool.keeperPid() !== keeper)
   await goesOn()
@@ -104,7 +104,7 @@ test('keeper and server both dead: `mount` by name alone finds the region', opti
   assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
 })
 
-test('whoever takes the files in /run away gets no region that is served', options, async (t) => {
+test('a process that removes the files in /run gets no region that is served', options, async (t) => {
   const { tree, folder, ...pool } = await mountRegion(t)
   const goesOn = await use(t, pool)
   const { dev, ino } = fs.statSync(folder)

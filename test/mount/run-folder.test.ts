@@ -30,7 +30,7 @@ const options = { skip: cannotMount, timeout: 120_000 }
 const succeeded = ({ stderr, status }: Outcome): void => assert.deepEqual([stderr, status], ['', 0])
 
 test(
-  '/run is full: a keeper whose files are replaced gives the pool over all the same',
+  '/run is full: the pool of a keeper whose files are replaced is taken over all the same',
   options,
   async (t) => {
     const pool = testPoolName(t)

@@ -1,5 +1,5 @@
 /**
- * Tests of the seed's usage section as a person types it: mkdir, mount -t, touch, truncate, umount, mount
+ * Tests of the seed's usage section as the operator types it: mkdir, mount -t, touch, truncate, umount, mount
  * again. mount(8) looks for helpers in /sbin alone, so the shell runs in a mount namespace of its own, with
  * an overlay that has the one of `guestmemfs install --prefix`.
  */
@@ -44,7 +44,7 @@ class Shell {
     }
   }
 
-  /** The output of a script that must succeed, as a person sees it. */
+  /** The output of a script that must succeed, as the operator sees it. */
   async does(script: string): Promise<string[]> {
     const { status, lines } = await this.run(script)
     assert.equal(status, 0, `${script}\n${lines.join('\n')}`)
@@ -89,7 +89,7 @@ test("the seed's commands, word for word", options, async (t) => {
 
   await shell.does(`umount ${mnt}`)
   assert.deepEqual(await shell.does(`ls -A ${mnt}`), [], 'only the empty mount point is left to see')
-  // At once: a script of a person does not wait either.
+  // At once: a script of the operator does not wait either.
   await shell.does(`mount -t guestmemfs ${pool} ${mnt}`)
   assert.deepEqual(await shell.does(`ls -A ${mnt}`), ['guest-ram'])
   assert.deepEqual(

@@ -30,7 +30,7 @@ test('a next server that hangs at its start is ended, and the former one goes on
   const hangs = `${reads}await new Promise((resolve) => setTimeout(resolve, 600_000))\n`
   tree.change('src/server/main.ts', reads, hangs)
   assertRefused(await mount(), /its next server did not read the image within 2 s and was ended/)
-  // Before this process touches the mount: it would wait for ever for a server that stands still.
+  // Before this process touches the mount: it would wait without end for a server that is stopped.
   assert.ok(processStartTime(server) !== undefined && !isStopped(server))
   await goesOn()
   assert.equal(shell(`pgrep -c -f '${tree.folder}/[s]rc/server/main'`), '1\n')
@@ -69,7 +69,7 @@ test('a killed server that is not gone is waited for, and no other one serves be
   const connected = servers.filter((pid) =>
     [...descriptorLinks(pid)].some(([, link]) => link === '/dev/fuse'),
   )
-  assert.deepEqual(connected, [former], 'and answers nobody')
+  assert.deepEqual(connected, [former], 'and answers no caller')
   const format = ['format', 'other', '--store', 'devmem', '--region', folder, '--force']
   assertRefused(await tree.run(...format), /is in use by another pool/)
   const again = await tree.run('mount', pool.pool, pool.mountPoint)

@@ -140,7 +140,7 @@ test('the kernel decides who makes a device, and the mount’s flags whether it 
   const { path } = pool
   fs.chmodSync(pool.mountPoint, 0o1777)
   const stranger = async (...words: string[]): Promise<string> => {
-    // By names in its folder: the stranger may not be able to enter the folders above the mount.
+    // By names in its folder: the unprivileged user may not be able to enter the folders above the mount.
     const { status, stderr } = await runProgram('setpriv', [...asStranger(), ...words], {
       cwd: pool.mountPoint,
     })

@@ -1,5 +1,6 @@
 /**
- * Real pools for tests: mounted by the command line that a person types, and discarded when the test ends.
+ * Real pools for tests: mounted by the command line that the operator types, and discarded when the test
+ * ends.
  */
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
@@ -83,15 +84,15 @@ export const asStranger = ({ uid, gid }: { uid: number; gid: number } = STRANGER
 ]
 
 /**
- * Runs a program of this tree as a stranger. It may read any directory, as the sources may be in a closed
- * one, and has no other privilege.
+ * Runs a program of this tree as an unprivileged user. It may read any directory, as the sources may be in a
+ * closed one, and has no other privilege.
  */
 export function nodeAsStranger(words: readonly string[], options: { cwd?: string } = {}): Promise<Outcome> {
   const capabilities = ['--inh-caps', '--ambient-caps'].map((set) => `${set}=-all,+dac_read_search`)
   return runProgram('setpriv', [...asStranger(), ...capabilities, process.execPath, ...words], options)
 }
 
-/** Runs `guestmemfs ARGUMENTS…` as a stranger. */
+/** Runs `guestmemfs ARGUMENTS…` as an unprivileged user. */
 export const guestmemfsAsStranger = (...words: string[]): Promise<Outcome> => nodeAsStranger([CLI, ...words])
 
 export interface TestPool {
@@ -196,7 +197,7 @@ export async function until(
   }
 }
 
-/** Output of a shell command, as a person would type it; throws with its stderr when it fails. */
+/** Output of a shell command, as the operator would type it; throws with its stderr when it fails. */
 export const shell = (command: string): string =>
   execFileSync('sh', ['-ec', command], {
     encoding: 'utf8',

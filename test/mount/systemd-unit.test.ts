@@ -138,7 +138,7 @@ test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (
     assert.ok(stored() > 0)
     good('umount', '--discard', pool)
     await until('inactive', isInactive)
-    assert.equal(stored(), 0, 'the service manager holds memory that nobody can reach')
+    assert.equal(stored(), 0, 'the service manager holds memory that no process can reach')
     assert.equal(good('list').trim(), 'no pools')
   })
 })

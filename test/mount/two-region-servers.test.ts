@@ -34,7 +34,7 @@ test('two keepers with copies of one region lock never have two servers', option
   const copied = () => fs.readdirSync(folder).filter((name) => name.startsWith('copied-')).length
   const first = tree.run('mount', pool.pool, pool.mountPoint)
   await until('the first keeper has copied all', () => copied() === 1)
-  // The mount lock is a file, which anybody who may write in /run can take away.
+  // The mount lock is a file, which any process that may write in /run can remove.
   fs.rmSync(lockPath(pool.pool))
   const second = tree.run('mount', pool.pool, pool.mountPoint)
   await until('the second keeper has copied all', () => copied() === 2)

@@ -72,7 +72,7 @@ test('a takeover that is refused again and again does not keep the machine busy'
     }
   })
 
-  await t.test('a pool is given up while the unit waits', async () => {
+  await t.test('a pool is discarded while the unit waits', async () => {
     const next: number = JSON.parse(good('status', '--json', pool)).server.pid
     assert.equal(run('sh', '-ec', FLIP, 'sh', String(next)).output, '')
     const before = starts()

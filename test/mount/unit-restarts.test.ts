@@ -1,6 +1,6 @@
 /**
- * Tests that an administrator's commands on the unit leave the pool as it is: isolate another target, restart
- * at any moment, while a process writes and reads.
+ * Tests that the operator's commands on the unit leave the pool as it is: isolate another target, restart at
+ * any moment, while a process writes and reads.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'

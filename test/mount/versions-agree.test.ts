@@ -1,6 +1,6 @@
 /**
  * Processes of two versions at one pool: they agree, or one refuses in one line and nothing has changed; and
- * a keeper whose files are replaced hands the whole pool to its successor.
+ * from a keeper whose files are replaced another keeper takes over all of the pool.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -164,7 +164,7 @@ test('a keeper that gets the options of another version refuses', options, async
   assert.equal(fs.existsSync(logPath('never')), false)
 })
 
-test('files replaced under a keeper: it notices, and gives the pool over whole', options, async (t) => {
+test('files replaced under a keeper: it notices, and another one takes over', options, async (t) => {
   const tree = otherTree(t)
   const pool = await mountBy(t, tree)
   const goesOn = await use(t, pool)
@@ -204,7 +204,7 @@ test('files replaced under a keeper: it notices, and gives the pool over whole',
     const [former, last] = [pool.keeperPid(), pool.serverPid()]
     tree.change('src/pool/mount-pool.ts', 'export async function mountPool', 'expört')
     await kill(last)
-    await until('it is given over', () => poolRecord(pool.pool).isGivenOver === true)
+    await until('the keeper waits to be taken over', () => poolRecord(pool.pool).isGivenOver === true)
     const deadline = performance.now() + 30_000
     // The `mount` that the keeper starts may hold the pool's lock.
     while ((await guestmemfs('mount', pool.pool, pool.mountPoint)).status !== 0)
@@ -215,13 +215,13 @@ test('files replaced under a keeper: it notices, and gives the pool over whole',
   })
 })
 
-test('unmounted while its keeper gives it over: parked, and found again', options, async (t) => {
+test('unmounted during that takeover: parked, and found again', options, async (t) => {
   const tree = otherTree(t)
   const pool = await mountBy(t, tree)
   fs.writeFileSync(pool.path('text'), 'kept')
   tree.change('src/pool/mount-pool.ts', 'export async function mountPool', 'expört')
   await kill(pool.serverPid())
-  await until('it is given over', () => poolRecord(pool.pool).isGivenOver === true)
+  await until('the keeper waits to be taken over', () => poolRecord(pool.pool).isGivenOver === true)
   const unmounting = guestmemfs('umount', pool.pool)
   await until('it is unmounted', () => !mountTable().some(({ target }) => target === pool.mountPoint))
   tree.change('src/pool/mount-pool.ts', 'expört', 'export async function mountPool')

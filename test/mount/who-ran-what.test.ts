@@ -47,7 +47,7 @@ function world(t: TestContext): World {
 
 const WHO = `(uid 0, login uid ${LOGIN_UID})`
 
-test('what changes something leaves a line, what reads leaves none', options, (t) => {
+test('a command that changes something logs a line, one that reads logs none', options, (t) => {
   const { run, messages } = world(t)
   const pool = testPoolName(t)
   const done = run(`

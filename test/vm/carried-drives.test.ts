@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { disk, expectCarried, image, snapshot } from './living-machine.ts'
+import { disk, expectCarried, image, snapshot } from './carried-changes.ts'
 import { serialFile } from './serial.ts'
 import {
   monitor,

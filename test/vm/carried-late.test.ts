@@ -9,7 +9,7 @@ import { UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
 import { checkGuests } from '../../src/liveupdate/preflight/check-guests.ts'
 import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
-import { commit, deleteNode, disk, image, snapshot, startMachine, untilTried } from './living-machine.ts'
+import { commit, deleteNode, disk, image, snapshot, startMachine, untilTried } from './carried-changes.ts'
 import { monitor, mountVmPool, qemuPid, scratchFolder, startTinyVm, updateVmm } from './support.ts'
 
 test('a save that was undone leaves the line of the QEMU that goes on, and no overlay that was committed since', async (t) => {
@@ -47,7 +47,7 @@ test('a save that was undone leaves the line of the QEMU that goes on, and no ov
   await disk(machine.vm, 'vd0', 'read -P 0x71 0 64k')
 })
 
-test('what no line can say, and was done after the preflight, is not lost: the guest runs on where it is', async (t) => {
+test('what no command line can express, and was done after the preflight, is not lost: the guest runs on where it is', async (t) => {
   const pool = await mountVmPool(t)
   const folder = scratchFolder(t)
   const file = image(folder, 'disk.raw', 0xa0)

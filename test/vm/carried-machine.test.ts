@@ -18,7 +18,7 @@ import {
   snapshot,
   startMachine,
   untilTried,
-} from './living-machine.ts'
+} from './carried-changes.ts'
 import { monitor, qemuPid, updateVmm } from './support.ts'
 
 test('overlays that were taken live are on top afterwards, whichever way the disk was given, and what was written to them is there', async (t) => {
@@ -69,7 +69,7 @@ async function overlaysOf({ vm: { name } }: Machine): Promise<string[]> {
   return [...new Set(paths.flatMap((path) => /([^/"]+\.qcow2)/.exec(path)?.[1] ?? []))].toSorted()
 }
 
-test('an overlay that a person made and owns stays theirs, and the update names what QEMU does not report of a plugged image', async (t) => {
+test('an overlay that a user made and owns stays theirs, and the update names what QEMU does not report of a plugged image', async (t) => {
   const machine = await startMachine(t, 'owned')
   const { name } = machine.vm
   const file = (path: string, node: string) =>

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { before, type TestContext, test } from 'node:test'
 import { installPackages, THIS_HOST } from '../../src/host/apt.ts'
 import { openFiles } from '../../src/linux/open-files.ts'
-import { factsOf } from './living-machine.ts'
+import { factsOf } from './carried-changes.ts'
 import { monitor, mountVmPool, qemuPid, scratchFolder, startTinyVm, updateVmm } from './support.ts'
 
 const ip = (...words: string[]) => execFileSync('ip', words, { stdio: 'pipe' })

@@ -7,7 +7,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
-import { expectRefused, expectUpdated, type Machine, setProperty, startMachine } from './changing-machine.ts'
+import { expectRefused, expectUpdated, type Machine, setProperty, startMachine } from './refused-changes.ts'
 import { monitor, mountVmPool, startTinyVm, updateVmm } from './support.ts'
 
 interface Change {
@@ -87,7 +87,7 @@ test('a change of a machine while it ran is refused by name, and the update succ
   await expectUpdated(machine)
 })
 
-test('RAM that QEMU was told to give up when it ends is never left to it, whether its start was read or not', async (t) => {
+test('RAM that QEMU would discard when it ends is refused by name, whether its start was read or not', async (t) => {
   const machine = await startMachine(t, 'discarded')
   const { name } = machine.vm
   await setProperty(name, 'ram', 'discard-data', true)

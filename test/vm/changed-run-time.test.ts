@@ -1,12 +1,12 @@
 /**
- * Tests that what was set in a QEMU that runs, and that no line can say, is refused by name, or set again:
- * sockets, cache modes, boot order, VNC, histograms, properties of main-loop.
+ * Tests that what was set in a QEMU that runs, and that no command line can express, is refused by name, or
+ * set again: sockets, cache modes, boot order, VNC, histograms, properties of main-loop.
  */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { expectRefused, expectUpdated, setProperty, startMachine } from './changing-machine.ts'
-import { image } from './living-machine.ts'
+import { image } from './carried-changes.ts'
+import { expectRefused, expectUpdated, setProperty, startMachine } from './refused-changes.ts'
 import { monitor, qemuPid, scratchFolder, updateVmm } from './support.ts'
 
 test('a socket at another address, another cache mode, a histogram, a place in the boot order', async (t) => {

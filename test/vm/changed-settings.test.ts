@@ -13,9 +13,9 @@ import { cgroupOf, joinCgroup } from '../../src/linux/cgroup.ts'
 import { mountTable } from '../../src/linux/mounts.ts'
 import { readProcessLimits } from '../../src/linux/process-limits.ts'
 import { readSchedule } from '../../src/linux/thread-schedule.ts'
-import { expectUpdated, setProperty, startMachine } from './changing-machine.ts'
+import { image } from './carried-changes.ts'
 import { moodyQemu } from './fake-qemu.ts'
-import { image } from './living-machine.ts'
+import { expectUpdated, setProperty, startMachine } from './refused-changes.ts'
 import { monitor, qemuPid, quitFirst, resumeVms, scratchFolder, updateVmm } from './support.ts'
 
 const human = (name: string, line: string) => monitor(name, 'human-monitor-command', { 'command-line': line })

@@ -1,6 +1,6 @@
 /**
- * Owns the tests of records that were cut off or edited while the guest runs: each command says one line and
- * changes nothing, and none takes the guest for one that does not run.
+ * Tests of records that were cut off or edited while the guest runs: each command prints one line and changes
+ * nothing, and none treats the guest as one that does not run.
  */
 import assert from 'node:assert/strict'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -135,7 +135,7 @@ async function damage(t: TestContext, pool: VmPool, vm: TestVm, what: Damage, ed
   assert.equal(status, 0, `mended, the guest is updated: ${stderr}`)
 }
 
-test('a kept reading that is cut off: the guest is refused, until a person removes it', async (t) => {
+test('a kept reading that is cut off: the guest is refused, until the operator removes it', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'reading')
   const { machine } = vmPaths(vm.name)

@@ -270,5 +270,5 @@ test('the path of the old QEMU names one that does not take the guest: it runs o
   )
   await vm.serial.moreTicks(2)
   assert.equal(vm.serial.findBreak(), undefined)
-  assert.equal(readDefinition(vm.ramFile)?.argv[0], qemu, 'what is on record is what the person gave')
+  assert.equal(readDefinition(vm.ramFile)?.argv[0], qemu, 'what is on record is what the operator gave')
 })

@@ -1,6 +1,6 @@
 /**
- * Owns guests whose monitors each do one wrong thing at one message of an update, several guests in one
- * command, and what must hold afterwards.
+ * Guests whose monitors each do one wrong thing at one message of an update, several guests in one command,
+ * and what must hold afterwards.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'

@@ -1,5 +1,5 @@
 /**
- * Owns the tests of monitors that lie, stall, flood or close at each message of an update: the command ends
+ * Tests of monitors that answer wrongly, stall, flood or close at each message of an update: the command ends
  * in bounded time with one line for the guest, whose QEMU has all of it, and the other guests are updated.
  *
  * A message and a fault of it make a case, and there are hundreds: a run takes a few, always the same.
@@ -25,7 +25,7 @@ const AT_ONCE = 3
 const CHOSEN = 6
 /** A fault that a QEMU does not come back from takes this long, several times in a row. */
 const TIMEOUT_MS = '15000'
-/** One line for a person, and no word of this program's own trouble. */
+/** One line for the operator, which is no error of the program itself. */
 const ONE_LINE = /^(?!.*(undefined|TypeError|EPIPE|object Object|file:\/\/))[^\n]+$/
 
 async function faultyGuests(t: TestContext): Promise<{ pool: VmPool; guests: FaultyGuest[] }> {

@@ -1,4 +1,4 @@
-/** Owns a real QEMU whose monitor does one wrong thing at one message (`relay-faults.ts`). */
+/** A real QEMU whose monitor does one wrong thing at one message (`relay-faults.ts`). */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readingAtStart } from '../../src/qemu/machine/kept-reading.ts'

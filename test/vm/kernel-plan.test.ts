@@ -6,9 +6,9 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { startBulkyVm } from './bulky-vm.ts'
 import { moodyQemu } from './fake-qemu.ts'
 import { linesOfPlan } from './plan-a-kernel.ts'
+import { startPrivateRamVm } from './private-ram-vm.ts'
 import { monitor, mountVmPool, quitFirst, scratchFolder, startTinyVm, updateVmm } from './support.ts'
 
 test('a saved guest, a running one and files of a pool that is left out would end with this kernel, and are named', async (t) => {
@@ -49,7 +49,7 @@ test('a guest that cannot be saved refuses the update, unless the operator leave
 
 test('a guest with private RAM is named before it is paused, and max-bandwidth makes no difference', async (t) => {
   const pool = await mountVmPool(t)
-  const { name, serial } = await startBulkyVm(t, pool, 'bulky')
+  const { name, serial } = await startPrivateRamVm(t, pool, 'bulky')
   const words = `VM ${name}: 64M of its RAM are private: it is stopped while QEMU writes them`
   for (const limit of [0, 32 << 20]) {
     await monitor(name, 'migrate-set-parameters', { 'max-bandwidth': limit })

@@ -1,6 +1,7 @@
 /**
- * Owns signals to an update of the kernel at each step before its jump: all is undone, every guest runs on in
- * the QEMU it had, and the exit status tells of the signal. No test here loads a kernel or jumps.
+ * Tests of signals to an update of the kernel at each step before its jump: the update undoes all of it,
+ * every guest runs on in the QEMU it had, and the exit status is that of the signal. No test here loads a
+ * kernel or jumps.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -14,7 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { getxattr } from '../../src/linux/xattr.ts'
 import type { RolledBack } from '../../src/liveupdate/kernel/kernel-update.ts'
 import { readUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
-import { startBulkyVm } from './bulky-vm.ts'
+import { startPrivateRamVm } from './private-ram-vm.ts'
 import { secondMonitor, slowSaves } from './slow-saves.ts'
 import {
   listVms,
@@ -65,7 +66,7 @@ async function ground(t: TestContext): Promise<Ground> {
   const folder = scratchFolder(t)
   const guests = [
     await startTinyVm(t, pool, 'quick'),
-    await startBulkyVm(t, pool, 'slow', secondMonitor(folder)),
+    await startPrivateRamVm(t, pool, 'slow', secondMonitor(folder)),
   ] as const
   await slowSaves(t, folder, SLOW_BYTES)
   return { pool, guests, before: guests.map(({ name }) => qemuPid(name)) }

@@ -15,8 +15,8 @@ import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { guestmemfs } from '../mount/support.ts'
-import { startBulkyVm } from './bulky-vm.ts'
 import { faultyQemu, untilRead } from './faulty-qemu.ts'
+import { startPrivateRamVm } from './private-ram-vm.ts'
 import { secondMonitor, slowSaves } from './slow-saves.ts'
 import {
   listVms,
@@ -36,7 +36,7 @@ const NEVER_MS = 3_600_000
 const isFrozen = (pool: VmPool): boolean =>
   Buffer.from(getxattr(pool.mountPoint, 'trusted.guestmemfs.frozen') as Uint8Array).toString() === '1'
 
-function wayOf(pool: VmPool, guests: readonly TestVm[], more: Partial<UpdateScope> = {}): UpdateSteps {
+function stepsOf(pool: VmPool, guests: readonly TestVm[], more: Partial<UpdateScope> = {}): UpdateSteps {
   const { vms } = readVms(guests.map(({ ramFile }) => ramFile))
   const change = { via: 'kexec', before: '6.12', next: '7.3' } as const
   const scope = {
@@ -68,18 +68,18 @@ test('all the way to the jump, and back: every guest in the QEMU it had', async 
   const pool = await mountVmPool(t)
   const guests = await twoGuests(t, pool)
   const before = guests.map(({ name }) => qemuPid(name))
-  const way = wayOf(pool, guests)
-  way.writeUpdateRecord()
-  await way.suspendAll()
-  way.freeze()
-  way.releaseLocks()
-  way.writeUpdateRecord()
+  const steps = stepsOf(pool, guests)
+  steps.writeUpdateRecord()
+  await steps.suspendAll()
+  steps.freeze()
+  steps.releaseLocks()
+  steps.writeUpdateRecord()
   assert.ok(isFrozen(pool))
   assert.throws(() => writeFileSync(pool.path('late'), ''), /EBUSY/)
   assert.deepEqual(Object.keys(readUpdateRecord(pool.mountPoint)?.savedAtMs ?? {}).length, 2)
   const ticks = guests.map(({ serial }) => serial.ticks().length)
 
-  const timelines = await way.rollBack()
+  const timelines = await steps.rollBack()
   assert.deepEqual(
     timelines.map(({ outcome, problem }) => [outcome, problem]),
     [
@@ -102,9 +102,9 @@ test('all the way to the jump, and back: every guest in the QEMU it had', async 
 test('while an update is undone no other command gets a guest of it', async (t) => {
   const pool = await mountVmPool(t)
   const guests = await twoGuests(t, pool)
-  const way = wayOf(pool, guests)
-  way.writeUpdateRecord()
-  await way.suspendAll()
+  const steps = stepsOf(pool, guests)
+  steps.writeUpdateRecord()
+  await steps.suspendAll()
   const { name } = guests[0] as TestVm
   const words = [join(import.meta.dirname, 'take-lock.ts'), vmPaths(name).updateLock]
   const other = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...words])
@@ -112,7 +112,7 @@ test('while an update is undone no other command gets a guest of it', async (t) 
   const [said] = await once(other.stdout, 'data')
   assert.equal(String(said), 'trying\n')
   assert.deepEqual(
-    (await way.rollBack()).map(({ outcome, problem }) => [outcome, problem]),
+    (await steps.rollBack()).map(({ outcome, problem }) => [outcome, problem]),
     guests.map(() => ['rolled-back', null]),
   )
   other.kill('SIGKILL')
@@ -123,13 +123,13 @@ for (const command of ['resume', 'live-update --abort'])
   test(`killed before the jump: ${command} thaws, and every guest goes on`, async (t) => {
     const pool = await mountVmPool(t)
     const guests = await twoGuests(t, pool)
-    const way = wayOf(pool, guests)
-    way.writeUpdateRecord()
-    await way.suspendAll()
-    way.freeze()
+    const steps = stepsOf(pool, guests)
+    steps.writeUpdateRecord()
+    await steps.suspendAll()
+    steps.freeze()
     // As after the death of the command: no locks, and no more steps. The test ends one QEMU, too, as a
     // shutdown would.
-    way.releaseLocks()
+    steps.releaseLocks()
     await monitor(guests[0]?.name as string, 'quit').catch(() => {})
     await guests[0]?.ended
 
@@ -156,15 +156,15 @@ for (const command of ['resume', 'live-update --abort'])
     await allRunOn(guests.slice(1))
   })
 
-test('a guest that a person has paused is not called as it was where it is not: the report says what it takes', async (t) => {
+test('a paused guest whose save was undone is in postmigrate: the report says so, and what the next save needs', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'paused')
   const status = async () => ((await monitor(vm.name, 'query-status')) as { status: string }).status
   const before = qemuPid(vm.name)
   await monitor(vm.name, 'stop')
-  const way = wayOf(pool, [vm])
-  await way.suspendAll()
-  const [timeline] = await way.rollBack()
+  const steps = stepsOf(pool, [vm])
+  await steps.suspendAll()
+  const [timeline] = await steps.rollBack()
   assert.equal(timeline?.outcome, 'rolled-back')
   assert.match(
     timeline?.problem ?? '',
@@ -187,12 +187,12 @@ test('a guest that a person has paused is not called as it was where it is not: 
 test('one guest cannot be saved: it and the others go on, and nothing is frozen', async (t) => {
   const pool = await mountVmPool(t)
   const guests = await twoGuests(t, pool)
-  const way = wayOf(pool, guests)
-  way.writeUpdateRecord()
+  const steps = stepsOf(pool, guests)
+  steps.writeUpdateRecord()
   await monitor(guests[1]?.name as string, 'quit').catch(() => {})
   await guests[1]?.ended
-  await assert.rejects(way.suspendAll(), /VM two-\d+: it is (gone|dead) now/)
-  const [timeline, ...more] = await way.rollBack()
+  await assert.rejects(steps.suspendAll(), /VM two-\d+: it is (gone|dead) now/)
+  const [timeline, ...more] = await steps.rollBack()
   assert.deepEqual([timeline?.outcome, more.length], ['rolled-back', 0])
   await allRunOn(guests.slice(0, 1))
   assert.equal(readUpdateRecord(pool.mountPoint), undefined)
@@ -202,13 +202,13 @@ test('one guest cannot be saved: it and the others go on, and nothing is frozen'
 test('a guest that was started since the plan is found before the jump, and no guest is lost', async (t) => {
   const pool = await mountVmPool(t)
   const planned = await startTinyVm(t, pool, 'planned')
-  const way = wayOf(pool, [planned])
-  way.writeUpdateRecord()
+  const steps = stepsOf(pool, [planned])
+  steps.writeUpdateRecord()
   const late = await startTinyVm(t, pool, 'late', { seed: 2 })
-  await way.suspendAll()
-  way.freeze()
-  assert.throws(() => way.checkNobodyElse(), /VM late-\d+ was started while the update was under way/)
-  await way.rollBack()
+  await steps.suspendAll()
+  steps.freeze()
+  assert.throws(() => steps.checkNoNewGuest(), /VM late-\d+ was started while the update was under way/)
+  await steps.rollBack()
   await allRunOn([planned, late])
 })
 
@@ -227,19 +227,19 @@ test('a VM of the same name in another pool gets no command', async (t) => {
   await allRunOn([alive])
 })
 
-test('a QEMU that hangs when all are to be saved is given up after a while, and all guests go on', async (t) => {
+test('an update ends where a QEMU hangs when all are to be saved, and all guests go on', async (t) => {
   const pool = await mountVmPool(t)
   const guests = await twoGuests(t, pool)
   const hung = qemuPid((guests[0] as TestVm).name)
-  const way = wayOf(pool, guests, { patienceMs: 500 })
-  way.writeUpdateRecord()
+  const steps = stepsOf(pool, guests, { patienceMs: 500 })
+  steps.writeUpdateRecord()
   process.kill(hung, 'SIGSTOP')
   try {
-    await assert.rejects(way.suspendAll(), /VM one-\d+: .*no (greeting|answer) within 500 ms/)
+    await assert.rejects(steps.suspendAll(), /VM one-\d+: .*no (greeting|answer) within 500 ms/)
   } finally {
     process.kill(hung, 'SIGCONT')
   }
-  const timelines = await way.rollBack()
+  const timelines = await steps.rollBack()
   assert.deepEqual(
     timelines.map(({ outcome }) => outcome),
     ['rolled-back'],
@@ -247,7 +247,7 @@ test('a QEMU that hangs when all are to be saved is given up after a while, and 
   await allRunOn(guests)
 })
 
-test('a guest whose save has no end holds up the others for --patience, not for the whole timeout', {
+test('a guest whose save has no end delays the others for --patience, not for the whole timeout', {
   timeout: 90_000,
 }, async (t) => {
   const pool = await mountVmPool(t, '384M')
@@ -256,24 +256,24 @@ test('a guest whose save has no end holds up the others for --patience, not for 
   const guests = [
     await startTinyVm(t, pool, 'quick', { seed: 1 }),
     // Its monitor answers, and its migration goes on far longer than the test.
-    await startBulkyVm(t, pool, 'hangs', secondMonitor(folder)),
+    await startPrivateRamVm(t, pool, 'hangs', secondMonitor(folder)),
     // Each answer comes in time, all of them together do not.
     await startTinyVm(t, pool, 'slow', { seed: 3, qemu: slow.path }),
   ] as const
   await Promise.all([slowSaves(t, folder, 1000), untilRead(guests[2].name)])
   slow.set({ role: 'old', connection: 1, command: '', how: 'delay' })
   const before = guests.map(({ name }) => qemuPid(name))
-  const way = wayOf(pool, guests, { timeoutMs: NEVER_MS, patienceMs: 1500 })
-  way.writeUpdateRecord()
+  const steps = stepsOf(pool, guests, { timeoutMs: NEVER_MS, patienceMs: 1500 })
+  steps.writeUpdateRecord()
   const late =
     'it was not saved within 1.5 s, while the other guests are stopped: give it more with --patience'
-  await assert.rejects(way.suspendAll(), ({ message }: Error) => {
+  await assert.rejects(steps.suspendAll(), ({ message }: Error) => {
     const lines = message.split('; ').sort()
     assert.deepEqual(lines, [`VM ${guests[1].name}: ${late}`, `VM ${guests[2].name}: ${late}`])
     return true
   })
   slow.set(undefined)
-  const timelines = await way.rollBack()
+  const timelines = await steps.rollBack()
   assert.deepEqual(
     timelines.map(({ outcome, problem }) => [outcome, problem]),
     guests.map(() => ['rolled-back', null]),
@@ -289,12 +289,12 @@ test('a guest whose save has no end holds up the others for --patience, not for 
 test('a guest that the operator leaves is not saved, and does not stop the update', async (t) => {
   const pool = await mountVmPool(t)
   const [kept, left] = (await twoGuests(t, pool)) as [TestVm, TestVm]
-  const way = wayOf(pool, [kept], { recorded: [kept.ramFile, left.ramFile], left: [left.name] })
-  way.writeUpdateRecord()
-  await way.suspendAll()
-  way.freeze()
-  way.checkNobodyElse()
+  const steps = stepsOf(pool, [kept], { recorded: [kept.ramFile, left.ramFile], left: [left.name] })
+  steps.writeUpdateRecord()
+  await steps.suspendAll()
+  steps.freeze()
+  steps.checkNoNewGuest()
   await left.serial.moreTicks(1)
-  await way.rollBack()
+  await steps.rollBack()
   await allRunOn([kept, left])
 })

@@ -1,6 +1,7 @@
 /**
- * Owns the resumption by several commands at once in the next kernel, as pools are mounted side by side: a
- * guest that waits for a pool which comes late holds back no guest of another pool, and is resumed once.
+ * Tests of the resumption by several commands at once in the next kernel, as pools are mounted at the same
+ * time: a guest that waits for a pool which is mounted late delays no guest of another pool, and is resumed
+ * once.
  */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'

@@ -1,6 +1,6 @@
 /**
- * Tests of what a person has set for QEMU's migrations: it neither slows nor changes a save, and is there
- * afterwards: in the guest's next QEMU, or in its old one when the save was undone.
+ * Tests of what the operator has set for QEMU's migrations: it neither slows nor changes a save, and is set
+ * again afterwards: in the guest's next QEMU, or in its old one when the save was undone.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -8,8 +8,8 @@ import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { CLI, guestmemfs, until } from '../mount/support.ts'
-import { startBulkyVm } from './bulky-vm.ts'
 import { linesOfPlan } from './plan-a-kernel.ts'
+import { startPrivateRamVm } from './private-ram-vm.ts'
 import { secondMonitor, slowSaves } from './slow-saves.ts'
 import {
   monitor,
@@ -30,7 +30,7 @@ interface SlowVm {
 /** 64 MiB of its memory are private, so they go through the state file. */
 async function startSlowVm(t: TestContext, word: string, options: readonly string[] = []): Promise<SlowVm> {
   const pool = await mountVmPool(t, '256M')
-  return { pool, vm: await startBulkyVm(t, pool, word, options) }
+  return { pool, vm: await startPrivateRamVm(t, pool, word, options) }
 }
 
 const settingsOf = async ({ name }: TestVm): Promise<unknown[]> => [
@@ -38,7 +38,7 @@ const settingsOf = async ({ name }: TestVm): Promise<unknown[]> => [
   await monitor(name, 'query-migrate-parameters'),
 ]
 
-/** Each of them makes a save to a file fail, or the guest stand still for a minute. */
+/** Each of them makes a save to a file fail, or stops the guest for a minute. */
 async function setAll({ name }: TestVm): Promise<void> {
   const state = true
   await monitor(name, 'migrate-set-parameters', {
@@ -69,7 +69,7 @@ test('an update with the next QEMU first: that one has them, and the save was no
   assert.equal(vm.serial.findBreak(), undefined)
 })
 
-test('what blocks a save is looked for without changing anything, whatever mode a person had set', async (t) => {
+test('what blocks a save is looked for without changing anything, whatever mode the operator had set', async (t) => {
   const { vm } = await startSlowVm(t, 'looked')
   await setAll(vm)
   for (const mode of ['normal', 'cpr-transfer']) {
@@ -80,7 +80,7 @@ test('what blocks a save is looked for without changing anything, whatever mode 
   }
 })
 
-test('a paused guest that a person resumes, and that no update had touched, has them as they were', async (t) => {
+test('a paused guest that the operator resumes, and that no update had changed, has them as they were', async (t) => {
   const { vm } = await startSlowVm(t, 'named')
   await setAll(vm)
   const before = await settingsOf(vm)

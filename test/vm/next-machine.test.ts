@@ -1,6 +1,6 @@
 /**
- * Owns the tests of a next QEMU that would start, and be another machine than the guest knows: a ROM, a
- * processor or an accelerator is another. It is named before the guest is paused.
+ * Tests of a next QEMU that would start, and would be another machine than the guest has: another ROM,
+ * processor or accelerator. The preflight names it before the guest is paused.
  */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'

@@ -1,7 +1,6 @@
 /**
- * Owns a dry run of `live-update --kernel`. This machine need not have a live update orchestrator, so the
- * command sees a device of that name, which makes it plan as on one that has it. The testbed has the real
- * one.
+ * A dry run of `live-update --kernel`. This machine need not have a live update orchestrator, so the command
+ * sees a device of that name, which makes it plan as on one that has it. The testbed has the real one.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'

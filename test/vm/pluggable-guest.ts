@@ -1,4 +1,4 @@
-/** A guest with free slots for DIMMs, which lets them go, and what tests do to it. */
+/** A guest with free slots for DIMMs, which accepts that they are unplugged, and what tests do to it. */
 import assert from 'node:assert/strict'
 import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -73,7 +73,7 @@ export const addObject = (name: string, id: string, more: object): Promise<unkno
 export const plugDimm = (name: string, id: string, memdev: string, more: object = {}): Promise<unknown> =>
   monitor(name, 'device_add', { driver: 'pc-dimm', id, memdev, ...more })
 
-/** As an administrator does it: the file, the memory, the DIMM. */
+/** As the operator does it: the file, the memory, the DIMM. */
 export async function plugFile(pool: TestPool, name: string, id: string): Promise<string> {
   const path = pool.path(id)
   writeFileSync(path, '')

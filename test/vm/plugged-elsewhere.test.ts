@@ -1,6 +1,6 @@
 /**
- * Owns the promise that RAM which was plugged is nobody else's before it is on record, and that no guest gets
- * by it what its user may not open.
+ * Tests that no other guest gets RAM that was plugged before it is on record, and that no guest gets by it
+ * what its user may not open.
  */
 import assert from 'node:assert/strict'
 import { chmodSync, chownSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
@@ -85,7 +85,7 @@ test('the file of a DIMM is no other guest’s where the record of the guest tha
   assert.equal(serial.findBreak(), undefined)
 })
 
-test('memory that was plugged into two guests is neither’s: each is refused until the other has let it go', async (t) => {
+test('memory that was plugged into two guests is neither’s: each is refused until the other has released it', async (t) => {
   const one = await startPluggable(t, 'one')
   const other = await startTinyVm(t, one.pool, 'other', { seed: 2 })
   const path = await plugFile(one.pool, one.vm.name, 'dimm0')

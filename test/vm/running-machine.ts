@@ -1,4 +1,4 @@
-/** Owns the reading of a running guest to which a trial compares its next QEMU. */
+/** The reading of a running guest to which a trial compares its next QEMU. */
 import { askOf } from '../../src/qemu/machine/ask.ts'
 import { readMachine } from '../../src/qemu/machine/read-machine.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'

@@ -54,7 +54,10 @@ test('QEMU makes its RAM file itself: create, size and map through one descripto
   assert.ok(rssKilobytes >= 8 << 10, 'the guest runs in the mapping of the file')
 })
 
-/** A QEMU that a person starts: its monitor on a socket, its serial port in a file that outlives it. */
+/**
+ * A QEMU that the operator starts by hand: its monitor on a socket, its serial port in a file that outlives
+ * it.
+ */
 class ByHand {
   readonly serial: Serial
   readonly #line: string[]

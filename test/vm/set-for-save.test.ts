@@ -1,6 +1,6 @@
 /**
- * Owns the migration mode that a save needs (cpr-reboot): no command takes it from the save of another one,
- * and what a killed command has left of it is told and undone.
+ * Tests of the migration mode that a save needs (cpr-reboot): no command resets it during the save of another
+ * one, and what a killed command has left of it is reported and undone.
  */
 import assert from 'node:assert/strict'
 import { readdirSync, writeFileSync } from 'node:fs'
@@ -139,7 +139,7 @@ async function migrateByHand({ name }: TestVm, file: string, bytesASecond: numbe
 const migrationOf = async ({ name }: TestVm) =>
   ((await monitor(name, 'query-migrate')) as { status: string }).status
 
-test("a person's migration that is under way: an update is refused, and neither its mode nor the migration changes", async (t) => {
+test("the operator's migration that is under way: an update is refused, and neither its mode nor the migration changes", async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'away')
   await migrateByHand(vm, join(scratchFolder(t), 'away'), 4096)

@@ -4,7 +4,7 @@ import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { guestmemfs, kill, mountTestPool } from '../mount/support.ts'
-import { startBulkyVm } from './bulky-vm.ts'
+import { startPrivateRamVm } from './private-ram-vm.ts'
 import { secondMonitor, slowSaves } from './slow-saves.ts'
 import {
   listVms,
@@ -55,7 +55,7 @@ test('a guest is started and brought back beside the dead mount of another pool'
 test('a save that fails half-way leaves its guest running, and the others are updated', async (t) => {
   const pool = await mountVmPool(t, '208M')
   const folder = scratchFolder(t)
-  const big = await startBulkyVm(t, pool, 'big', secondMonitor(folder))
+  const big = await startPrivateRamVm(t, pool, 'big', secondMonitor(folder))
   const small = await startTinyVm(t, pool, 'small', { seed: 2 })
   const before = qemuPid(big.name)
   // The test fills the pool when the small guest's state is written, and the big one's is not.
@@ -81,7 +81,7 @@ test('a save that fails half-way leaves its guest running, and the others are up
 
 test('a guest whose state has no room is left as it is, and the others are updated', async (t) => {
   const pool = await mountVmPool(t, '160M')
-  const big = await startBulkyVm(t, pool, 'big')
+  const big = await startPrivateRamVm(t, pool, 'big')
   const small = await startTinyVm(t, pool, 'small', { seed: 2 })
   const before = qemuPid(big.name)
   const { status, report } = await updateVmm(pool)
@@ -99,7 +99,7 @@ test('a guest whose state has no room is left as it is, and the others are updat
 test('a save that takes too long is cancelled, and its guest goes on', async (t) => {
   const pool = await mountVmPool(t, '256M')
   const folder = scratchFolder(t)
-  const slow = await startBulkyVm(t, pool, 'slow', secondMonitor(folder))
+  const slow = await startPrivateRamVm(t, pool, 'slow', secondMonitor(folder))
   const before = qemuPid(slow.name)
   const stop = await slowSaves(t, folder, 1 << 20)
   const { status, report, stderr } = await updateVmm(pool, '--timeout-ms', '2000')

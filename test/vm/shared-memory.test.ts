@@ -104,7 +104,7 @@ test('what is shared is no guest’s own RAM, nor the other way round', async (t
   assert.match(reader.stderr, new RegExp(`VM ${own.name} on ${own.ramFile} is running`))
 })
 
-test('a window that no PCI bar can be, and one that blocks each update, are named', async (t) => {
+test('an ivshmem of a size that no PCI bar has, and one that blocks each update, are named', async (t) => {
   const pool = await mountVmPool(t)
   const line = ['run', '--name', vmName('odd'), '--mount', pool.mountPoint, '--', QEMU, ...SMALL_MACHINE]
   const odd = await guestmemfs(...line, ...ramOptions(pool.path('odd'), '64M'), ...ivshmem(pool, '3M'))
@@ -119,7 +119,7 @@ test('a window that no PCI bar can be, and one that blocks each update, are name
   assert.equal(qemuPid(peer.name), before)
 })
 
-test('two windows below bridges of their own are each where the guest has them', async (t) => {
+test('two ivshmems below bridges of their own are each at the address that the guest has set', async (t) => {
   const pool = await mountVmPool(t)
   const options = [0, 1].flatMap((index) => [
     ...['-object', `memory-backend-file,id=s${index},size=1M,mem-path=${pool.path(`w${index}`)},share=on`],

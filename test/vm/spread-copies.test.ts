@@ -1,6 +1,6 @@
 /**
- * Owns the promise that a copy of a RAM file, which has the xattrs of the file as well, is nobody's RAM: it
- * blocks nothing, and no guest is resumed with it.
+ * Tests that a copy of a RAM file, which has the xattrs of the file as well, is the RAM of no VM: it blocks
+ * nothing, and no guest is resumed with it.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'

@@ -155,7 +155,7 @@ test('the preflight of a kernel update names the guest for each of its pools', a
   assert.equal((await guestmemfs('mount', second.pool, second.mountPoint)).status, 0)
 })
 
-test('a kernel update freezes both pools, and going back thaws both', async (t) => {
+test('a kernel update freezes both pools, and rolling back thaws both', async (t) => {
   const spread = await startSpread(t, 'frozen')
   const { vm, first, second } = spread
   const steps = new UpdateSteps(
@@ -174,7 +174,7 @@ test('a kernel update freezes both pools, and going back thaws both', async (t) 
   steps.writeUpdateRecord()
   await steps.suspendAll()
   steps.freeze()
-  steps.checkNobodyElse()
+  steps.checkNoNewGuest()
   assert.deepEqual([isFrozen(first), isFrozen(second)], [true, true])
   const [timeline] = await steps.rollBack()
   assert.deepEqual([timeline?.outcome, timeline?.problem], ['rolled-back', null])
@@ -205,7 +205,7 @@ test('RAM under another name is not taken, nor by the very line of its guest onc
   await goesOn({ first, second, ...rest })
 })
 
-test('RAM that was given up by --replace is not taken back by the guest that had it', async (t) => {
+test('RAM that --replace gave to another VM is not used again by the guest that had it', async (t) => {
   const { first, second, save } = await startSavable(t, 'given')
   await save()
   assert.equal((await guestmemfs('umount', first.mountPoint)).status, 0)

@@ -79,7 +79,7 @@ async function expectUpdated(slow: Slow): Promise<void> {
   await expectAlone(slow, qemuPid(slow.vm.name))
 }
 
-test('the command is killed while the successor waits: it is ended, and the guest never stood still', async (t) => {
+test('the command is killed while the successor waits: it is ended, and the guest was never stopped', async (t) => {
   const slow = await startSlow(t, 'command')
   const { update, ended } = await startUpdate(slow)
   update.kill('SIGKILL')
@@ -114,7 +114,7 @@ test('command and watcher are both killed while the successor waits: the next up
   assert.ok(!isAlive(left))
 })
 
-test('live-update --abort while the successor waits: the update undoes itself, and the guest never stood still', async (t) => {
+test('live-update --abort while the successor waits: the update undoes itself, and the guest was never stopped', async (t) => {
   const slow = await startSlow(t, 'abort')
   const { ended } = await startUpdate(slow)
   const { status, stdout, stderr } = await guestmemfs(
@@ -163,7 +163,7 @@ test('/run is full: the guest goes on, and it is updated once there is room', as
   await expectUpdated(slow)
 })
 
-test('a watcher that stands still holds up no update, and sees later whose the guest is', async (t) => {
+test('a watcher that is stopped delays no update, and finds later which QEMU has the guest', async (t) => {
   const slow = await startSlow(t, 'stands')
   await until('its machine is read', () => existsSync(vmPaths(slow.vm.name).machine))
   const watcher = watcherPid()
@@ -235,7 +235,7 @@ test('a successor that does not take the guest says why, and the guest goes on i
   assert.equal(vm.serial.findBreak(), undefined)
 })
 
-test('forwarded ports go to the successor, and come back where it fails', async (t) => {
+test('forwarded ports go to the successor, and to the old QEMU again where it fails', async (t) => {
   const options = [
     '-netdev',
     'user,id=n0,hostfwd=tcp:127.0.0.1:22031-:22',

@@ -1,5 +1,5 @@
 /**
- * Real guests in real pools for tests: started by the command line that a person types, observed by their
+ * Real guests in real pools for tests: started by the command line that the operator types, observed by their
  * serial output, and ended with the test.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -177,7 +177,7 @@ async function endVm(name: string, child: ChildProcess, ended: Promise<unknown>)
   const runtime = readRuntime(name)
   const { qemu, supervisor, successor, predecessor } = runtime ?? {}
   const processes = [qemu, supervisor, successor, predecessor].filter((one) => one != null)
-  // A pidfd tells the end of all threads: the last of them gives up the RAM file.
+  // A pidfd is readable once all threads have ended: the last of them closes the RAM file.
   const pidfds = processes.flatMap(({ pid }) => {
     const fd = pidfdOpen(pid)
     return fd instanceof Errno ? [] : [fd]

@@ -64,7 +64,7 @@ test('a tap that stays is in its bridge before the guest goes on', async (t) => 
   assert.equal((await listVms(pool))[0]?.state, 'running')
 })
 
-test('a tap that a person put into a bridge, and that ends with its QEMU, is refused before the update', async (t) => {
+test('a tap that the operator put into a bridge, and that ends with its QEMU, is refused before the update', async (t) => {
   const pool = await mountVmPool(t)
   const [bridge, tap] = [makeBridge(t, 'e'), `gmu${process.pid % 100_000}`]
   const vm = await startTinyVm(t, pool, 'ends', { options: tapOptions(tap) })

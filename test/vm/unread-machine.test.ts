@@ -7,8 +7,8 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
-import { expectRefused, startMachine } from './changing-machine.ts'
-import { snapshot } from './living-machine.ts'
+import { snapshot } from './carried-changes.ts'
+import { expectRefused, startMachine } from './refused-changes.ts'
 import { updateVmm } from './support.ts'
 
 test('one with a device that is not tried is refused, and another is tried with a warning', async (t) => {

@@ -143,7 +143,7 @@ test('an update that is killed leaves a guest that vms calls stopped, and that p
   assert.equal((await listVms(pool))[0]?.state, 'running')
 })
 
-test('a guest that was loaded and put on record, and not told to run, is as it was before: running, or paused by a person', async (t) => {
+test('a guest that was loaded and put on record, and not told to run, is as it was before: running, or paused by the operator', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'loaded')
   await updateVmm(pool)
@@ -155,7 +155,7 @@ test('a guest that was loaded and put on record, and not told to run, is as it w
     // As after an update that was killed between the record and `cont`.
     await leaveUnderUpdate(vm, wasRunning)
     assert.equal((await listVms(pool))[0]?.state, 'stopped')
-    // It would take the guest for one that a person has paused.
+    // It would take the guest for one that the operator has paused.
     const again = await updateVmm(pool)
     assert.equal(again.status, 1)
     assert.match(again.stderr, /: its last update did not end: 'guestmemfs resume \S+' first$/m)
@@ -181,7 +181,7 @@ test('a guest whose update died before it was paused is set right by plain resum
   assert.equal(vm.serial.findBreak(), undefined)
 })
 
-test('a guest that a person has migrated away is not brought back', async (t) => {
+test('a guest that the operator has migrated away is not continued', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'away')
   await monitor(vm.name, 'migrate', { uri: `file:${join(scratchFolder(t), 'elsewhere')}` })

@@ -43,7 +43,7 @@ const result = await updateKernel(
     recorded: vms.map(({ definition }) => ramFileOf(definition)),
     timeoutMs: 20_000,
     patienceMs: 10_000,
-    say,
+    onProgress: say,
   },
   kexec,
 )

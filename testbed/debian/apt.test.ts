@@ -127,7 +127,7 @@ test('a mirror that only ever answers half is an error in one line, and leaves n
   for (const name of readdirSync(debs)) assert.notEqual(readFileSync(join(debs, name)).length, whole)
 })
 
-test('a package that is gone is taken in the version that replaced it, and a person reads that', {
+test('a package that is gone is taken in the version that replaced it, and the operator is told', {
   skip,
 }, async (t) => {
   const { folder, mirror, choice, debs } = await setUp(t)

@@ -149,7 +149,7 @@ function configuration(folder: string, suite: string): string {
     'APT::Architecture': 'amd64',
     'APT::Default-Release': suite,
     'APT::Install-Recommends': 'false',
-    // apt's unprivileged helper user cannot enter a cache in a person's home folder.
+    // apt's unprivileged helper user cannot enter a cache in a user's home folder.
     'APT::Sandbox::User': 'root',
   }
   return Object.entries(settings)

@@ -1,7 +1,7 @@
 /**
- * Finds the kernel that a person names (a version, a Debian suite or a file), and unpacks it into the cache.
- * Debian kernels come as one package up to 6.x and as linux-binary-, linux-modules- and linux-base- from 7.x
- * on.
+ * Finds the kernel that the operator names (a version, a Debian suite or a file), and unpacks it into the
+ * cache. Debian kernels come as one package up to 6.x and as linux-binary-, linux-modules- and linux-base-
+ * from 7.x on.
  */
 import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'

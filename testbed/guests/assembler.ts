@@ -1,6 +1,6 @@
 /**
- * Owns a very small x86 assembler: the 32-bit instructions of the test guests, and labels. Must not: know
- * what the program does. Encodings are from the Intel SDM, volume 2.
+ * A very small x86 assembler: the 32-bit instructions of the test guests, and labels. Must not: depend on the
+ * program. Encodings are from the Intel SDM, volume 2.
  */
 
 /**
@@ -29,7 +29,7 @@ export type Word = number | string
 interface Fixup {
   readonly at: number
   readonly label: string
-  /** Relative: counted from the end of the field, as CALL and Jcc want it. */
+  /** Relative: counted from the end of the field, as CALL and Jcc take it. */
   readonly relative: boolean
 }
 

@@ -1,5 +1,5 @@
 /**
- * Owns the Linux guest: Debian's cloud kernel with a busybox and one script, which keeps a checked file and a
+ * The Linux guest: Debian's cloud kernel with a busybox and one script, which keeps a checked file and a
  * counter in its memory and prints `tick N bad M` as the tiny guest does. It shows that a whole kernel with
  * its clocks, timers and page cache goes on; with devices, that its disk (the first virtio one) and its
  * network card (QEMU's user network) do, too.

@@ -1,5 +1,5 @@
 /**
- * Owns the memory guest: some hundred bytes that measure their own RAM, again and again, and print
+ * The memory guest: some hundred bytes that measure their own RAM, again and again, and print
  * `write W chase C` on COM1: time-stamp counter ticks, in units of 1024, for storing to the first WRITE_BYTES
  * word by word, and for CHASES reads at random places of CHASE_BYTES, each of which needs the one before. It
  * runs without paging, so on each TLB miss the processor walks the host's tables alone, and the times show

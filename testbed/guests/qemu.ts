@@ -2,7 +2,7 @@
  * Command lines of the QEMUs that run guests in the throw-away host: words for a shell, or for a unit's
  * ExecStart.
  *
- * Must not: run anything, or know what a scenario does with its guest.
+ * Must not: run anything, or depend on what a scenario does with its guest.
  */
 
 export interface GuestOptions {
@@ -71,8 +71,8 @@ export interface SeedOptions {
 }
 
 /**
- * The line of the seed's usage section as a person types it, with the testbed's kernel, monitor socket and
- * sizes. In `memPath` options of the backend may follow the path.
+ * The line of the seed's usage section as the operator types it, with the testbed's kernel, monitor socket
+ * and sizes. In `memPath` options of the backend may follow the path.
  */
 export const seedCommand = ({ memPath = `${POOL}/guest-ram`, mebibytes = 500 }: SeedOptions = {}): string =>
   `qemu-system-x86_64 -machine pc-q35-10.0,memory-backend=pc.ram -accel kvm -cpu host -m ${mebibytes}M \\

@@ -1,7 +1,4 @@
-/**
- * Owns the reading of a test guest's serial output: `tick N bad M` lines, and whether they are of one
- * unbroken run.
- */
+/** Reads a test guest's serial output: `tick N bad M` lines, and whether they are of one unbroken run. */
 
 export interface Tick {
   /** Passes over the guest's memory so far; the guest counts from 1. */

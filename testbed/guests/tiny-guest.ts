@@ -1,5 +1,5 @@
 /**
- * Owns the tiny guest: two pages that show whether a guest's memory and its running state are intact after an
+ * The tiny guest: two pages that show whether a guest's memory and its running state are intact after an
  * update. It fills `mebibytes` of RAM with a pattern, then goes over all of it again and again, and after
  * each pass prints `tick N bad M` on COM1: N passes, M wrong words (in all passes); and once, for the first
  * of these, `word A held V`: its address and value.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Owns process 1 of a Linux guest that watches its devices, and prints `tick N bad M` as the tiny guest does. `watch=`
+# Process 1 of a Linux guest that watches its devices, and prints `tick N bad M` as the tiny guest does. `watch=`
 # of the kernel's command line names what it has: disks, tpm, share, nodes. A network card is used once it is plugged.
 mount -t proc none /proc
 mount -t sysfs none /sys

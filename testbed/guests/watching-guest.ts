@@ -1,7 +1,7 @@
 /**
- * Owns the Linux guest that watches its devices: two disks, a TPM, a shared folder of the host, memory of two
- * NUMA nodes, and a network card that is plugged while it runs, with one TCP connection. What it does with
- * each is in the script.
+ * The Linux guest that watches its devices: two disks, a TPM, a shared folder of the host, memory of two NUMA
+ * nodes, and a network card that is plugged while it runs, with one TCP connection. What it does with each is
+ * in the script.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

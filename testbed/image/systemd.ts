@@ -10,7 +10,7 @@ export const SYSTEMD_INIT = 'init=/usr/lib/systemd/systemd'
 
 export const SYSTEMD_PACKAGES = ['systemd', 'udev']
 
-/** Units that need a bus, a keyboard or a person, and those for the first boot of an installation. */
+/** Units that need a bus, a keyboard or an operator, and those for the first boot of an installation. */
 const MASKED = [
   'systemd-logind.service',
   'systemd-firstboot.service',

@@ -11,7 +11,7 @@ import { make } from './make.ts'
 
 const UNPACK_TIMEOUT_MS = 15 * 60_000
 
-/** Shows a named step to a person; `detail` returns its progress. */
+/** Shows a named step to the operator; `detail` returns its progress. */
 export type Phase = <T>(name: string, work: () => Promise<T>, detail?: () => string) => Promise<T>
 
 /**

@@ -31,8 +31,8 @@ export function missingPackages(searchPath: string, isThere: (path: string) => b
 }
 
 /**
- * Makes sure a kernel can be compiled here. Errors: `UsageError` that says what to install, where the person
- * declined or this user cannot.
+ * Makes sure a kernel can be compiled here. Errors: `UsageError` that says what to install, where the
+ * operator declined or this user cannot.
  */
 export async function ensureBuildTools(
   host: AptHost,

@@ -1,6 +1,6 @@
 /** One growing log of the host: its text, and waits for matches in it. */
 
-/** The host, or a command in it, failed. The message is for a person. */
+/** The host, or a command in it, failed. The message is for the operator. */
 export class HostError extends Error {
   override readonly name = 'HostError'
 }

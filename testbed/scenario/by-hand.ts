@@ -1,6 +1,6 @@
 /**
- * Steps of a kernel update that a person takes by hand: the seed's guest is saved through its monitor, the
- * next kernel loaded and entered, the guest restored. Each is a phase, or two.
+ * Steps of a kernel update that the operator takes by hand: the seed's guest is saved through its monitor,
+ * the next kernel loaded and entered, the guest restored. Each is a phase, or two.
  *
  * Must not: freeze, hand over or mount a pool, which each scenario does in its own way.
  */

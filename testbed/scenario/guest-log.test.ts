@@ -1,4 +1,4 @@
-/** Owns the tests of judging a guest's ticks. */
+/** Tests of the verdict on a guest's ticks. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'

@@ -1,7 +1,7 @@
 /**
- * Owns judging a guest's ticks from outside: whether they are one unbroken run, and the longest silence. By
- * the clock outside the host, which no kexec stops; it is as exact as the delay of a line (some 10 ms under
- * emulation).
+ * The verdict on a guest's ticks, seen from outside the host: whether they are one unbroken run, and the
+ * longest silence. By the clock outside the host, which no kexec stops; it is as exact as the delay of a line
+ * (some 10 ms under emulation).
  */
 import { findBreak, firstBadWord, readTicks, type Tick } from '../guests/ticks.ts'
 import type { Log } from '../machine/log.ts'

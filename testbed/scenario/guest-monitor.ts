@@ -1,4 +1,6 @@
-/** Owns shell commands to a guest's human monitor (a unix socket inside), as a person would type them. */
+/**
+ * Shell commands to a guest's human monitor (a unix socket inside the host), as the operator would type them.
+ */
 
 export class GuestMonitor {
   readonly #socket: string

@@ -1,4 +1,4 @@
-/** Owns the tests of the ledger: what it keeps, and when the emulator fails too often. */
+/** Tests of the ledger: what it keeps, and when the emulator fails too often. */
 import assert from 'node:assert/strict'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

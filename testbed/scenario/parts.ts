@@ -16,7 +16,7 @@ import type { Scenario } from './scenario.ts'
 
 export type { Phase } from '../kernel/build.ts'
 
-/** Choices of a person, or of the matrix, which override the scenario's. */
+/** Choices of the operator, or of the matrix, which override the scenario's. */
 export interface PartChoice {
   readonly kernel?: string | undefined
   readonly nextKernel?: string | undefined

@@ -1,5 +1,6 @@
 /**
- * The progress of a scenario for a person: one line a phase, on standard error; animated only on a terminal.
+ * The progress of a scenario for the operator: one line a phase, on standard error; animated only on a
+ * terminal.
  */
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 const FRAME_MS = 120

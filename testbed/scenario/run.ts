@@ -1,6 +1,6 @@
 /**
- * Owns one run of a scenario: prepares kernels and disks, boots, runs it within its time limit, and returns a
- * summary. All its files are in one folder, which it keeps when the run failed, or on request.
+ * One run of a scenario: prepares kernels and disks, boots, runs the scenario within its time limit, and
+ * returns a summary. All its files are in one folder, which it keeps when the run failed, or on request.
  */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,7 +19,7 @@ import { Recorder, type Summary } from './recorder.ts'
 import type { BootChoice, Scenario, Stage } from './scenario.ts'
 import { emulatorFault, type FailureKind } from './verdict.ts'
 
-/** Choices of a person, which override the scenario's. */
+/** Choices of the operator, which override the scenario's. */
 export interface RunOptions extends PartChoice {
   readonly memory?: string | undefined
   readonly keep?: boolean

@@ -66,7 +66,7 @@ export interface Stage {
   readonly peer: Peer | undefined
   readonly first: BootChoice
   readonly next: BootChoice
-  /** The words that a person typed after the scenario's name. */
+  /** The words that the operator typed after the scenario's name. */
   readonly words: readonly string[]
   /** Runs `work` as a named step: shown while it runs, timed in the summary. */
   phase<T>(name: string, work: () => Promise<T>): Promise<T>

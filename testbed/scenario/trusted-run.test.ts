@@ -1,4 +1,4 @@
-/** Owns the tests of which runs are repeated, and their results. */
+/** Tests of which runs are repeated, and of their results. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** Owns the tests of which failures are the emulator's, and which only look so. */
+/** Tests of which failures are the emulator's, and which only look like them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { HostEvidence, QemuStart, StoppedGuest } from '../machine/evidence.ts'

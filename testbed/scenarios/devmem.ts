@@ -1,5 +1,5 @@
 /**
- * The seed's usage section on reserved memory, as a person types it: the window is read from the file's
+ * The seed's usage section on reserved memory, as the operator types it: the window is read from the file's
  * xattr, and QEMU maps it. It also asserts what the server refuses, and how the kernel maps the memory;
  * refusals before the first mount and a deleted file are in devmem-limits.ts.
  */

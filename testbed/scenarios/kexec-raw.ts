@@ -1,6 +1,6 @@
 /**
  * The testbed without the project's code inside: a carve-out, device-dax, a guest on real KVM, a real kexec.
- * Each command is one that a person could type.
+ * Each command is one that an operator could type.
  */
 import { seedCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

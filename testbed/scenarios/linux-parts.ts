@@ -43,8 +43,8 @@ const WATCHED = ['disks', 'tpm', 'nodes'] as const
 const TICKS = 6
 
 /**
- * The host's card and the guest's tap in one bridge, as an administrator has them made at each boot. A kernel
- * that has a driver built in knows no module of its name.
+ * The host's card and the guest's tap in one bridge, as an operator has them made at each boot. A kernel that
+ * has a driver built in has no module of its name.
  */
 const NETWORK = `for module in tun bridge virtio_net; do modprobe -q $module || true; done
 for try in $(seq 50); do [ ! -e /sys/class/net/eth0 ] || break; sleep 0.1; done

@@ -1,5 +1,5 @@
 /**
- * Pages that the machine loses under a living pool, by the kernel's own memory failure: of a file, of the
+ * Pages of a served pool that the kernel poisons, by its own handling of a memory failure: of a file, of the
  * image's checkpoint, and of its log. A KVM guest runs on through all of it. No kexec here.
  */
 import { guestCommand } from '../guests/qemu.ts'
@@ -14,14 +14,14 @@ const poisonPage = (file: string, offset: number): string =>
 const POOL = '/mnt/guestmemfs'
 const PAGE_BYTES = 4096
 /** A page in the middle of a file of 16. */
-const LOST_PAGE = 5
+const POISONED_PAGE = 5
 /** Of 1000 changes each: a checkpoint is written when the log has grown. */
 const MOST_ROUNDS = 40
 const LOG = '/run/guestmemfs/pools/guestmemfs.log'
 
 export const poison: Scenario = {
   about:
-    'pages of a file, of a checkpoint and of the log are lost, really: EIO, one death, a refusal; a guest runs on',
+    'the kernel poisons pages of a file, of a checkpoint and of the log: EIO, one death, a refusal; a guest runs on',
   tier: 'testbed',
   files: () => ({ guest: buildTinyGuest({ mebibytes: 16 }) }),
   async run(stage) {
@@ -31,33 +31,33 @@ export const poison: Scenario = {
       head -c $((16 * ${PAGE_BYTES})) /dev/urandom | tee /root/whole >file; echo other >other`)
     await host.start('run', `exec guestmemfs run -- ${guestCommand({ name: 'guest', mebibytes: 64 })}`)
     await phase('guest runs', () => guest('guest').waitForTicks(5))
-    await phase('a page of a file', () => loseFilePage(stage))
-    await phase('a page of a checkpoint', () => loseCheckpoint(stage))
-    await phase('a page of the log', () => loseLog(stage))
+    await phase('a page of a file', () => poisonFile(stage))
+    await phase('a page of a checkpoint', () => poisonCheckpoint(stage))
+    await phase('a page of the log', () => poisonLog(stage))
     await phase('guest runs on', () => guest('guest').waitForTicks(10))
   },
 }
 
-/** EIO for that page, and for nothing else; nobody dies, and no other file gets the page. */
-async function loseFilePage(stage: Stage): Promise<void> {
+/** EIO for that page, and for nothing else; no process dies, and no other file gets the page. */
+async function poisonFile(stage: Stage): Promise<void> {
   const { host, expect } = stage
   const { pid } = (await poolStatus(host)).server
-  await host.run(poisonPage(`${POOL}/file`, LOST_PAGE * PAGE_BYTES))
+  await host.run(poisonPage(`${POOL}/file`, POISONED_PAGE * PAGE_BYTES))
   const dropCopies = 'echo 1 >/proc/sys/vm/drop_caches'
   const at = (file: string, page: string): string =>
     `dd if=${file} bs=${PAGE_BYTES} skip=${page} count=1 status=none`
-  const lost = await refusal(host, `${dropCopies}; ${at(`${POOL}/file`, `${LOST_PAGE}`)}`)
-  expect('the page', lost, /Input\/output error/)
+  const answer = await refusal(host, `${dropCopies}; ${at(`${POOL}/file`, `${POISONED_PAGE}`)}`)
+  expect('the page', answer, /Input\/output error/)
   await host.run(`for page in {0..15}; do
-    [[ $page == ${LOST_PAGE} || $(${at(`${POOL}/file`, '$page')} | sha256sum) == $(${at('/root/whole', '$page')} | sha256sum) ]]; done`)
+    [[ $page == ${POISONED_PAGE} || $(${at(`${POOL}/file`, '$page')} | sha256sum) == $(${at('/root/whole', '$page')} | sha256sum) ]]; done`)
   expect('another file', await host.run(`cat ${POOL}/other`), 'other')
   await host.run(`rm ${POOL}/file; head -c 32M /dev/urandom | tee /root/big >${POOL}/big; ${dropCopies}
     [[ $(sha256sum </root/big) == $(sha256sum <${POOL}/big) ]]; rm ${POOL}/big`)
   expect('same server', (await poolStatus(host)).server.pid, pid)
 }
 
-/** The image is mended from what else it has: no file is lost. */
-async function loseCheckpoint(stage: Stage): Promise<void> {
+/** The server recovers the image from its other copies: no file is lost. */
+async function poisonCheckpoint(stage: Stage): Promise<void> {
   const { host, expect } = stage
   const { image } = await imageOf(stage)
   const page = await newestCheckpoint(stage)
@@ -73,7 +73,7 @@ async function loseCheckpoint(stage: Stage): Promise<void> {
 }
 
 /** An acknowledged record is gone: the pool says so and serves nothing any more; nothing is guessed. */
-async function loseLog(stage: Stage): Promise<void> {
+async function poisonLog(stage: Stage): Promise<void> {
   const { host, expect } = stage
   const { image, segments } = await imageOf(stage)
   for (const offset of segments) await host.run(poisonPage(image, pageOf(offset)))

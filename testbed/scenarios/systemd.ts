@@ -1,7 +1,7 @@
 /**
- * The proof that a host with systemd is updated as its administrator would do it: `guestmemfs install`, a
- * line in fstab, guests in units, and `systemctl kexec`. Only fstab and the installed units mount the pool
- * and resume the guests.
+ * The proof that a host with systemd is updated as its operator would do it: `guestmemfs install`, a line in
+ * fstab, guests in units, and `systemctl kexec`. Only fstab and the installed units mount the pool and resume
+ * the guests.
  */
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'

@@ -1,14 +1,14 @@
 /**
  * The replacement of a QEMU that must end before the next one of its guest can be started: save the guest,
- * load it into a new QEMU, or into one of the old binary when the new one fails to load it.
+ * load it into the next QEMU, or into one of the old binary when the next one fails to load it.
  */
 import { close } from '../../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
 import { openNamespaces } from '../../linux/setns.ts'
 import { isInDevmem } from '../../qemu/devmem-trust.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
+import { markAgain, markErrorOutput, type OutputMark } from '../../qemu/error-output.ts'
 import { keepFormerBinary } from '../../qemu/former-binary.ts'
-import { markAgain, markWords, type WordsMark } from '../../qemu/last-words.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
 import { saveAndQuit } from '../../qemu/save-and-quit.ts'
 import { moveMainProcess } from '../../qemu/start/guest-unit.ts'
@@ -51,17 +51,17 @@ export async function replaceQuitFirst(
 
 class QuitFirst {
   readonly #run: UpdateRun
-  /** Of the old QEMU, for the next ones. */
+  /** The old QEMU's streams and namespaces, for the next ones. */
   readonly #place: Required<StartPlace>
-  /** Of its standard error. */
-  readonly #mark: WordsMark | undefined
+  /** Where the old QEMU's standard error ends. */
+  readonly #mark: OutputMark | undefined
   /** A copy of the old QEMU's program, where its path names another one. */
   #formerBinary: string | undefined
 
   constructor(run: UpdateRun, { pid }: ProcessIdentity) {
     this.#run = run
     this.#place = { streams: streamsOf(pid), namespaces: openNamespaces(pid) }
-    this.#mark = markWords(run.before.name)
+    this.#mark = markErrorOutput(run.before.name)
   }
 
   close(): void {
@@ -126,7 +126,7 @@ class QuitFirst {
     try {
       writeDefinition(saved)
       this.#run.after = await startFromSaved(this.#startOf(saved, before))
-      // The copy is removed after the update: the record keeps the path that the person gave.
+      // The copy is removed after the update: the record keeps the path that the operator gave.
       const argv = [...this.#run.line]
       this.#run.after = endUpdate({ ...this.#run.after, argv })
       const program = this.#formerBinary === undefined ? argv[0] : `the program that ${argv[0]} was before`

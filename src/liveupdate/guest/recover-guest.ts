@@ -5,7 +5,7 @@
  */
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { runStatus } from '../../qemu/migration.ts'
-import { isSetForSave, personsMigration } from '../../qemu/migration-settings.ts'
+import { isSetForSave, operatorsMigration } from '../../qemu/migration-settings.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
@@ -76,10 +76,11 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
 
 /**
  * For a guest that was stopped for a save that is not on record, or was loaded: continues it if it ran before
- * the update. QEMU is in our mode until the guest continues. In another one nothing of ours has stopped the
- * guest: a person may have paused it, or migrated it to another host, where it runs; only the record is put
- * in order then, unless a person named the guest. One that a person has paused is continued if a person named
- * it, and else left paused: a preflight that was killed has left its QEMU set for a save.
+ * the update. QEMU is in mode cpr-reboot until the guest continues. In another mode guestmemfs has not
+ * stopped the guest: the operator may have paused it, or migrated it to another host, where it runs; only the
+ * record is corrected then, unless the operator named the guest. A guest that the operator has paused is
+ * continued if it was named, and else left paused: a preflight that was killed has left its QEMU set for a
+ * save.
  */
 async function recoverUnsaved(
   { definition, isNamed, onStep, onUnset }: RecoverRequest,
@@ -94,11 +95,11 @@ async function recoverUnsaved(
     return endUpdate(definition)
   }
   removeStateFile(statePath)
-  const isPausedByPerson = underUpdate === undefined && status === 'paused' && !isNamed
-  // Also for a guest that runs: a save that has just begun would stop it. Without an update on record, all
-  // that a command may have left is the mode.
-  const migration = underUpdate === undefined ? await personsMigration(qmp) : underUpdate.migration
-  const left = await cancelMigration(qmp, underUpdate?.wasRunning ?? !isPausedByPerson, migration)
+  const isPausedByOperator = underUpdate === undefined && status === 'paused' && !isNamed
+  // Also for a guest that runs: a save that has just begun would stop it. Without an update on record, a
+  // command may have left nothing but the mode.
+  const migration = underUpdate === undefined ? await operatorsMigration(qmp) : underUpdate.migration
+  const left = await cancelMigration(qmp, underUpdate?.wasRunning ?? !isPausedByOperator, migration)
   if (left !== undefined) onUnset?.([left])
   if (underUpdate === undefined && status === 'running' && !isLeftSet) throw new UsageError('it runs')
   onStep('continue')

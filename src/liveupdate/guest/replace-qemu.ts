@@ -5,7 +5,7 @@
  */
 import { close } from '../../linux/descriptors.ts'
 import { setOomScore } from '../../linux/process.ts'
-import { forgetFormerBinary } from '../../qemu/former-binary.ts'
+import { removeFormerBinary } from '../../qemu/former-binary.ts'
 import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { mainUnitOf } from '../../qemu/start/guest-unit.ts'
@@ -45,7 +45,7 @@ export async function replaceQemu(request: VmRequest): Promise<VmTimeline> {
     const run = new UpdateRun({ ...request, vm: vm ?? request.vm })
     return await replace(run).catch((error: unknown) => run.failed(error))
   } finally {
-    forgetFormerBinary(definition.name)
+    removeFormerBinary(definition.name)
     close(lock)
   }
 }

@@ -28,7 +28,7 @@ const HOST_TIMEOUT_MS = 30_000
 export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
   const { definition } = request.vm
   const { name } = definition
-  const whyNot = await comeTo(request)
+  const whyNot = await waitForLateHost(request)
   if (whyNot !== undefined) return new ResumeRun(request).result('saved', whyNot)
   makeVmDirectory(name)
   const lock = request.isLocked === true ? null : await lockForUpdate(name)
@@ -37,7 +37,7 @@ export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
     const [vm] = readVms([ramFileOf(definition)]).vms
     // One whose QEMU runs is continued there.
     if (vm?.state !== 'running') await endFormerSupervisor(name)
-    // By the resumption of a pool that came late, while this one waited for it.
+    // Another command, for a pool that was mounted late, has resumed it while this one waited.
     if (definition.saved !== null && vm !== undefined && isResumed(vm))
       return new ResumeRun({ ...request, vm }).result('resumed', null)
     return await new ResumeRun({ ...request, vm: vm ?? request.vm }).run()
@@ -50,15 +50,16 @@ const isResumed = ({ state, definition: { saved, underUpdate } }: Vm): boolean =
   state === 'running' && saved === null && underUpdate === undefined
 
 /**
- * Waits for what the guest's host may yet get, with no lock. Returns why the guest cannot be resumed even so.
+ * Waits, without a lock, for what the host may yet get for the guest. Returns why the guest cannot be resumed
+ * even so.
  */
-async function comeTo({ vm, timeoutMs, aside }: VmRequest): Promise<string | undefined> {
+async function waitForLateHost({ vm, timeoutMs, withoutLock }: VmRequest): Promise<string | undefined> {
   const { definition } = vm
   const waitMs = Math.min(timeoutMs, HOST_TIMEOUT_MS)
   const wait = () => waitForHost(definition, waitMs)
   if (definition.saved === null || vm.state === 'running' || !isLate(definition)) return undefined
   try {
-    await (aside === undefined ? wait() : aside(wait))
+    await (withoutLock === undefined ? wait() : withoutLock(wait))
     return undefined
   } catch (error) {
     return errorText(error)

@@ -13,13 +13,13 @@
 import { joinCgroup } from '../../linux/cgroup.ts'
 import { oomScoreOf, setOomScore } from '../../linux/process.ts'
 import { killQemu } from '../../qemu/end-qemu.ts'
-import { markWords, wordsSince } from '../../qemu/last-words.ts'
+import { errorOutputSince, markErrorOutput } from '../../qemu/error-output.ts'
+import { setIvshmemAddresses } from '../../qemu/ivshmem-addresses.ts'
 import { releaseForwards } from '../../qemu/machine/settings.ts'
 import { loadSaved, prepareLoad } from '../../qemu/restore.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { cancelSave, type SaveRequest, saveGuestState } from '../../qemu/save-and-quit.ts'
 import type { SavedState } from '../../qemu/saved-state.ts'
-import { placeWindows } from '../../qemu/shared-windows.ts'
 import { type GuestUnit, moveMainProcess } from '../../qemu/start/guest-unit.ts'
 import { completeLoad, continueLoaded, restoreSettings } from '../../qemu/start-from-saved.ts'
 import type { WaitingSuccessor } from '../../qemu/successor/waiting-successor.ts'
@@ -48,14 +48,14 @@ export class GuestSavedError extends QemuError {}
  */
 export async function transferGuest(request: TransferRequest): Promise<VmDefinition> {
   const { definition, successor, qmp, qemu, timeoutMs, onStep, onSaved, onUnset } = request
-  const mark = markWords(definition.name)
+  const mark = markErrorOutput(definition.name)
   await prepareLoad(successor.qmp)
   const saved = await saveGuestState(request)
   const state = saved.saved as SavedState
   onSaved(state)
   let unset: string[]
   try {
-    await placeWindows(successor.qmp, saved.windows ?? [])
+    await setIvshmemAddresses(successor.qmp, saved.windows ?? [])
     await loadSaved(successor.qmp, state, timeoutMs)
     if (saved.settings !== undefined) await releaseForwards(qmp, saved.settings)
     // A process of another user may have got its pid by now.
@@ -65,7 +65,7 @@ export async function transferGuest(request: TransferRequest): Promise<VmDefinit
     onStep('load')
     successor.takeOver()
   } catch (error) {
-    const words = wordsSince(mark)
+    const words = errorOutputSince(mark)
     const problem = words === '' ? errorText(error) : `${errorText(error)} (QEMU: ${words})`
     const left = await rollBack(request, saved, problem)
     throw new QemuError(left === undefined ? problem : `${problem}; ${left}`, { cause: error })
@@ -81,16 +81,16 @@ export async function transferGuest(request: TransferRequest): Promise<VmDefinit
   } catch (cause) {
     throw new GuestStoppedError(errorText(cause), { cause })
   } finally {
-    await passUnit(request, unset)
+    await moveUnit(request, unset)
     await qmp.execute('quit').catch(() => {})
     await killQemu(definition.name, qemu).catch(() => {}) // it is stopped: the next command ends it
   }
 }
 
-/** The guest runs. Its unit would end with its old QEMU. */
-async function passUnit({ unit, qemu, successor, onUnset }: TransferRequest, unset: string[]): Promise<void> {
+/** Called when the guest runs: its unit would end with its old QEMU. */
+async function moveUnit({ unit, qemu, successor, onUnset }: TransferRequest, unset: string[]): Promise<void> {
   if (unit === undefined || (await moveMainProcess(unit, qemu.pid, successor.qemu.pid))) return
-  // The end of the unit ends all that is in its cgroup.
+  // The manager ends all processes of the unit's cgroup with the unit.
   joinCgroup(successor.qemu.pid, '/')
   onUnset([...unset, `its unit ${unit.name} did not take its next QEMU over, which runs outside of it`])
 }
@@ -118,9 +118,9 @@ async function rollBack(
   if (!isAlive(qemu)) throw new GuestSavedError(`${problem}; and its old QEMU has ended`)
   try {
     // Its ports: a connection through them does not outlive this, whichever QEMU has the guest.
-    return await qmp.withSound(async (sound) => {
-      await restoreSettings(sound, saved.settings)
-      return await cancelSave(saved, sound, saved.saved as SavedState)
+    return await qmp.withConnection(async (live) => {
+      await restoreSettings(live, saved.settings)
+      return await cancelSave(saved, live, saved.saved as SavedState)
     })
   } catch (cause) {
     throw new GuestStoppedError(`${problem}; and it could not be continued: ${errorText(cause)}`, { cause })

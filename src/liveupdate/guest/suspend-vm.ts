@@ -65,7 +65,7 @@ export async function suspendVm(
   qmp.patienceMs = patienceMs
   // Past it nothing is undone here, which would take more time: the guest counts as stopped, and is continued
   // over another connection, side by side with all others.
-  qmp.endWithin(patienceMs - (performance.now() - began), lateWords(patienceMs))
+  qmp.endWithin(patienceMs - (performance.now() - began), lateMessage(patienceMs))
   try {
     await saveGuestState({
       definition: vm.definition,
@@ -82,7 +82,7 @@ export async function suspendVm(
   return { vm, savedAtMs: nowMs() }
 }
 
-const lateWords = (patienceMs: number): string =>
+const lateMessage = (patienceMs: number): string =>
   `it was not saved within ${patienceMs / 1000} s, while the other guests are stopped: give it more with --patience`
 
 /**

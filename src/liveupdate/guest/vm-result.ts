@@ -12,7 +12,7 @@ export interface VmRequest {
   /** As of `SaveRequest`. */
   readonly tried?: TriedLine | undefined
   readonly timeoutMs: number
-  /** Of a resumption: a person named the VM, so that one which a person has paused is continued as well. */
+  /** Of a resumption: the operator named the VM, so it is continued even if the operator had paused it. */
   readonly isNamed?: boolean
   /** The caller holds the VM's update lock already, and releases it afterwards. */
   readonly isLocked?: boolean
@@ -21,10 +21,10 @@ export interface VmRequest {
   /** Called as long as a guest is not paused. Errors (UsageError): the update is to end. */
   readonly check?: () => void
   /**
-   * Of a resumption: runs `wait`, which never rejects, while other commands resume their guests. Errors
-   * (UsageError): they do not come to an end.
+   * Of a resumption: runs `wait`, which never rejects, without the host-wide lock, so that other commands can
+   * resume their guests. Errors (UsageError): one of them does not release the lock.
    */
-  readonly aside?: ((wait: () => Promise<void>) => Promise<void>) | undefined
+  readonly withoutLock?: ((wait: () => Promise<void>) => Promise<void>) | undefined
   /** The beginning of the whole update, milliseconds since the epoch. */
   readonly originMs: number
   readonly onPhase: (phase: Phase) => void

@@ -1,24 +1,34 @@
 /**
- * What a saved guest needs of its host before it is resumed, and which may come later, as at boot: all files
- * of its RAM, those that it had, in pools besides the one with its record; and its taps.
+ * What a saved guest needs of its host before it is resumed, and what may come later, as at boot: the files
+ * of its RAM in other pools than the one with its record, the same files that it had; and its taps.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { bootId } from '../../linux/boot-id.ts'
 import { poolMounts, setFrozen } from '../../pool/pool-view.ts'
 import { isInside } from '../../qemu/memory-backends.ts'
 import { tapProblems } from '../../qemu/taps.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
-import { waitUntilFine } from '../../qemu/wait-until-fine.ts'
 import { UsageError } from '../../values/errors.ts'
 import { readUpdateRecord } from '../kernel/update-record.ts'
 import { ramProblems } from '../preflight/ram-problems.ts'
 import { hasRamIn } from '../vm-mounts.ts'
 
+const POLL_MS = 100
+
 /** Whether something is missing that may yet come. */
 export const isLate = (definition: VmDefinition): boolean => lateProblems(definition).length > 0
 
-/** Until nothing is missing, or for `timeoutMs`. Never rejects: `checkHost` names what is missing then. */
-export const waitForHost = (definition: VmDefinition, timeoutMs: number): Promise<void> =>
-  waitUntilFine(() => lateProblems(definition), timeoutMs).catch(() => {})
+/**
+ * Until nothing is missing, or for `timeoutMs`. Never rejects: `checkGuestsHost` names what is missing then.
+ */
+export async function waitForHost(definition: VmDefinition, timeoutMs: number): Promise<void> {
+  const deadline = performance.now() + timeoutMs
+  try {
+    while (isLate(definition) && performance.now() < deadline) await sleep(POLL_MS)
+  } catch {
+    // `checkGuestsHost` reports it.
+  }
+}
 
 /** Errors (UsageError): a RAM file is missing or is another one, or a tap is not as it was. */
 export function checkGuestsHost(definition: VmDefinition): void {
@@ -38,7 +48,7 @@ const isSpread = ({ ramFiles, mountPoint }: VmDefinition): boolean =>
 
 /**
  * Thaws the guest's other pools, where a kernel update froze them and the next kernel runs: their own
- * resumption may come later. A pool that a person froze stays frozen.
+ * resumption may come later. A pool that the operator froze stays frozen.
  */
 function thawOthers(definition: VmDefinition): void {
   for (const mount of poolMounts()) {

@@ -23,15 +23,15 @@ export async function jump(via: KexecMethod): Promise<string> {
  * before systemctl has ended, and systemctl may get it as well.
  */
 async function jumpThroughSystemd(): Promise<string> {
-  const told = Promise.withResolvers<NodeJS.Signals>()
-  for (const signal of STOPPED_BY) process.once(signal, told.resolve)
+  const signalled = Promise.withResolvers<NodeJS.Signals>()
+  for (const signal of STOPPED_BY) process.once(signal, signalled.resolve)
   const { status, signal, stderr, error } = spawnSync('systemctl', ['kexec'], { encoding: 'utf8' })
   if (error) return `systemctl does not start: ${error.message}`
   const isRefused = status !== 0 && signal === null
   if (isRefused && !isStopping()) return `systemctl kexec failed: ${stderr.trim().split('\n').at(-1)}`
   const patienceMs = performance.now() + STOPS_WITHIN_MS
   do {
-    const stoppedBy = await Promise.race([told.promise, sleep(LOOK_EVERY_MS)])
+    const stoppedBy = await Promise.race([signalled.promise, sleep(LOOK_EVERY_MS)])
     if (stoppedBy !== undefined) {
       if (!isStopping()) return `stopped by ${stoppedBy}`
       endBy(stoppedBy)

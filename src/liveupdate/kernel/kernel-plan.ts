@@ -29,7 +29,7 @@ export interface KernelChoice {
   readonly left: readonly string[]
 }
 
-/** A plain value, for people and scripts. */
+/** A plain value, for operators and scripts. */
 export interface KernelPlan {
   readonly via: KexecMethod
   readonly kernel: string

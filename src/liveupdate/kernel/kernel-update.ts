@@ -27,11 +27,11 @@ export interface KernelUpdate {
   /** For each step of each VM. */
   readonly timeoutMs: number
   readonly patienceMs: number
-  /** One line for a person, as each step is done. */
-  readonly say: (line: string) => void
+  /** One line for the operator, as each step is done. */
+  readonly onProgress: (line: string) => void
 }
 
-/** What the running kernel does with the next one. Tests that must not jump have another. */
+/** What the running kernel does with the next one. Tests, which must not jump, pass another. */
 export interface Kexec {
   /** Errors: UsageError. */
   readonly load: (next: NextKernel, commandLine: string) => void
@@ -54,7 +54,7 @@ export interface RolledBack {
  * kernel could not be loaded, and nothing was changed.
  */
 export async function updateKernel(update: KernelUpdate, kexec = REAL): Promise<RolledBack> {
-  const { plan, next, say } = update
+  const { plan, next, onProgress } = update
   const startedAtMs = nowMs()
   // Before the load: a signal that came after it would leave a kernel that the next reboot starts.
   const signals = new DeferredSignals()
@@ -64,7 +64,7 @@ export async function updateKernel(update: KernelUpdate, kexec = REAL): Promise<
     signals.end()
     throw error
   }
-  say(`kernel ${plan.next} is loaded`)
+  onProgress(`kernel ${plan.next} is loaded`)
   const steps = new UpdateSteps(scope(update), startedAtMs)
   try {
     // Done while guests still run, to shorten their blackout.
@@ -80,18 +80,18 @@ export async function updateKernel(update: KernelUpdate, kexec = REAL): Promise<
     await steps.suspendAll()
     signals.check()
     steps.freeze()
-    steps.checkNobodyElse()
+    steps.checkNoNewGuest()
     await steps.preserve('files')
     syncFileSystems()
     signals.check()
     steps.releaseLocks()
     steps.writeUpdateRecord()
     await steps.preserve('image')
-    say(`jumping into kernel ${plan.next}`)
+    onProgress(`jumping into kernel ${plan.next}`)
     throw new UsageError(await kexec.jump(plan.via))
   } catch (error) {
     const reason = errorText(error)
-    say(`${reason}: going back`)
+    onProgress(`${reason}: rolling back`)
     kexec.unload()
     const vms = await steps.rollBack()
     return { reason, signalStatus: signals.status, startedAtMs, vms }

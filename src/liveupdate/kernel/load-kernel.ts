@@ -17,8 +17,8 @@ const WHY: ReadonlyMap<Errno, string> = new Map([
   [EPERM, 'it is locked down, or kexec is switched off'],
   [ENODATA, 'it requires a signature, and there is none'],
   [EKEYREJECTED, 'it rejects the key of the signature'],
-  [EBADMSG, 'the signature does not fit'],
-  [ENOEXEC, 'it takes no image of this kind'],
+  [EBADMSG, 'the signature does not match the image'],
+  [ENOEXEC, 'it does not load images of this format'],
   [EADDRNOTAVAIL, 'there is no room for it'],
 ])
 

@@ -24,15 +24,15 @@ export function hasUpdateRecord(mountPoint: string): boolean {
 }
 
 /**
- * Starting a guest changes its pool, so this comes first. A pool that a person froze stays frozen. Errors:
- * UsageError.
+ * Starting a guest changes its pool, so this comes first. A pool that the operator froze stays frozen.
+ * Errors: UsageError.
  */
 export function thawAfterUpdate(mount: PoolMount): void {
   if (hasUpdateRecord(mount.mountPoint)) setFrozen(mount, false)
 }
 
-/** The times by which `withParts` finds the kernel's parts of a pool's blackout, once all guests run. */
-interface Arrival {
+/** The times by which `withParts` finds the kernel's part of a pool's blackout, once all guests run. */
+interface PartTimes {
   readonly pool: string
   readonly jumpUs: number
   /** By the next kernel's clock. */
@@ -42,7 +42,7 @@ interface Arrival {
 export interface ResumedPool {
   readonly report: UpdateReport
   /** undefined: there was no jump. */
-  readonly arrival: Arrival | undefined
+  readonly partTimes: PartTimes | undefined
 }
 
 /** The pool must be thawed. One guest's failure holds back no other, and is in the report. */
@@ -50,7 +50,7 @@ export async function resumePool(pool: string, batch: VmBatch): Promise<ResumedP
   const { mountPoint, vms } = batch
   const record = readUpdateRecord(mountPoint)
   if (record === undefined || record.bootId === bootId())
-    return { report: await resumeVms(batch), arrival: undefined }
+    return { report: await resumeVms(batch), partTimes: undefined }
 
   const report = await resumeVms(batch)
   // After the guests are started: it waits for the RTC, and is more exact when the machine is idle.
@@ -77,7 +77,7 @@ export async function resumePool(pool: string, batch: VmBatch): Promise<ResumedP
       kernel,
       vms: report.vms.map((vm) => joinTimeline(vm, stops.get(vm.name), record, boot)),
     },
-    arrival: {
+    partTimes: {
       pool,
       jumpUs: Math.round((boot.kernelStartMs - shiftMs - record.jumpAtMs) * 1000),
       mountStartUs: Math.round((boot.mountStartMs - boot.kernelStartMs) * 1000),
@@ -86,22 +86,22 @@ export async function resumePool(pool: string, batch: VmBatch): Promise<ResumedP
 }
 
 /**
- * The reports, with what the kernel and the service manager did meanwhile. Asked when all guests run, for the
- * answers block this process; what cannot be asked is left out, and no report depends on it.
+ * The reports, with what the kernel and the service manager did meanwhile. Read when all guests run, since
+ * reading blocks this process; what cannot be read is left out of the report.
  */
 export function withParts(resumed: readonly ResumedPool[]): UpdateReport[] {
-  const boot = resumed.some(({ arrival }) => arrival !== undefined) ? askBoot() : undefined
-  return resumed.map(({ report, arrival }) =>
-    report.kernel === undefined || arrival === undefined || boot === undefined
+  const boot = resumed.some(({ partTimes }) => partTimes !== undefined) ? readBoot() : undefined
+  return resumed.map(({ report, partTimes }) =>
+    report.kernel === undefined || partTimes === undefined || boot === undefined
       ? report
-      : { ...report, kernel: { ...report.kernel, parts: partsOf(arrival, boot) } },
+      : { ...report, kernel: { ...report.kernel, parts: partsOf(partTimes, boot) } },
   )
 }
 
-type BootWords = Pick<BootFacts, 'log' | 'commandLine' | 'manager'>
+type BootAnswers = Pick<BootFacts, 'log' | 'commandLine' | 'manager'>
 
-/** undefined: the kernel or the service manager cannot be asked. */
-function askBoot(): BootWords | undefined {
+/** undefined: the kernel's log or the service manager's times cannot be read. */
+function readBoot(): BootAnswers | undefined {
   try {
     return { log: readKernelLog(), commandLine: kernelCommandLine(), manager: readManagerTimes() }
   } catch {
@@ -109,7 +109,7 @@ function askBoot(): BootWords | undefined {
   }
 }
 
-function partsOf({ pool, ...times }: Arrival, boot: BootWords): KernelPart[] {
+function partsOf({ pool, ...times }: PartTimes, boot: BootAnswers): KernelPart[] {
   const own = unit(pool)
   return kernelParts({ ...times, ...boot, unit: boot.manager?.units.has(own) ? own : undefined })
 }
@@ -121,7 +121,7 @@ export const updateOf = (mountPoint: string): string | undefined => readUpdateRe
  * Called when `resume` has tried every guest of the pool, and the report has the record's times. `id`: the
  * update's; the record of another one, which has begun since, stays.
  */
-export function forgetUpdate(mountPoint: string, id: string | undefined): void {
+export function removeEndedRecord(mountPoint: string, id: string | undefined): void {
   if (id !== undefined && updateOf(mountPoint) === id) removeUpdateRecord(mountPoint)
 }
 

@@ -22,9 +22,9 @@ export class ResumptionLock {
   }
 
   /**
-   * Locks updates out where one has left its record. In the next kernel it waits for the resumption of
-   * another pool's guests, as mounts at boot do it side by side; in the same one an update may be under way.
-   * Errors: UsageError.
+   * Locks updates out where one has left its record. In the next kernel this waits for another command that
+   * resumes the guests of another pool, as each mount at boot starts one; in the same kernel an update may be
+   * under way. Errors: UsageError.
    */
   static async take(mounts: readonly PoolMount[]): Promise<ResumptionLock> {
     const records = mounts.flatMap(({ mountPoint }) => readUpdateRecord(mountPoint) ?? [])
@@ -65,10 +65,10 @@ export class ResumptionLock {
   }
 
   /**
-   * Without it while `wait` runs, which must not reject. Errors: those of `enter`; the caller still calls
+   * Runs `wait`, which must not reject, without the lock. Errors: those of `enter`; the caller still calls
    * `leave`.
    */
-  async aside(wait: () => Promise<void>): Promise<void> {
+  async withoutLock(wait: () => Promise<void>): Promise<void> {
     this.leave()
     await wait()
     await this.enter().catch((error: unknown) => {

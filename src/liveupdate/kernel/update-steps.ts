@@ -94,7 +94,7 @@ export class UpdateSteps {
    * Looks for a guest that was started since the plan, which would end unsaved. No VM can be recorded in a
    * frozen pool any more, so none is started after this. Errors (UsageError): there is one.
    */
-  checkNobodyElse(): void {
+  checkNoNewGuest(): void {
     const saved = new Set(this.#suspended.map(({ vm }) => ramFileOf(vm.definition)))
     const known = new Set(this.#scope.recorded)
     const { mounts, problems } = vmMounts(undefined)

@@ -8,8 +8,9 @@ import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
 import { machineFacts } from '../../qemu/carry/machine-facts.ts'
 import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-line.ts'
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
+import { type IvshmemAddress, readIvshmemAddresses } from '../../qemu/ivshmem-addresses.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
-import { lookAtHelpers } from '../../qemu/machine/helpers.ts'
+import { checkHelpers } from '../../qemu/machine/helpers.ts'
 import { readingAtStart, readingProblem } from '../../qemu/machine/kept-reading.ts'
 import { unexplainedFiles } from '../../qemu/machine/open-descriptors.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
@@ -20,9 +21,8 @@ import { hasMachineType } from '../../qemu/machine-type.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import type { QemuVersion } from '../../qemu/qemu-version.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
-import { readWindows, type Window } from '../../qemu/shared-windows.ts'
 import { unitProblems } from '../../qemu/start/guest-unit.ts'
-import { lookAtTaps } from '../../qemu/taps.ts'
+import { checkTaps } from '../../qemu/taps.ts'
 import { type BlockSizes, readBlockSizes } from '../../qemu/trial/block-sizes.ts'
 import { type GuestProcessor, readProcessor } from '../../qemu/trial/processor.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
@@ -35,14 +35,16 @@ import { type Finding, fail, warn } from '../../values/finding.ts'
 import { Limit } from '../../values/limit.ts'
 import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
-import { privateRamWords } from './private-ram.ts'
+import { checkPrivateRam } from './private-ram.ts'
 import { ramProblems } from './ram-problems.ts'
 import { whyBlocked } from './why-blocked.ts'
 
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
-/** For all that it is asked of its machine, however often it answers: other guests wait for their update. */
+/**
+ * For all queries of its machine together, however often QEMU answers: other guests wait for their update.
+ */
 const LOOK_TIMEOUT_MS = 20_000
 /** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
@@ -70,9 +72,9 @@ export async function checkGuests(
   const trials = new Limit(TRIALS_AT_ONCE)
   const found = await Promise.all(
     vms.map(async (vm) => {
-      const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm)
+      const { problems, unknown, stateBytes, machine } = await examineGuest(vm)
       const lines = [
-        ...ramProblems(stillHas(vm.definition, machine)),
+        ...ramProblems(withNextRamFiles(vm.definition, machine)),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
         ...(vm.qemu === undefined ? [] : otherNamespaces(vm.qemu.pid, next)),
         ...(vm.qemu === undefined || next !== 'here' ? [] : unitProblems(vm.qemu.pid)),
@@ -86,7 +88,7 @@ export async function checkGuests(
         ),
         ...[
           ...unknown,
-          ...carriedWords(vm.definition, machine),
+          ...carriedRemarks(vm.definition, machine),
           ...(machine?.line.notes ?? []),
           ...(isFit ? untried(trial) : []),
         ].map((line) => warn(subject, `${subject}: ${line}`)),
@@ -110,8 +112,8 @@ export async function checkGuests(
 /** The subject of a finding about this guest alone. */
 export const subjectOf = ({ name }: Pick<VmDefinition, 'name'>): string => `VM ${name}`
 
-/** With the RAM files on record that the next QEMU has, too: others were taken out, and may be gone. */
-function stillHas(definition: VmDefinition, machine: Machine | undefined): VmDefinition {
+/** With those RAM files on record that the next QEMU has, too: the others were unplugged, and may be gone. */
+function withNextRamFiles(definition: VmDefinition, machine: Machine | undefined): VmDefinition {
   const next = machine?.line.ramFiles ?? definition.ramFiles
   const ramFiles = definition.ramFiles.filter(({ path }) => next.some((file) => file.path === path))
   return { ...definition, ramFiles }
@@ -150,8 +152,8 @@ async function tryNext(
 }
 
 /**
- * A line with changes is used only if a trial has shown that it makes the same machine, and so is the
- * recorded one where no reading shows what was changed.
+ * A line with changes is used only if a trial has shown that it makes the same machine. So is the recorded
+ * line where no reading shows what was changed.
  */
 function trialProblems({ problems, unproven }: Trial, { isRead, line }: Machine): string[] {
   if (unproven.length === 0 || (isRead && !line.carries)) return [...problems]
@@ -165,10 +167,10 @@ function trialProblems({ problems, unproven }: Trial, { isRead, line }: Machine)
 }
 
 /** Arguments that the next line has in addition to the recorded one, and those that it lacks. */
-function carriedWords({ argv }: VmDefinition, machine: Machine | undefined): string[] {
+function carriedRemarks({ argv }: VmDefinition, machine: Machine | undefined): string[] {
   if (!machine?.line.carries) return []
-  const said = (line: readonly string[]): string[] => printArguments(parseCommandLine(line))
-  const [before, after] = [said(argv), said(machine.line.argv)]
+  const printed = (line: readonly string[]): string[] => printArguments(parseCommandLine(line))
+  const [before, after] = [printed(argv), printed(machine.line.argv)]
   const more = after.filter((words) => !before.includes(words))
   const less = before.filter((words) => !after.includes(words)).map((words) => `without ${words}`)
   return [
@@ -182,7 +184,7 @@ const untried = ({ remarks, unproven, without }: Trial): string[] => [
   ...(without.length === 0 ? [] : [`its next QEMU was tried without ${without.join(', ')}`]),
 ]
 
-interface GuestLook {
+interface GuestFacts {
   readonly problems: readonly string[]
   /** What could not be read, one line each. */
   readonly unknown: readonly string[]
@@ -199,14 +201,14 @@ interface Machine {
   readonly line: NextLine
   /** Facts that must be equal in the next QEMU. */
   readonly facts: readonly string[]
-  /** Where the guest has memory that it shares with others. */
-  readonly windows: readonly Window[]
+  /** Where the guest has the memory of each ivshmem. */
+  readonly ivshmems: readonly IvshmemAddress[]
   readonly blocks: BlockSizes
   readonly processor: GuestProcessor
   readonly version: QemuVersion
 }
 
-async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
+async function examineGuest({ definition, qemu }: Vm): Promise<GuestFacts> {
   const { name } = definition
   const damaged = readingProblem(name)
   if (damaged !== undefined) return unfit(damaged)
@@ -223,24 +225,24 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [facts, helpers, unreported, windows, blocks, processor] = await Promise.all([
+    const [facts, helpers, unreported, ivshmems, blocks, processor] = await Promise.all([
       machineFacts(ask, line.plugged),
-      lookAtHelpers(ask, definition, now),
+      checkHelpers(ask, definition, now),
       unreportedRemarks(ask, definition, now),
-      readWindows(ask),
+      readIvshmemAddresses(ask),
       readBlockSizes(ask),
       readProcessor(ask),
     ])
     const { version } = qmp
     const bytes = streamedBytes(now.ram)
-    const ofPrivate = privateRamWords(bytes, STATE_BYTES)
+    const ofPrivate = checkPrivateRam(bytes, STATE_BYTES)
     return {
       problems: [
         ...blocked.reasons.map((reason) => `cannot be saved: ${reason}`),
         ...helpers.problems,
         ...line.refused,
         ...ofPrivate.problems,
-        ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
+        ...(qemu !== undefined && isOurNetwork(qemu.pid) ? checkTaps(now).problems : []),
       ],
       unknown: [
         ...blocked.remarks,
@@ -252,7 +254,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
         ...ofPrivate.remarks,
       ],
       stateBytes: STATE_BYTES + bytes,
-      machine: { now, isRead: start !== undefined, line, facts, windows, blocks, processor, version },
+      machine: { now, isRead: start !== undefined, line, facts, ivshmems, blocks, processor, version },
     }
   } catch (error) {
     return unfit(errorText(error))
@@ -261,7 +263,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
   }
 }
 
-const unfit = (problem: string): GuestLook => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
+const unfit = (problem: string): GuestFacts => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
 
 /** In the order in which guests are saved: a finding for each whose state file has no room. */
 function checkSpace(guests: readonly { readonly vm: Vm; readonly stateBytes: number }[]): Finding[] {

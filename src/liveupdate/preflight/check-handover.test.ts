@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { checkHandover } from './check-handover.ts'
 import { POOL } from './testing/facts.ts'
 
-test('kernels whose handover was never tested are told from the one that was', () => {
+test('kernels whose handover was never tested are distinguished from the one that was', () => {
   const abi = { kho: 'kho-v4', luo: 'luo-v5', memfd: 'memfd-v2' }
   const findings = (release: string) =>
     checkHandover({

@@ -96,14 +96,14 @@ function checkPool(facts: PoolFacts): Finding[] {
     findings.push(
       fail(subject, `the image of pool '${pool}' is not sound: ${message}: see 'guestmemfs fsck ${pool}'`),
     )
-  return facts.isChosen ? findings : [...findings, ...leftBehind(facts)]
+  return facts.isChosen ? findings : [...findings, ...endingWithKernel(facts)]
 }
 
 /**
  * Findings for a pool that the update leaves out. Memory that is not handed over is lost with this kernel,
  * and guests and files with it.
  */
-function leftBehind({ pool, by, vms, holdsFiles }: PoolFacts): Finding[] {
+function endingWithKernel({ pool, by, vms, holdsFiles }: PoolFacts): Finding[] {
   const advice = 'leave out --mount to include it'
   const ending = vms.filter(({ state }) => state === 'running' || (state === 'saved' && by === 'luo'))
   const findings = ending.map(({ definition: { name }, state }) =>

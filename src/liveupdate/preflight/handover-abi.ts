@@ -29,7 +29,7 @@ const UNPACK_TIMEOUT_MS = 60_000
 const SIZE_BYTES = 4
 
 type Unpack = (payload: Buffer) => Buffer | undefined
-const by =
+const unpackBy =
   (program: string, ...words: string[]): Unpack =>
   (input) => {
     const options = { input, maxBuffer: MAX_KERNEL_BYTES, timeout: UNPACK_TIMEOUT_MS }
@@ -45,11 +45,11 @@ const UNPACKERS: readonly (readonly [magic: string, unpack: Unpack])[] = [
     (bytes) => gunzipSync(bytes, { maxOutputLength: MAX_KERNEL_BYTES, finishFlush: constants.Z_SYNC_FLUSH }),
   ],
   ['28b52ffd', (bytes) => zstdDecompressSync(bytes, { maxOutputLength: MAX_KERNEL_BYTES })],
-  ['fd377a585a00', by('xz', '-dc', '--single-stream')],
-  ['5d0000', by('xz', '-dc', '--format=lzma')],
-  ['425a68', by('bzip2', '-dc')],
-  ['02214c18', by('lz4', '-dc')],
-  ['894c5a4f', by('lzop', '-dc')],
+  ['fd377a585a00', unpackBy('xz', '-dc', '--single-stream')],
+  ['5d0000', unpackBy('xz', '-dc', '--format=lzma')],
+  ['425a68', unpackBy('bzip2', '-dc')],
+  ['02214c18', unpackBy('lz4', '-dc')],
+  ['894c5a4f', unpackBy('lzop', '-dc')],
 ]
 
 /**
@@ -85,7 +85,7 @@ export function abiIn(bytes: Buffer): HandoverAbi {
 }
 
 /** The tree that the running kernel will hand over, where debugfs is mounted (kexec_handover_debugfs.c). */
-const SHOWN = '/sys/kernel/debug/kho/out'
+const DEBUGFS = '/sys/kernel/debug/kho/out'
 
 /**
  * The formats of the running kernel: from debugfs where it has them, else from its image; undefined: there is
@@ -93,14 +93,14 @@ const SHOWN = '/sys/kernel/debug/kho/out'
  * be an image of the same build.
  */
 export function runningAbi(release: string, version: string, next: KernelImage): HandoverAbi | undefined {
-  const said = abiOfBuild(version, next, [
+  const ofImage = abiOfBuild(version, next, [
     `/boot/vmlinuz-${release}`,
     `/usr/lib/modules/${release}/vmlinuz`,
     '/boot/vmlinuz',
   ])
-  const kho = shown(`${SHOWN}/fdt`)?.kho ?? said?.kho
-  const luo = shown(`${SHOWN}/sub_fdts/LUO`)?.luo ?? said?.luo
-  return said && { kho, luo, memfd: said.memfd }
+  const kho = shown(`${DEBUGFS}/fdt`)?.kho ?? ofImage?.kho
+  const luo = shown(`${DEBUGFS}/sub_fdts/LUO`)?.luo ?? ofImage?.luo
+  return ofImage && { kho, luo, memfd: ofImage.memfd }
 }
 
 /** The formats of the first image of the build that `version` names. */

@@ -83,11 +83,11 @@ function carveOutProblems(
   if (after.some(({ start, lengthBytes }) => start === wanted.start && lengthBytes === wanted.lengthBytes))
     return []
   const found = after.find((range) => overlap(range, region))
-  const instead = found === undefined ? 'does not set it aside' : `sets aside ${say(found)} instead`
+  const instead = found === undefined ? 'does not set it aside' : `sets aside ${describe(found)} instead`
   return [
     fail(
       'command line',
-      `the carve-out of ${say(wanted)} holds the guests, and the next kernel's command line ${instead}: give it ${carveOutWord(wanted)}, or use --reuse-cmdline`,
+      `the carve-out of ${describe(wanted)} holds the guests, and the next kernel's command line ${instead}: give it ${carveOutWord(wanted)}, or use --reuse-cmdline`,
     ),
   ]
 }
@@ -109,7 +109,7 @@ function reservedProblems(
   return [
     fail(
       'command line',
-      `the reserved range of ${say(range)} holds the guests, and the next kernel's command line does not reserve it: give it ${reservedWord(range)}, or use --reuse-cmdline`,
+      `the reserved range of ${describe(range)} holds the guests, and the next kernel's command line does not reserve it: give it ${reservedWord(range)}, or use --reuse-cmdline`,
     ),
   ]
 }
@@ -124,7 +124,7 @@ function kaslrProblems(region: PhysicalRange, words: readonly string[]): Finding
   ]
 }
 
-const say = ({ start, lengthBytes }: PhysicalRange): string =>
+const describe = ({ start, lengthBytes }: PhysicalRange): string =>
   `${formatBytes(lengthBytes)} at ${formatBytes(start)}`
 
 const names = (words: readonly string[], prefix: string): boolean =>

@@ -81,7 +81,7 @@ const Identity = v.object({ store: v.string(), place: v.optional(Place) })
 const Geometry = v.object({ ownedBlocks: v.number() })
 
 /**
- * `named`: the mount that the person named; undefined: all mounts. Errors (UsageError): there is no such
+ * `named`: the mount that the operator named; undefined: all mounts. Errors (UsageError): there is no such
  * mount.
  */
 export function poolFacts(named: string | undefined): PoolFacts[] {

@@ -1,19 +1,19 @@
 /**
- * What RAM that is in no pool does to an update: QEMU writes it into the state file while the guest is
+ * The cost of RAM that is in no pool: in an update QEMU writes it into the state file while the guest is
  * stopped. Must not: ask QEMU.
  */
 import { MAX_STATE_BYTES } from '../../qemu/saved-state.ts'
 import { formatSize } from '../../values/size.ts'
 
-export interface PrivateRamWords {
+export interface PrivateRamCheck {
   /** Why the guest cannot be updated. */
   readonly problems: readonly string[]
-  /** What a person is to know before it is paused. */
+  /** What the operator must know before the guest is paused. */
   readonly remarks: readonly string[]
 }
 
 /** One line at most. `bytes`: of such RAM; `stateBytes`: of the state file besides it. */
-export function privateRamWords(bytes: number, stateBytes: number): PrivateRamWords {
+export function checkPrivateRam(bytes: number, stateBytes: number): PrivateRamCheck {
   if (bytes === 0) return { problems: [], remarks: [] }
   const what = `${formatSize(bytes)} of its RAM are private`
   if (stateBytes + bytes > MAX_STATE_BYTES)

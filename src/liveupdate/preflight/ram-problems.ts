@@ -1,6 +1,6 @@
 /**
- * The RAM files of a guest, looked at before a QEMU is started: it makes a missing one anew, empty and
- * without an error, and takes any other that has the name.
+ * The RAM files of a guest, checked before a QEMU is started: QEMU would make a missing one anew, empty and
+ * without an error, and would take another file of the same name.
  */
 import { exchangedRam } from '../../qemu/ram-claims.ts'
 import { ramFileBytes } from '../../qemu/ram-file.ts'

@@ -4,7 +4,7 @@ import { type Blocked, blockedReasons, migrationUnderWay, runStatus } from '../.
 import {
   isSetForSave,
   type MigrationSettings,
-  personsMigration,
+  operatorsMigration,
   setMigration,
 } from '../../qemu/migration-settings.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
@@ -14,7 +14,7 @@ import { lockForUpdate } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
 /** By QEMU's state. */
-const WAY_OUT: Readonly<Record<string, string>> = {
+const ADVICE: Readonly<Record<string, string>> = {
   postmigrate:
     ", as QEMU leaves a paused guest whose save was undone: it saves it again once it was continued ('cont', then 'stop'), unless it was migrated away",
 }
@@ -28,13 +28,14 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
   if (lock === undefined) throw new UsageError('another update of it is under way')
   try {
     const { status, running } = await runStatus(qmp)
-    // Before its migration mode is touched, by which `resume` knows it. As it is on record now: another
-    // command may have ended its update while this one waited for the lock.
+    // Before its migration mode is changed, by which `resume` finds an update that did not end. By the record
+    // as it is now: another command may have ended its update while this one waited for the lock.
     const unended = unendedUpdate(readDefinition(ramFileOf(definition)) ?? definition, running)
     if (unended !== undefined) throw new UsageError(unended)
     if (!SAVEABLE.includes(status))
-      throw new UsageError(`the guest is in state '${status}'${WAY_OUT[status] ?? ''}`)
-    // In our mode it would end without a stop of the guest's processors (migration/migration.c).
+      throw new UsageError(`the guest is in state '${status}'${ADVICE[status] ?? ''}`)
+    // In mode cpr-reboot that migration would end without a stop of the guest's processors
+    // (migration/migration.c).
     const migration = await migrationUnderWay(qmp)
     if (migration !== undefined)
       throw new UsageError(
@@ -43,7 +44,7 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
     const remarks = (await isSetForSave(qmp))
       ? ['a command that was killed had left its QEMU set for a save (cpr-reboot): it is set back']
       : []
-    const { reasons, remarks: refused } = await askReasons(qmp, await personsMigration(qmp))
+    const { reasons, remarks: refused } = await askReasons(qmp, await operatorsMigration(qmp))
     return { reasons, remarks: [...remarks, ...refused] }
   } finally {
     close(lock)
@@ -55,7 +56,7 @@ async function askReasons(qmp: QmpClient, migration: MigrationSettings): Promise
   try {
     return await blockedReasons(qmp, migration)
   } catch (error) {
-    await qmp.withSound((sound) => setMigration(sound, migration)).catch(() => {}) // `resume` finds it
+    await qmp.withConnection((live) => setMigration(live, migration)).catch(() => {}) // `resume` finds it
     throw error
   }
 }

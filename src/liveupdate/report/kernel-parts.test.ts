@@ -1,4 +1,4 @@
-/** Owns the tests of what the kernel and the service manager did between the jump and the mount. */
+/** Tests of the kernel's and the service manager's part of a blackout, from their log and their times. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseKernelLine } from '../../linux/kernel-log.ts'
@@ -85,7 +85,7 @@ test('the parts follow each other from the jump to the mount, without a gap', ()
   assert.match(parts[1]?.advice ?? '', /serial console; a smaller initramfs than one of 60\.5M/)
 })
 
-test('the three longest are told, longest first', () => {
+test('the three longest are printed, longest first', () => {
   const longest = longestParts(kernelParts(FACTS)).map(({ part }) => part)
   assert.deepEqual(longest, ['dev-vdb.device', 'kernel to init', 'initrd'])
 })
@@ -97,7 +97,7 @@ test('without systemd, and without an initramfs, there are fewer parts', () => {
   assert.deepEqual(names({ log, unit: undefined }), ['jump', 'kernel to init', 'units to mount'])
 })
 
-test('a log that has lost its beginning tells nothing', () => {
+test('a log that has lost its beginning has no parts', () => {
   assert.deepEqual(kernelParts({ ...FACTS, log: LOG.slice(0, 1) }), [])
   assert.equal(parseKernelLine('no record'), undefined)
 })

@@ -29,7 +29,7 @@ export interface BootFacts {
   readonly unit: string | undefined
 }
 
-/** What is shorter is one part together. */
+/** Shorter waits are merged into one part. */
 const LEAST_US = 50_000
 const JUMP_ADVICE =
   "devices stop, purgatory runs, the kernel unpacks itself: 'guestmemfs doctor --blackout' says what would shorten it"

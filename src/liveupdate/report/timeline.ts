@@ -24,7 +24,7 @@ export const PHASES = [
   'mount',
   /** → The resumption of a saved guest begins. */
   'wait',
-  /** → The new QEMU's process runs. */
+  /** → The next QEMU's process runs. */
   'launch',
   /** → QEMU answers on QMP. */
   'start',

@@ -1,4 +1,7 @@
-/** When the service manager started what, as `systemctl show` prints it, and what a unit waited for. */
+/**
+ * When the service manager started each unit, as `systemctl show` prints it, and which units a unit waited
+ * for.
+ */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { MIB } from '../../values/units.ts'
@@ -42,7 +45,7 @@ function show(...words: string[]): string | undefined {
   return status === 0 ? stdout : undefined
 }
 
-/** Units stand apart by an empty line, each property on a line of its own. */
+/** An empty line separates units; each property has a line of its own. */
 export function parseUnits(text: string): Map<string, UnitTimes> {
   const units = new Map<string, UnitTimes>()
   for (const block of text.split('\n\n')) {

@@ -1,4 +1,7 @@
-/** The report of a live update: its format, the last one of each mount in /run, and its table for people. */
+/**
+ * The report of a live update: its format, the last one of each mount in /run, and its table for the
+ * operator.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
@@ -53,8 +56,8 @@ export type UpdateReport = Readonly<v.InferOutput<typeof ReportSchema>>
 
 /**
  * Replaces the mount's last report. For root alone: its lines name files, whatever directories they are in.
- * Returns why it could not, as one line: the guests run all the same, so a full /run must keep no caller from
- * its next step.
+ * Returns why it could not, as one line: the guests run all the same, so a full /run must not stop the
+ * caller.
  */
 export function keepReport(report: UpdateReport): string | undefined {
   const path = join(REPORTS, `${encodeURIComponent(report.mountPoint)}.json`)

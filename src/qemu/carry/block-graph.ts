@@ -1,6 +1,6 @@
 /**
- * QEMU's block graph as it is: the children of each node, and the top node of each disk and drive. Nodes may
- * have no name of a person's: QEMU numbers those, and the next QEMU gives them other numbers.
+ * QEMU's block graph as it is: the children of each node, and the top node of each disk and drive. A node
+ * that the operator has not named gets a number from QEMU, and another one from the next QEMU.
  */
 import * as v from 'valibot'
 import { QemuError } from '../../values/errors.ts'
@@ -107,7 +107,7 @@ export function blockFacts({ nodes, drives }: BlockGraph): string[] {
     const node = name === undefined ? undefined : nodes.get(name)
     return node === undefined ? 'nothing' : `${node.driver} ${node.file}`
   }
-  const told = ({ name, isReadOnly, detectZeroes, cache, children }: BlockNode): string => {
+  const factOf = ({ name, isReadOnly, detectZeroes, cache, children }: BlockNode): string => {
     const below = [...children].map(([role, child]) => `${role} ${label(child)}`).sort()
     const ways = [
       isReadOnly ? 'read-only' : 'writable',
@@ -117,7 +117,7 @@ export function blockFacts({ nodes, drives }: BlockGraph): string[] {
     return `node ${[label(name), ...ways, ...below].join(', ')}`
   }
   return [
-    ...[...nodes.values()].filter(({ name }) => !isOpener(name)).map(told),
+    ...[...nodes.values()].filter(({ name }) => !isOpener(name)).map(factOf),
     // Not of nodes below, which may grow with what the guest writes.
     ...drives.map(({ backend, device, node, sizeBytes }) =>
       [

@@ -1,5 +1,6 @@
 /**
- * Devices and processors that a person plugged or unplugged, as arguments of the next QEMU's command line.
+ * Devices and processors that the operator plugged or unplugged, as arguments of the next QEMU's command
+ * line.
  */
 import * as v from 'valibot'
 import {
@@ -48,14 +49,14 @@ export async function withoutDevices(
     throw new CannotCarry('a USB device was unplugged, and others of the line have no port=')
   const places = await Promise.all(
     argumentsOf(kept, 'device').map(async (argument) => {
-      const says = (key: string): boolean => optionValue(pairsOf(argument), key) !== undefined
-      const isNumbered = isNic(driverOf(argument)) && !says('mac')
-      if (says('addr') && !isNumbered) return []
+      const has = (key: string): boolean => optionValue(pairsOf(argument), key) !== undefined
+      const isNumbered = isNic(driverOf(argument)) && !has('mac')
+      if (has('addr') && !isNumbered) return []
       const id = idOf(argument)
       if (id === undefined)
         throw new CannotCarry('a device of the command line has no id: its address on the bus is not known')
       const path = pathOf(id)
-      const devfn = says('addr')
+      const devfn = has('addr')
         ? -1
         : await unlessRefused(ask(v.number(), 'qom-get', { path, property: 'addr' }), -1)
       const mac = isNumbered ? await ask(v.string(), 'qom-get', { path, property: 'mac' }) : undefined

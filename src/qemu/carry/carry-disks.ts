@@ -19,7 +19,7 @@ import { carryDrive } from './carry-drives.ts'
 import { driveArguments } from './drive-names.ts'
 import { HIDDEN, hiddenOf, type NodeWords, nodeNameOf, nodesBelow, nodeWords } from './node-words.ts'
 
-/** Names that this process gives to nodes without a name of a person's. */
+/** Names that this process gives to nodes which the operator has not named. */
 const NAME = 'guestmemfs-node-'
 
 export interface CarriedDisks {
@@ -89,15 +89,15 @@ function dropNodes(line: CommandLine, { nodes, drives }: BlockGraph): CommandLin
  * Adds the nodes that the line does not have, each after its children, and sets `read-only` where it differs.
  */
 function addNodes(line: CommandLine, graph: BlockGraph, names: ReadonlyMap<string, string>): CarriedDisks {
-  const said = namesIn(line)
+  const named = namesIn(line)
   const seen = new Set<string>()
   const notes = new Set<string>()
   const context: NodeWords = {
-    ...{ graph, names, inner: overlaysInOpeners(graph, said), inlined: new Set() },
+    ...{ graph, names, inner: overlaysInOpeners(graph, named), inlined: new Set() },
     hiddenOf: (node) => {
       const hidden = hiddenOf(line, graph, node)
       // An overlay has them of the image below it.
-      if ([...nodesBelow(graph, node)].every((name) => !said.has(name)))
+      if ([...nodesBelow(graph, node)].every((name) => !named.has(name)))
         notes.add(unreported(node.file, hidden))
       return hidden
     },
@@ -112,7 +112,7 @@ function addNodes(line: CommandLine, graph: BlockGraph, names: ReadonlyMap<strin
   const add = (name: string): void => {
     const called = names.get(name)
     const node = graph.nodes.get(name)
-    if (node === undefined || seen.has(name) || (called !== undefined && said.has(called))) return
+    if (node === undefined || seen.has(name) || (called !== undefined && named.has(called))) return
     seen.add(name)
     for (const child of node.children.values()) add(child)
     if (called === undefined || context.inner.has(name)) return
@@ -152,11 +152,11 @@ const withReadOnly = (line: CommandLine, { nodes }: BlockGraph): CommandLine =>
  * was made: one of `blockdev-add` whose file has no name either is taken for such a one as well, and ends
  * with its commit.
  */
-function overlaysInOpeners(graph: BlockGraph, said: ReadonlySet<string>): Set<string> {
+function overlaysInOpeners(graph: BlockGraph, named: ReadonlySet<string>): Set<string> {
   const found = new Set<string>()
   const isTaken = (node: BlockNode): boolean => {
     const file = node.children.get('file') ?? ''
-    if (said.has(node.name) || !isCounted(file) || !node.children.has('backing')) return false
+    if (named.has(node.name) || !isCounted(file) || !node.children.has('backing')) return false
     return backingOf(graph, node).some(({ name }) => !isCounted(name))
   }
   for (const { backend, node } of graph.drives) {

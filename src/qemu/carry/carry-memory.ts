@@ -1,6 +1,6 @@
 /**
- * RAM that a person plugged or unplugged: memory backends and DIMMs, as arguments of the next QEMU's command
- * line, and the RAM files that the next QEMU has.
+ * RAM that the operator plugged or unplugged: memory backends and DIMMs, as arguments of the next QEMU's
+ * command line, and the RAM files that the next QEMU has.
  *
  * Why no byte is lost: shared memory is carried only as a whole file of a pool that /proc shows QEMU has
  * mapped, that the VM's user may open, and that is no other VM's; private memory is in the stream, in
@@ -22,13 +22,13 @@ import {
   withoutArguments,
 } from '../command-line.ts'
 import { storeOf } from '../devmem-trust.ts'
+import { readIvshmems } from '../ivshmem-addresses.ts'
 import type { Ask } from '../machine/ask.ts'
 import { idOfMemory, type MemoryDevice, memdevOf, readMemoryDevices } from '../machine/memory-devices.ts'
 import type { RamBlock, Reading } from '../machine/reading.ts'
 import { isMappedBy, otherMapper, whyNotOpenedAsRam } from '../mapped-ram.ts'
 import { type RamFile, resolveInDirectory } from '../memory-backends.ts'
 import { otherOwner } from '../ram-claims.ts'
-import { readShared } from '../shared-windows.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { CannotCarry, type Change } from './change.ts'
 import { type DeviceFacts, readDevice } from './device-facts.ts'
@@ -137,7 +137,7 @@ function withoutRam(
 /** Ids of the memory of ivshmems, which other VMs may have, too. */
 async function sharedMemories(ask: Ask, added: readonly RamBlock[]): Promise<ReadonlySet<string>> {
   if (added.length === 0) return new Set()
-  return new Set((await readShared(ask)).map(({ memory }) => memory))
+  return new Set((await readIvshmems(ask)).map(({ memory }) => memory))
 }
 
 /** Errors (CannotCarry): the block is in no pool, or not as the RAM of a guest must be there. */

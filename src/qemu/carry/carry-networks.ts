@@ -1,4 +1,4 @@
-/** Network backends that a person added or removed, as arguments of the next QEMU's command line. */
+/** Network backends that the operator added or removed, as arguments of the next QEMU's command line. */
 import type { OpenFile } from '../../linux/open-files.ts'
 import {
   type Argument,
@@ -26,7 +26,7 @@ export interface CarriedNetworks {
 /** IFF_VNET_HDR, include/uapi/linux/if_tun.h. */
 const IFF_VNET_HDR = 0x4000
 /** `info_str` of a client, include/net/net.h: what is longer is cut off. */
-const MOST_TOLD = 255
+const MOST_REPORTED = 255
 /** Addresses that follow from the network and its mask are those of slirp's defaults in this one alone. */
 const USUAL_NETWORK = '10.0.2.0'
 
@@ -36,15 +36,15 @@ const USUAL_NETWORK = '10.0.2.0'
  */
 export function carryNetworks(
   line: CommandLine,
-  { added: come, removed: left }: Change,
+  { added: addedItems, removed: removedItems }: Change,
   clients: readonly NetworkClient[],
   files: readonly OpenFile[] | undefined,
 ): CarriedNetworks {
-  const [added, removed] = [netdevsOf(come), netdevsOf(left)]
+  const [added, removed] = [netdevsOf(addedItems), netdevsOf(removedItems)]
   if (added.intersection(removed).size > 0) throw new CannotCarry('a network backend was changed')
   const netdevs = [...added, ...removed]
   const isMoved = (argument: Argument): boolean => netdevs.includes(idOf(argument) ?? '')
-  refuseOtherNumbers(line, come.filter(isUser), new Set(left.filter(isUser).map(idOfItem)))
+  refuseOtherNumbers(line, addedItems.filter(isUser), new Set(removedItems.filter(isUser).map(idOfItem)))
   const kept = withoutArguments(line, argumentsOf(line, 'netdev').filter(isMoved))
   const found = [...added].map((id) =>
     netdevWords(
@@ -103,11 +103,11 @@ const pair = (key: string, value: string): Pair => ({ key, value })
 /** `queues`: one client for each, the first one at least. */
 function netdevWords(queues: readonly NetworkClient[], files: readonly OpenFile[] | undefined): NetdevWords {
   const [{ id, kind, words }] = queues as [NetworkClient]
-  const told = words.join(',')
+  const reported = words.join(',')
   const start = [pair('', kind), pair('id', id)]
-  if (told.length < MOST_TOLD && kind === 'tap') {
+  if (reported.length < MOST_REPORTED && kind === 'tap') {
     const [, ifname, script, downscript] =
-      /^ifname=([^,]+),script=([^,]*),downscript=([^,]*)$/.exec(told) ?? []
+      /^ifname=([^,]+),script=([^,]*),downscript=([^,]*)$/.exec(reported) ?? []
     if (ifname !== undefined && script !== undefined && downscript !== undefined) {
       if (files?.some(({ path }) => path === '/dev/vhost-net') !== false)
         throw new CannotCarry('QEMU uses vhost-net, and does not report for which of its taps')
@@ -127,7 +127,7 @@ function netdevWords(queues: readonly NetworkClient[], files: readonly OpenFile[
     }
   }
   if (kind === 'user') {
-    const [, network, restrict] = /^net=([\d.]+),restrict=(on|off)$/.exec(told) ?? []
+    const [, network, restrict] = /^net=([\d.]+),restrict=(on|off)$/.exec(reported) ?? []
     if (network !== undefined && network !== USUAL_NETWORK)
       throw new CannotCarry(
         `network backend ${id} was plugged: QEMU does not report the mask of net=${network}`,
@@ -139,7 +139,7 @@ function netdevWords(queues: readonly NetworkClient[], files: readonly OpenFile[
       }
   }
   if (kind === 'dgram') {
-    const [, host, port, toHost, toPort] = /^udp=([\d.]+):(\d+)\/([\d.]+):(\d+)$/.exec(told) ?? []
+    const [, host, port, toHost, toPort] = /^udp=([\d.]+):(\d+)\/([\d.]+):(\d+)$/.exec(reported) ?? []
     if (host !== undefined && port !== undefined && toHost !== undefined && toPort !== undefined)
       return {
         pairs: [

@@ -1,6 +1,6 @@
 /**
- * A device that a person plugged, by its type's properties: what `-device` must have for the same one. Read
- * over QMP, which has the values typed; `info qtree` prints them for people.
+ * A device that the operator plugged, by its type's properties: what `-device` must have for the same one.
+ * Read over QMP, which has the values with their types; `info qtree` prints them as text.
  */
 import * as v from 'valibot'
 import { QemuError } from '../../values/errors.ts'
@@ -39,28 +39,29 @@ export async function readDevice(ask: Ask, id: string, driver: string): Promise<
     ask(PropertiesSchema, 'device-list-properties', { typename: driver }),
   ])
   if (listed.length > MOST) throw new QemuError(`QEMU reports ${listed.length} properties of ${driver}`)
-  const told = await Promise.all(
+  const found = await Promise.all(
     listed.map(async ({ name, type, 'default-value': usual }) => {
       // QEMU refuses to read some: they can only be set.
       const value = await unlessRefused(ask(v.unknown(), 'qom-get', { path, property: name }), undefined)
-      const said = type.startsWith('link<') ? linked(value) : value
-      return isWord(type) && isSaid(said, usual) && !isRead(driver, name) ? [[name, said] as const] : []
+      const own = type.startsWith('link<') ? linked(value) : value
+      return isSettable(type) && differs(own, usual) && !isDerived(driver, name) ? [[name, own] as const] : []
     }),
   )
-  return { id, driver, bus, properties: Object.fromEntries(told.flat()) }
+  return { id, driver, bus, properties: Object.fromEntries(found.flat()) }
 }
 
 /** Others are children of the device, or follow from its bus. */
-const isWord = (type: string): boolean => !type.startsWith('child<') && type !== 'busnr'
+const isSettable = (type: string): boolean => !type.startsWith('child<') && type !== 'busnr'
 
 /** QEMU takes the size of a DIMM from its memory, and does not let it be set. */
-const isRead = (driver: string, name: string): boolean => /^(pc-dimm|nvdimm)$/.test(driver) && name === 'size'
+const isDerived = (driver: string, name: string): boolean =>
+  /^(pc-dimm|nvdimm)$/.test(driver) && name === 'size'
 
 /** The id of the object that a link leads to. */
 const linked = (path: unknown): unknown =>
   typeof path === 'string' && path.startsWith('/objects/') ? path.slice('/objects/'.length) : undefined
 
-function isSaid(value: unknown, usual: unknown): boolean {
+function differs(value: unknown, usual: unknown): boolean {
   if (value === undefined || value === null || value === '') return false
   if (typeof value === 'object') return Array.isArray(value) ? value.length > 0 : true
   // Properties without a default count from 0, as `bootindex` does: -1 means unset.

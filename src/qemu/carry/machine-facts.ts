@@ -3,7 +3,7 @@
  * of every device, the processors, memory devices, and each property of a device that was plugged.
  */
 import * as v from 'valibot'
-import { tellsOwnMac } from '../generated-ids.ts'
+import { hasConfiguredMac } from '../generated-ids.ts'
 import { type Ask, unlessRefused } from '../machine/ask.ts'
 import { minus } from '../machine/differences.ts'
 import { memoryItem, readMemoryDevices } from '../machine/memory-devices.ts'
@@ -36,7 +36,7 @@ export async function machineFacts(ask: Ask, plugged: readonly string[]): Promis
   ])
   const [places, devices] = await Promise.all([
     Promise.all([...drivers].map(([id, driver]) => placeOf(ask, id, driver))),
-    Promise.all(plugged.map((id) => tellDevice(ask, id, drivers.get(id)))),
+    Promise.all(plugged.map((id) => deviceFact(ask, id, drivers.get(id)))),
   ])
   return [
     ...blockFacts(graph),
@@ -65,16 +65,16 @@ const PLACES = ['parent_bus', 'addr', 'channel', 'scsi-id', 'lun', 'nr', 'nsid',
  * of a NIC.
  */
 async function placeOf(ask: Ask, id: string, driver: string): Promise<string> {
-  const properties = tellsOwnMac(driver) ? [...PLACES, 'mac'] : PLACES
-  const told = await Promise.all(
+  const properties = hasConfiguredMac(driver) ? [...PLACES, 'mac'] : PLACES
+  const values = await Promise.all(
     properties.map((property) =>
       unlessRefused(ask(v.unknown(), 'qom-get', { path: pathOf(id), property }), 'none'),
     ),
   )
-  return `device ${id} at ${told.join(' ')}`
+  return `device ${id} at ${values.join(' ')}`
 }
 
-const tellDevice = async (ask: Ask, id: string, driver: string | undefined): Promise<string> =>
+const deviceFact = async (ask: Ask, id: string, driver: string | undefined): Promise<string> =>
   driver === undefined ? `no device ${id}` : `device ${JSON.stringify(await readDevice(ask, id, driver))}`
 
 /** The first fact that one of the two has and the other has not; undefined: they are equal. */

@@ -109,11 +109,11 @@ async function lineOf(request: ReadRequest): Promise<NextLine> {
     return { argv: printCommandLine(line), ramFiles, refused, plugged, notes, carries: true }
   } catch (error) {
     if (!(error instanceof CannotCarry)) throw error
-    const said = differences(start, now)
-    // An object that was replaced by one of the same id and type is no difference of words.
-    if (said.length === 0)
+    const found = differences(start, now)
+    // Where an object was replaced by one of the same id and type, the readings are equal.
+    if (found.length === 0)
       return { ...recorded, refused: [`its RAM was changed while it ran: ${error.message}`] }
-    return { ...recorded, refused: said.map((each) => `${each} (${error.message})`) }
+    return { ...recorded, refused: found.map((each) => `${each} (${error.message})`) }
   }
 }
 

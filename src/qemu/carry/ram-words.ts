@@ -1,4 +1,4 @@
-/** A memory backend that a person added, as an argument of the next QEMU's command line. */
+/** A memory backend that the operator added, as an argument of the next QEMU's command line. */
 import * as v from 'valibot'
 import { PMD_BYTES } from '../../values/units.ts'
 import { type Ask, unlessRefused } from '../machine/ask.ts'
@@ -33,7 +33,7 @@ export async function ramWords(
     // A QEMU without such a property has no other value of it.
     unlessRefused(ask(v.unknown(), 'qom-get', { path: `/objects/${id}`, property }), undefined)
   const usual = Object.entries({ ...USUAL, ...(isFile && OF_FILES) })
-  const told = await Promise.all(
+  const others = await Promise.all(
     usual.map(async ([key, value]) => {
       const now = await read(key)
       return now === undefined || now === value ? [] : [[key, now] as const]
@@ -51,7 +51,7 @@ export async function ramWords(
     size: sizeBytes,
     share: isShared,
     ...(isFile && { 'mem-path': path ?? memPath, align: await alignmentOf(read, sizeBytes, device) }),
-    ...Object.fromEntries(told.flat()),
+    ...Object.fromEntries(others.flat()),
     ...(nodes.success && nodes.output.length > 0 && { 'host-nodes': nodes.output }),
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Where sockets of QEMU listen or lead to, by how each was given: it is the same with every peer. Of other
- * character devices QEMU reports the kind alone.
+ * The addresses that sockets of QEMU listen on or connect to, as they were given: they are the same with
+ * every peer. Of other character devices QEMU reports the kind alone.
  */
 import * as v from 'valibot'
 import { type Ask, readChildren, unlessRefused } from './ask.ts'

@@ -15,7 +15,7 @@ const PROPERTY = /^ *(\S+) = (.*)$/
 /**
  * One item for each device: `TYPE "ID": on BUS`; a device without an id is numbered among those of its type.
  * One more for each property of a device with an id, `TYPE "ID": NAME = VALUE`: properties of the board's own
- * devices show what the guest has set (`MCFG`), and no person can plug those.
+ * devices show what the guest has set (`MCFG`), and the operator cannot plug those.
  */
 export function deviceItems(tree: string): string[] {
   const items: string[] = []

@@ -13,7 +13,7 @@ export interface FamilyRow {
   readonly by: string
   /** What the next QEMU gets of it; undefined: nothing. */
   readonly carried?: string
-  /** What a person can do where it is not carried, one line; undefined: it is always carried. */
+  /** What the operator can do where it is not carried, one line; undefined: it is always carried. */
   readonly refused?: string
 }
 
@@ -225,9 +225,9 @@ export function differences(start: Reading, now: Reading): string[] {
     const [added, removed] = [minus(after, before), minus(before, after)]
     const lines = bySubject(added, removed)
     if (lines.length === 0) return []
-    const told = lines.slice(0, MOST_LINES).join('; ')
+    const listed = lines.slice(0, MOST_LINES).join('; ')
     const more = lines.length > MOST_LINES ? ` and ${lines.length - MOST_LINES} more` : ''
-    return [`${what} ${told}${more}: ${refused}`]
+    return [`${what} ${listed}${more}: ${refused}`]
   })
 }
 

@@ -4,7 +4,7 @@ import { QemuRefusal } from '../../values/errors.ts'
 import { parseCommandLine } from '../command-line.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { askOf } from './ask.ts'
-import { folderNotes, lookAtHelpers } from './helpers.ts'
+import { checkHelpers, folderNotes } from './helpers.ts'
 import type { Reading } from './reading.ts'
 
 const NO_READING = { items: {} } as Reading
@@ -30,7 +30,7 @@ function askAbout(status: object | undefined) {
 const vm = (argv: readonly string[], before?: string[]): VmDefinition =>
   ({ argv: ['qemu-system-x86_64', ...argv], ...(before && { before }) }) as unknown as VmDefinition
 
-const look = (status: object | undefined) => lookAtHelpers(askAbout(status), vm([]), NO_READING)
+const look = (status: object | undefined) => checkHelpers(askAbout(status), vm([]), NO_READING)
 const offering = (protocols: string[], unknown?: number) => ({
   name: 'virtio-user-fs',
   'vhost-dev': { 'protocol-features': { protocols, ...(unknown && { 'unknown-protocols': unknown }) } },
@@ -63,7 +63,7 @@ test('a helper that nothing starts again, and connections that end, are named', 
   const networks = ['n0: user,net=10.0.2.0', 'n1: stream', 'n2: tap,ifname=x', 'nic: nic,model=user']
   const now = { items: { networks } } as unknown as Reading
   const ask = askAbout(offering([], 2 ** 19))
-  const said = async (before?: string[]) => (await lookAtHelpers(ask, vm(line, before), now)).remarks
+  const said = async (before?: string[]) => (await checkHelpers(ask, vm(line, before), now)).remarks
   assert.deepEqual(
     (await said()).map((remark) => remark.replace(/ ends? with .*|: .*/, '')),
     [

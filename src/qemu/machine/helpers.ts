@@ -28,7 +28,7 @@ const StatusSchema = v.object({
   ),
 })
 
-export interface HelpersLook {
+export interface HelpersCheck {
   /** Why the guest cannot be saved. */
   readonly problems: readonly string[]
   /** What is not known, or does not outlive this QEMU. */
@@ -36,8 +36,8 @@ export interface HelpersLook {
 }
 
 /** Errors (QemuError): QEMU does not answer. */
-export async function lookAtHelpers(ask: Ask, definition: VmDefinition, now: Reading): Promise<HelpersLook> {
-  const { problems, remarks } = await lookAtFolders(ask)
+export async function checkHelpers(ask: Ask, definition: VmDefinition, now: Reading): Promise<HelpersCheck> {
+  const { problems, remarks } = await checkFolders(ask)
   return { problems, remarks: [...remarks, ...withoutBefore(definition), ...endingConnections(now)] }
 }
 
@@ -46,7 +46,7 @@ export async function lookAtHelpers(ask: Ask, definition: VmDefinition, now: Rea
  * one through QEMU. QEMU asks for that only when it saves, with the guest paused
  * (`vuf_check_migration_support`, hw/virtio/vhost-user-fs.c).
  */
-async function lookAtFolders(ask: Ask): Promise<HelpersLook> {
+async function checkFolders(ask: Ask): Promise<HelpersCheck> {
   const listed = await Promise.all(
     PLACES.map(async (place) =>
       [...(await readChildren(ask, place))].flatMap(([name, type]) =>
@@ -55,7 +55,7 @@ async function lookAtFolders(ask: Ask): Promise<HelpersLook> {
     ),
   )
   const folders = listed.flat()
-  const answers = await Promise.all(folders.map(({ path }) => givesState(ask, path)))
+  const answers = await Promise.all(folders.map(({ path }) => sendsState(ask, path)))
   const named = (answer: boolean | undefined): string[] =>
     folders.flatMap(({ name }, index) => (answers[index] === answer ? [name] : []))
   return {
@@ -71,7 +71,7 @@ async function lookAtFolders(ask: Ask): Promise<HelpersLook> {
 }
 
 /** undefined: QEMU does not report it. */
-async function givesState(ask: Ask, device: string): Promise<boolean | undefined> {
+async function sendsState(ask: Ask, device: string): Promise<boolean | undefined> {
   const path = `${device}/virtio-backend`
   const status = await unlessRefused(ask(StatusSchema, 'x-query-virtio-status', { path }), undefined)
   const features = status?.['vhost-dev']?.['protocol-features']
@@ -81,8 +81,8 @@ async function givesState(ask: Ask, device: string): Promise<boolean | undefined
 }
 
 /**
- * For the person who starts a guest: virtiofsd ends when QEMU sends it RAM that is a device, since it asks
- * for the size of what it maps. `store`: of the guest's pool.
+ * For the operator who starts a guest: virtiofsd ends when QEMU sends it RAM that is a device, since
+ * virtiofsd reads the size of what it maps. `store`: of the guest's pool.
  */
 export function folderNotes(store: string | undefined, line: CommandLine): string[] {
   const hasFolder = argumentsOf(line, 'device').some((device) => FOLDER.test(driverOf(device)))
@@ -93,7 +93,7 @@ export function folderNotes(store: string | undefined, line: CommandLine): strin
     : []
 }
 
-/** One may start again by itself, as a unit of systemd does. */
+/** Another program may start a helper again, as systemd does with a unit. */
 function withoutBefore({ argv, before = [] }: VmDefinition): string[] {
   if (before.length > 0) return []
   const line = parseCommandLine(argv)

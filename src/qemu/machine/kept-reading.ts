@@ -77,7 +77,8 @@ export async function readAtStart(name: string, qemu: ProcessIdentity, first: Fd
   let qmp: QmpClient | undefined
   try {
     qmp = await QmpClient.over(first, vmPaths(name).qmp, START_TIMEOUT_MS)
-    // Others wait for their turn meanwhile, and its QEMU may be an owner's that answers without end.
+    // Other clients of this QMP wait meanwhile, and the guest's owner may have started a QEMU that answers
+    // without end.
     qmp.endWithin(READ_TIMEOUT_MS, 'not read in time')
     keepReading(name, qemu, await readMachine(qmp))
   } catch {

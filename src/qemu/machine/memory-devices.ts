@@ -21,7 +21,7 @@ export type MemoryDevice = v.InferOutput<typeof MemoryDeviceSchema>
  * How much of a virtio-mem the guest has, and is requested to have: both are in the stream
  * (hw/virtio/virtio-mem.c). The others follow from how it was added.
  */
-const UNTOLD = ['id', 'size', 'requested-size', 'hotplugged', 'hotpluggable']
+const NOT_COMPARED = ['id', 'size', 'requested-size', 'hotplugged', 'hotpluggable']
 
 /** Errors: as of `Ask`. */
 export const readMemoryDevices = (ask: Ask): Promise<MemoryDevice[]> =>
@@ -35,8 +35,8 @@ export const memdevOf = ({ memdev = '' }: { readonly memdev?: string | undefined
   memdev.slice(memdev.lastIndexOf('/') + 1)
 
 export function memoryItem(device: MemoryDevice): string {
-  const told = Object.entries(device.data).filter(([key]) => !UNTOLD.includes(key))
-  const words = told.map(
+  const compared = Object.entries(device.data).filter(([key]) => !NOT_COMPARED.includes(key))
+  const words = compared.map(
     ([key, value]) => `${key} ${typeof value === 'object' ? JSON.stringify(value) : value}`,
   )
   return `${idOfMemory(device)}: ${[device.type, ...words.toSorted()].join(', ')}`

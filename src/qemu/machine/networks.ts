@@ -32,6 +32,6 @@ export function networkClients(text: string): NetworkClient[] {
 
 /** The guest may change a device's MAC address. */
 export function networkItem({ id, kind, words }: NetworkClient): string {
-  const told = CONNECTED.includes(kind) ? [] : words.filter((word) => !word.startsWith('macaddr='))
-  return `${id}: ${[kind, ...told].join(',')}`
+  const items = CONNECTED.includes(kind) ? [] : words.filter((word) => !word.startsWith('macaddr='))
+  return `${id}: ${[kind, ...items].join(',')}`
 }

@@ -1,8 +1,9 @@
 /**
- * Names of block nodes: a person's, QEMU's own, and those of this program. An opener is a node of the line
- * that opens an overlay within itself. QEMU keeps each node of `-blockdev` until `blockdev-del`; an overlay
- * that `blockdev-snapshot-sync` took lasts only while the device uses it, and ends with its commit. So once a
- * guest is loaded its openers are deleted, and each overlay in them lasts as it did in the former QEMU.
+ * Names of block nodes: the operator's, QEMU's, and those that guestmemfs gives. An opener is a node of the
+ * line that opens an overlay within itself. QEMU keeps each node of `-blockdev` until `blockdev-del`; an
+ * overlay that `blockdev-snapshot-sync` took lasts only while the device uses it, and ends with its commit.
+ * So once a guest is loaded its openers are deleted, and each overlay in them lasts as it did in the former
+ * QEMU.
  */
 import * as v from 'valibot'
 import { errorText } from '../../values/errors.ts'

@@ -1,5 +1,6 @@
 /**
- * Properties of QEMU's objects that a person can set while the machine runs (`qom-set`), by the type of each.
+ * Properties of QEMU's objects that the operator can set while the machine runs (`qom-set`), by the type of
+ * each.
  */
 import { basename } from 'node:path'
 import * as v from 'valibot'

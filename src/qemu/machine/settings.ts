@@ -70,12 +70,13 @@ export function limitOf(id: string, inserted: Readonly<Record<string, unknown>>)
  */
 export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings): Promise<string[]> {
   const problems: string[] = []
-  const tell = (what: string, problem: string): void =>
+  const addProblem = (what: string, problem: string): void =>
     void problems.push(`${what} could not be set again: ${problem}`)
   const human = async (line: string, what: string): Promise<void> => {
-    const said = await qmp.execute('human-monitor-command', { 'command-line': line }).catch(errorText)
+    const output = await qmp.execute('human-monitor-command', { 'command-line': line }).catch(errorText)
     // QEMU prints a line also when it has removed one.
-    if (typeof said === 'string' && said.trim() !== '' && !/ removed\s*$/.test(said)) tell(what, said.trim())
+    if (typeof output === 'string' && output.trim() !== '' && !/ removed\s*$/.test(output))
+      addProblem(what, output.trim())
   }
   for (const { netdev, rule } of missing(now.forwards, wanted.forwards))
     await human(removal(netdev, rule), `no forward ${rule}`)
@@ -86,10 +87,10 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
   for (const { id, values } of changed)
     await qmp
       .execute('block_set_io_throttle', { id, ...values })
-      .catch((error: unknown) => tell(`the limit of ${id}`, errorText(error)))
+      .catch((error: unknown) => addProblem(`the limit of ${id}`, errorText(error)))
   const all = ({ objects, devices }: Settings): Properties => ({ ...objects, ...devices })
   for (const { id, property, problem } of await setProperties(qmp, all(wanted), all(now)))
-    tell(`${property} of ${pathOfObject(id)}`, problem)
+    addProblem(`${property} of ${pathOfObject(id)}`, problem)
   const thresholds = missing(wanted.thresholds ?? [], now.thresholds ?? [])
   const names = thresholds.length === 0 ? undefined : await nodesByLabel(qmp).catch(() => undefined)
   for (const { node, bytes } of thresholds)
@@ -97,7 +98,7 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
       .execute('block-set-write-threshold', {
         ...{ 'node-name': names?.get(node) ?? node, 'write-threshold': bytes },
       })
-      .catch((error: unknown) => tell(`the write threshold of ${node}`, errorText(error)))
+      .catch((error: unknown) => addProblem(`the write threshold of ${node}`, errorText(error)))
   return [...problems, ...(await deleteOpeners(qmp))]
 }
 

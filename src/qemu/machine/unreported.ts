@@ -10,8 +10,8 @@ import { type Ask, unlessRefused } from './ask.ts'
 import type { Reading } from './reading.ts'
 
 /**
- * NICs whose load takes the link for up: the stream has only the register that the guest reads, and nothing
- * sets `link_down` by it, as `virtio_net_post_load_device` and `e1000_post_load` do (hw/net).
+ * NICs whose link is up after a load: the stream has only the register that the guest reads, and nothing sets
+ * `link_down` by it, as `virtio_net_post_load_device` and `e1000_post_load` do (hw/net).
  */
 const LINK_UNKEPT = /^(vmxnet3|pcnet|ne2k_\w+|usb-net|tulip|i82\d{3}\w*)$/
 /** QEMU reports all options of a tap. */

@@ -1,5 +1,5 @@
 /**
- * The start of a VM's QEMU in this process: the command that a person typed, or one that another command
+ * The start of a VM's QEMU in this process: the command that the operator typed, or one that another command
  * started for it (`start-main.ts`).
  *
  * Why a guest has one QEMU at most, and none that no command finds: this process takes the VM's lock first,
@@ -27,7 +27,7 @@ import { endRecord } from '../ram-claims.ts'
 import { prepareStart } from '../start-arguments.ts'
 import { endLeftOver } from '../successor/left-over.ts'
 import { ramFileOf, readDefinition, type VmDefinition } from '../vm-definition.ts'
-import { watchStart } from '../watch/ask-watcher.ts'
+import { watchStart } from '../watch/watcher-client.ts'
 import { executeQemu, recordStart } from './execute-qemu.ts'
 
 /**
@@ -68,7 +68,7 @@ export async function becomeWith(
   const { listener: monitor, first } = isFirst
     ? listenConnected(path)
     : { listener: listenUnix(path), first: undefined }
-  failed ??= await unlessTold(() => watchStart({ name, definition, first }))
+  failed ??= await unlessSignalled(() => watchStart({ name, definition, first }))
   if (failed !== undefined) {
     writeSync(2, `guestmemfs: VM ${name}: ${failed}\n`)
     if (definition.saved === null) {
@@ -79,20 +79,20 @@ export async function becomeWith(
     return 1
   }
   const launch = prepareStart(definition, isFirst ? 'power-on' : 'incoming')
-  // One that follows another may be where a person has moved that one.
+  // The operator may have moved the former QEMU to another cgroup: the next one goes there, too.
   const cgroup = (followsAnother ? readRuntime(name)?.cgroup : undefined) ?? cgroupOf('self')
   recordStart(definition, identifySelf(), 2, cgroup)
   executeQemu(definition, launch, { monitor, lock })
 }
 
 /** A signal to this process, which is to be QEMU, keeps QEMU from being started. */
-async function unlessTold(work: () => Promise<void>): Promise<string | undefined> {
-  let told: NodeJS.Signals | undefined
+async function unlessSignalled(work: () => Promise<void>): Promise<string | undefined> {
+  let signalled: NodeJS.Signals | undefined
   const stop = forwardSignals((signal) => {
-    told = signal
+    signalled = signal
   })
   await work().finally(stop)
-  return told === undefined ? undefined : `it got ${told}`
+  return signalled === undefined ? undefined : `it got ${signalled}`
 }
 
 /** undefined: none of the commands before QEMU failed. */

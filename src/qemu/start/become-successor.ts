@@ -24,7 +24,7 @@ import { UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { prepareStart } from '../start-arguments.ts'
 import { parseDefinition, ramFileOf, type VmDefinition } from '../vm-definition.ts'
-import { watchStart } from '../watch/ask-watcher.ts'
+import { watchStart } from '../watch/watcher-client.ts'
 import { becomeWith, recordedOn } from './become-qemu.ts'
 import { executeQemu, LOCK_FD } from './execute-qemu.ts'
 
@@ -98,7 +98,7 @@ function putOnRecord(name: string, former: ProcessIdentity): void {
 function lockOf(pidfd: Fd, { lock: path }: VmPaths): Fd {
   const copy = pidfdGetFd(pidfd, LOCK_FD)
   const own = tryLock(path)
-  // Nobody has it: what QEMU has at that number is another file, or nothing.
+  // No process holds it: what QEMU has at that number is another file, or nothing.
   if (own !== undefined) {
     if (!(copy instanceof Errno)) close(copy)
     return own

@@ -14,7 +14,7 @@ import { QemuError } from '../../values/errors.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { nextOf } from './become-successor.ts'
 import { startUnderInit } from './guest-unit.ts'
-import { endWords, STARTER, type Started, starterEnvironment, startStarter } from './start-process.ts'
+import { describeEnd, STARTER, type Started, starterEnvironment, startStarter } from './start-process.ts'
 
 const LOOK_MS = 10
 
@@ -43,18 +43,18 @@ export async function startBeside(request: BesideRequest): Promise<Started> {
 }
 
 /** A process that has not put itself on record yet: not known by then where another has started it. */
-type Starting = Pick<Started, 'said'> & Partial<Started>
+type Starting = Pick<Started, 'output'> & Partial<Started>
 
 function underPid1(how: string, name: string): Starting {
   const errors = `${vmPaths(name).next}.errors`
   rmSync(errors, { force: true })
   if (!startUnderInit([...STARTER, how, name], starterEnvironment(), errors))
     throw new QemuError('systemd-run could not start it')
-  return { said: async () => textOf(errors) }
+  return { output: async () => textOf(errors) }
 }
 
 async function onRecord(name: string, starting: Starting, timeoutMs: number): Promise<Started> {
-  const { process, said } = starting
+  const { process, output } = starting
   const deadline = performance.now() + timeoutMs
   let end: string | undefined
   void starting.ended?.then((words) => {
@@ -63,9 +63,9 @@ async function onRecord(name: string, starting: Starting, timeoutMs: number): Pr
   for (;;) {
     const successor = readRuntime(name)?.successor
     if (successor !== undefined && (process === undefined || isSameProcess(successor, process)))
-      return { said, process: successor, ended: starting.ended ?? untilEnd(successor) }
+      return { output, process: successor, ended: starting.ended ?? untilEnd(successor) }
     // One that is no child of this process reports its end by a last line.
-    const reason = end === undefined && process !== undefined ? '' : lastLine(await said())
+    const reason = end === undefined && process !== undefined ? '' : lastLine(await output())
     if (reason !== '') throw new QemuError(reason)
     if (end !== undefined) throw new QemuError(`QEMU ${end}`)
     if (performance.now() > deadline) throw new QemuError(`no QEMU was started within ${timeoutMs} ms`)
@@ -82,7 +82,7 @@ function untilEnd(process: ProcessIdentity): Promise<string> {
       clearInterval(timer)
       const end = pidfd instanceof Errno ? undefined : endOf(pidfd, process.pid)
       if (!(pidfd instanceof Errno)) close(pidfd)
-      resolve(end === undefined ? 'ended' : endWords(end))
+      resolve(end === undefined ? 'ended' : describeEnd(end))
     }, LOOK_MS)
     timer.unref()
   })

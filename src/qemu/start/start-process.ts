@@ -37,10 +37,10 @@ export interface StartPlace {
 /** A process that is about to be, or is, QEMU. */
 export interface Started {
   readonly process: ProcessIdentity
-  /** Resolves, in words, when it has ended, if this process still runs. */
+  /** Resolves with a description of its end, if this process still runs. */
   readonly ended: Promise<string>
-  /** What it wrote before it became QEMU: the reason why it did not. */
-  readonly said: () => Promise<string>
+  /** What it wrote to standard error before it became QEMU: the reason why it did not. */
+  readonly output: () => Promise<string>
 }
 
 export const starterEnvironment = (): Record<string, string> => ({
@@ -70,27 +70,27 @@ export function startStarter(
     detached: true,
     stdio,
   })
-  const said = child.stderr === null ? Promise.resolve('') : text(child.stderr).catch(() => '')
+  const output = child.stderr === null ? Promise.resolve('') : text(child.stderr).catch(() => '')
   child.unref()
   const ended = endOfChild(child)
   const identity = child.pid === undefined ? undefined : identify(child.pid)
   if (identity === undefined) throw new QemuError('a process of guestmemfs could not be started')
-  return { process: identity, ended, said: () => said }
+  return { process: identity, ended, output: () => output }
 }
 
-/** Resolves, in words. */
+/** Resolves with a description of its end. */
 export const endOfChild = (child: ChildProcess): Promise<string> =>
   new Promise((resolve) => {
-    child.once('exit', (code, signal) => resolve(endWords({ code, signal })))
+    child.once('exit', (code, signal) => resolve(describeEnd({ code, signal })))
     child.once('error', ({ message }) => resolve(`could not be started: ${message}`))
   })
 
-export const endWords = ({ code, signal }: ProcessEnd): string =>
+export const describeEnd = ({ code, signal }: ProcessEnd): string =>
   signal === null ? `ended with status ${code}` : `was killed by ${signal}`
 
 /**
- * What `-daemonize` means to a person: returns when QEMU answers on QMP. Errors (UsageError): it did not,
- * with the last line of its log.
+ * The effect that `-daemonize` has: returns when QEMU answers on QMP. Errors (UsageError): it did not, with
+ * the last line of its log.
  */
 export async function startInBackground(definition: VmDefinition): Promise<void> {
   const { name } = definition
@@ -105,8 +105,8 @@ export async function startInBackground(definition: VmDefinition): Promise<void>
     const qmp = await waitForQmp({ name, before, ended, timeoutMs: START_TIMEOUT_MS })
     qmp.close()
   } catch (cause) {
-    const said = readFileSync(vmPaths(name).log).subarray(logBytes).toString('utf8').trim()
-    throw new UsageError(said.split('\n').at(-1) || (cause as Error).message, { cause })
+    const output = readFileSync(vmPaths(name).log).subarray(logBytes).toString('utf8').trim()
+    throw new UsageError(output.split('\n').at(-1) || (cause as Error).message, { cause })
   }
 }
 

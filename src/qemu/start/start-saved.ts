@@ -1,8 +1,8 @@
 /**
- * The start of a saved guest's QEMU by the command that resumes it, with no process of Node in between: while
- * the guest stands still, each would take as long as QEMU itself. What `become-qemu.ts` says of one QEMU at
- * most holds here as well: the child has the VM's lock and is on record before it executes QEMU, and ends
- * without that where this process dies first.
+ * The start of a saved guest's QEMU by the command that resumes it, with no process of Node in between: the
+ * guest is stopped, and each such process would take as long as QEMU itself. A guest has one QEMU at most
+ * here as well (`become-qemu.ts`): the child has the VM's lock and is on record before it executes QEMU, and
+ * ends without that where this process dies first.
  */
 import type { ChildProcess } from 'node:child_process'
 import type { Duplex } from 'node:stream'
@@ -38,8 +38,8 @@ export async function startSaved(
 ): Promise<Pick<Started, 'ended'>> {
   const { name, before = [] } = definition
   const program = heldProgram(SOCKET)
-  // A command before QEMU belongs into the VM's cgroup, as what it leaves there does, and a window of
-  // /dev/mem is mapped by the process that executes QEMU.
+  // A command before QEMU must run in the VM's cgroup, where the processes that it leaves stay, and a window
+  // of /dev/mem must be mapped by the process that executes QEMU.
   if (program === undefined || before.length > 0 || isInDevmem(definition))
     return startQemu('first', ramFileOf(definition), { streams })
   const lock = tryLock(makeVmDirectory(name).lock)

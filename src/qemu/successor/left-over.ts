@@ -15,14 +15,14 @@ export async function endLeftOver(name: string): Promise<void> {
   const { successor, predecessor } = readRuntime(name) ?? {}
   if (successor !== undefined) await endWaiting(name, successor)
   if (predecessor !== undefined) await killQemu(name, predecessor, 0)
-  forget(name, [successor, predecessor])
+  takeOffRecord(name, [successor, predecessor])
 }
 
 /**
  * The record as it is now: a successor may have put itself there meanwhile. Where /run takes no files the two
  * stay on record, which does not matter, as they have ended.
  */
-function forget(name: string, ended: readonly (ProcessIdentity | undefined)[]): void {
+function takeOffRecord(name: string, ended: readonly (ProcessIdentity | undefined)[]): void {
   const now = readRuntime(name)
   if (now === undefined) return
   const { successor, predecessor, ...rest } = now

@@ -9,7 +9,7 @@ import { cgroupOf } from '../../linux/cgroup.ts'
 import { memoryInfo, parseMeminfo } from '../../linux/memory-info.ts'
 import { Limit } from '../../values/limit.ts'
 
-/** Each uses a processor while it starts, beside the guests. */
+/** Each uses a processor while it starts, as the guests do. */
 const AT_ONCE = 2 * availableParallelism()
 /** Of what is available: the rest is for the host and the guests. */
 const MOST_PART = 0.5

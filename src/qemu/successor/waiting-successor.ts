@@ -1,7 +1,7 @@
 /**
- * The updating command's part: a successor, which it starts beside the QEMU that has the guest, and which
- * waits for the guest's state. As long as `takeOver` has not replaced the runtime record, the command ends it
- * by `end`; where the command is killed, the watcher of all guests does, or the next command that looks.
+ * The updating command's part: a successor, which the command starts beside the QEMU that has the guest, and
+ * which waits for the guest's state. As long as `takeOver` has not replaced the runtime record, the command
+ * ends it by `end`; where the command is killed, the watcher of all guests ends it, or the next command does.
  *
  * Why no guest is ended or runs twice: the QEMU that the runtime record names as `qemu` has the guest, and
  * the command, which holds the VM's update lock, gives it to the successor by one atomic replacement of that
@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { linkQmp, readRuntime, vmPaths, writeRuntime } from '../../run/vm-runtime.ts'
 import { errorText, QemuError } from '../../values/errors.ts'
-import { markWords, wordsSince } from '../last-words.ts'
+import { errorOutputSince, markErrorOutput } from '../error-output.ts'
 import { QmpClient } from '../qmp-client.ts'
 import { socketOf } from '../start/become-successor.ts'
 import type { GuestUnit } from '../start/guest-unit.ts'
@@ -20,7 +20,7 @@ import { startBeside } from '../start/start-beside.ts'
 import type { Started } from '../start/start-process.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { greetedBefore } from '../wait-for-qmp.ts'
-import { accompanyUpdate } from '../watch/ask-watcher.ts'
+import { watchUpdate } from '../watch/watcher-client.ts'
 import { endLeftOver } from './left-over.ts'
 
 /** The guest is stopped meanwhile. */
@@ -28,16 +28,16 @@ const QUIT_TIMEOUT_MS = 500
 
 export class WaitingSuccessor {
   readonly #name: string
-  readonly #leave: () => void
+  readonly #endWatch: () => void
   readonly qemu: ProcessIdentity
   readonly qmp: QmpClient
   #hasTakenOver = false
 
-  private constructor(name: string, qemu: ProcessIdentity, qmp: QmpClient, leave: () => void) {
+  private constructor(name: string, qemu: ProcessIdentity, qmp: QmpClient, endWatch: () => void) {
     this.#name = name
     this.qemu = qemu
     this.qmp = qmp
-    this.#leave = leave
+    this.#endWatch = endWatch
   }
 
   /**
@@ -51,17 +51,17 @@ export class WaitingSuccessor {
     timeoutMs: number,
   ): Promise<WaitingSuccessor> {
     const { name } = definition
-    const mark = markWords(name)
-    const leave = await accompanyUpdate(name)
+    const mark = markErrorOutput(name)
+    const endWatch = await watchUpdate(name)
     const underInit = unit !== undefined
     try {
       const started = await startBeside({ how: 'successor', definition, former, underInit, timeoutMs })
       const qmp = await connectTo(name, started, timeoutMs)
-      return new WaitingSuccessor(name, started.process, qmp, leave)
+      return new WaitingSuccessor(name, started.process, qmp, endWatch)
     } catch (error) {
       await endLeftOver(name)
-      leave()
-      const reason = wordsSince(mark) || errorText(error)
+      endWatch()
+      const reason = errorOutputSince(mark) || errorText(error)
       throw new QemuError(`its next QEMU does not start, so the guest was not paused: ${reason}`, {
         cause: error,
       })
@@ -104,14 +104,14 @@ export class WaitingSuccessor {
     this.qmp.close()
     await endLeftOver(this.#name)
     removeQuietly(join(vmPaths(this.#name).directory, socketOf(this.qemu)))
-    this.#leave()
+    this.#endWatch()
   }
 
   /** After `takeOver`, and the end of the former QEMU. */
   async close(): Promise<void> {
     this.qmp.close()
     await endLeftOver(this.#name).catch(() => {}) // it is stopped, and the next command ends it
-    this.#leave()
+    this.#endWatch()
   }
 }
 
@@ -125,7 +125,7 @@ async function connectTo(name: string, { process, ended }: Started, timeoutMs: n
   return await greetedBefore(greeting, over)
 }
 
-/** A socket that stays on a read-only /run is nobody's. */
+/** A socket that stays on a read-only /run is used by no process. */
 function removeQuietly(path: string): void {
   try {
     rmSync(path, { force: true })

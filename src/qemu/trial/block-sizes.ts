@@ -1,6 +1,6 @@
 /**
  * The sizes of QEMU's memory blocks: firmware, ROMs of devices, video memory. A QEMU that has one of another
- * size refuses the guest (`Size mismatch`, parse_ramblock() in migration/ram.c), when it is paused already.
+ * size refuses the guest (`Size mismatch`, parse_ramblock() in migration/ram.c), which is paused by then.
  */
 import * as v from 'valibot'
 import { formatSize } from '../../values/size.ts'
@@ -29,7 +29,7 @@ export const parseBlockSizes = (text: string): BlockSizes =>
     }),
   )
 
-/** Empty: QEMU spells them in another way. Errors: as of `Ask`. */
+/** Empty: this QEMU prints them in another format. Errors: as of `Ask`. */
 export const readBlockSizes = async (ask: Ask): Promise<BlockSizes> =>
   parseBlockSizes(await ask(v.string(), 'human-monitor-command', { 'command-line': 'info ramblock' }))
 

@@ -2,7 +2,7 @@
  * The other end of a shared folder (vhost-user-fs) for the trial's QEMU: its helper serves one QEMU, that of
  * the guest. QEMU builds the device once the helper has replied with its features
  * (docs/interop/vhost-user.rst); all else it sends when a guest starts the device, and in a trial none does.
- * So no helper gets guest RAM: QEMU shares it (SET_MEM_TABLE) at a start.
+ * So no helper gets guest RAM: QEMU sends it (SET_MEM_TABLE) when a guest starts the device.
  */
 import type { Duplex } from 'node:stream'
 

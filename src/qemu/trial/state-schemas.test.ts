@@ -23,7 +23,7 @@ test('a version that the next QEMU does not read is a problem, newer or older', 
   }
 })
 
-test('fields that differ are told, fields of a newer version are none of these', () => {
+test('fields that differ are named, fields of a newer version are none of these', () => {
   const running = states(2, 1, field('a'), field('b'))
   const newer = otherStates(running, states(3, 1, field('a'), field('b'), field('c', 4, 3)))
   assert.deepEqual(newer, { problems: [], remarks: [] })

@@ -11,7 +11,7 @@ import * as v from 'valibot'
 import { spawnAs } from '../../linux/credentials.ts'
 import { UsageError } from '../../values/errors.ts'
 import { MIB } from '../../values/units.ts'
-import type { Asker } from '../binary.ts'
+import type { ProbeUser } from '../binary.ts'
 
 const TIMEOUT_MS = 20_000
 /** QEMU's has less than one. */
@@ -55,16 +55,16 @@ export async function readStates(
   program: string,
   machineType: string,
   types: ReadonlySet<string>,
-  asker: Asker,
+  user: ProbeUser,
 ): Promise<States> {
   const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-states-'))
   const file = openSync(join(folder, 'dump'), 'w+', 0o600)
   // QEMU, as its user, opens it by its descriptor.
   rmSync(folder, { recursive: true })
   try {
-    fchownSync(file, asker.uid, asker.gid)
-    const child = spawnAs(asker, program, ['-machine', machineType, '-dump-vmstate', '/proc/self/fd/3'], {
-      env: asker.environment,
+    fchownSync(file, user.uid, user.gid)
+    const child = spawnAs(user, program, ['-machine', machineType, '-dump-vmstate', '/proc/self/fd/3'], {
+      env: user.environment,
       stdio: ['ignore', 'ignore', 'ignore', file],
       timeout: TIMEOUT_MS,
       killSignal: 'SIGKILL',

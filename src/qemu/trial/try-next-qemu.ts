@@ -20,15 +20,15 @@ import { errorText } from '../../values/errors.ts'
 import { LATE, within } from '../../values/within.ts'
 import { firstOther, machineFacts } from '../carry/machine-facts.ts'
 import { parseCommandLine, printCommandLine } from '../command-line.ts'
-import { lastWords } from '../last-words.ts'
+import { endOfErrorOutput } from '../error-output.ts'
+import { type IvshmemAddress, setIvshmemAddresses } from '../ivshmem-addresses.ts'
 import { type Ask, askOnce } from '../machine/ask.ts'
 import { readMachine } from '../machine/read-machine.ts'
 import type { Reading } from '../machine/reading.ts'
 import type { QemuVersion } from '../qemu-version.ts'
 import { QmpClient } from '../qmp-client.ts'
 import { readRamMap } from '../ram-file.ts'
-import { reachRam } from '../ram-mapping.ts'
-import { placeWindows, type Window } from '../shared-windows.ts'
+import { withRamMappings } from '../ram-mapping.ts'
 import { spawnQemu } from '../spawn-qemu.ts'
 import { incomingArgv } from '../vm-command-line.ts'
 import type { VmDefinition } from '../vm-definition.ts'
@@ -69,7 +69,7 @@ export interface Running {
   /** Path of its program as it was when it was started. */
   readonly program: string
   readonly version: QemuVersion
-  readonly windows?: readonly Window[] | undefined
+  readonly ivshmems?: readonly IvshmemAddress[] | undefined
 }
 
 /** `argv`: the next QEMU and its arguments. Never rejects: what fails is a problem of this guest. */
@@ -96,7 +96,7 @@ function chooseLine(
   // It would start as root, and a process with /dev/mem open can map all of the pool.
   if (maps.some(({ map }) => map.by === 'devmem')) return { unproven: ['RAM by /dev/mem'] }
   if (!existsSync(TIMEOUT)) return { unproven: [`there is no ${TIMEOUT}`] }
-  const waiting = incomingArgv(printCommandLine(reachRam(parseCommandLine(argv), maps)))
+  const waiting = incomingArgv(printCommandLine(withRamMappings(parseCommandLine(argv), maps)))
   const line = trialLine(parseCommandLine(waiting), machineType)
   return line.obstacles.length > 0 ? { unproven: line.obstacles } : line
 }
@@ -127,7 +127,7 @@ async function run(definition: VmDefinition, line: TrialLine, running: Running):
     const { problems, remarks } = await compareStates(definition, line.argv[0] as string, running)
     return { problems, remarks: [...found.remarks, ...remarks] }
   } catch (error) {
-    const words = lastWords(log)
+    const words = endOfErrorOutput(log)
     const problem = `its next QEMU does not start: ${words === '' ? errorText(error) : words}`
     return { problems: [problem], remarks: [] }
   } finally {
@@ -154,7 +154,7 @@ async function compare(qmp: QmpClient, { without }: TrialLine, running: Running)
     ...otherSizes(running.blocks, blocks),
     ...processor.problems,
   ]
-  if (other.length === 0) await placeWindows(qmp, running.windows ?? [])
+  if (other.length === 0) await setIvshmemAddresses(qmp, running.ivshmems ?? [])
   return { problems: other, remarks: processor.remarks }
 }
 

@@ -13,8 +13,8 @@ import { listenUnix } from '../../linux/unix-listener.ts'
 import { WATCHER, WATCHER_LOCK, WATCHER_STARTING } from '../../run/paths.ts'
 import { Errno } from '../../values/errno.ts'
 import { errorText } from '../../values/errors.ts'
-import { passOn } from './ask-watcher.ts'
 import { Watcher } from './watcher.ts'
+import { forward } from './watcher-client.ts'
 import { type Request, RequestSchema, readLines } from './watcher-messages.ts'
 
 /** Guests that follow one another need no new process each time. */
@@ -44,7 +44,7 @@ async function takePlace(): Promise<void> {
   const deadline = performance.now() + PLACE_TIMEOUT_MS
   while (lockFile(WATCHER_LOCK) instanceof Errno) {
     const isLate = performance.now() > deadline
-    if (first === undefined || isLate || (await passOn(first))) process.exit(0)
+    if (first === undefined || isLate || (await forward(first))) process.exit(0)
   }
 }
 

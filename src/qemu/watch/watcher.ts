@@ -14,7 +14,7 @@ import { liveQemu, readRuntime, vmNames } from '../../run/vm-runtime.ts'
 import { Errno } from '../../values/errno.ts'
 import type { Fd } from '../../values/ids.ts'
 import { readAtStart } from '../machine/kept-reading.ts'
-import { claimWindows } from '../ram-mapping.ts'
+import { mapWindows } from '../ram-mapping.ts'
 import { definitionOf, settle, settleUpdate } from './settle.ts'
 import type { Request } from './watcher-messages.ts'
 
@@ -55,11 +55,11 @@ export class Watcher {
   /** Errors: UsageError, where a window of /dev/mem cannot be mapped. */
   start({ name, qemu, hasAfter, saidAtMs, first, claimed }: Request & { do: 'start' }): void {
     if (isAlive(qemu)) {
-      this.#watch(name, qemu, hasAfter, claimWindows(claimed))
+      this.#watch(name, qemu, hasAfter, mapWindows(claimed))
       if (first !== null) this.#read(name, qemu, first)
       return
     }
-    // Most of all a QEMU that did not take its line: its guest has hardly begun.
+    // Mostly a QEMU that refused its command line: its guest has hardly run.
     const isOver = first !== null && Date.now() - saidAtMs < START_MS
     const end = isOver ? { code: 1, signal: null } : undefined
     this.#add(name, qemu, settle({ name, qemu, end, streams: undefined }))
@@ -81,7 +81,7 @@ export class Watcher {
     await Promise.all(ended.map(({ over }) => over))
   }
 
-  /** That process may have gone on without an answer: what it has at that number is another file then. */
+  /** That process may not have waited for the answer: then it has another file at that number. */
   #read(name: string, qemu: ProcessIdentity, { fd, inode }: { fd: number; inode: number }): void {
     const pidfd = pidfdOpen(qemu.pid)
     if (pidfd instanceof Errno) return
@@ -93,7 +93,7 @@ export class Watcher {
     else close(copy)
   }
 
-  #watch(name: string, qemu: ProcessIdentity, hasAfter: boolean, claims: readonly RawMapping[] = []): void {
+  #watch(name: string, qemu: ProcessIdentity, hasAfter: boolean, windows: readonly RawMapping[] = []): void {
     if ([...this.#watched].some((each) => isSameProcess(each.qemu, qemu))) return
     const pidfd = pidfdOpen(qemu.pid)
     if (pidfd instanceof Errno) return
@@ -106,7 +106,7 @@ export class Watcher {
       name,
       qemu,
       over.then(() => {
-        for (const claim of claims) unmapRaw(claim)
+        for (const window of windows) unmapRaw(window)
       }),
     )
   }

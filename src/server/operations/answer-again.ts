@@ -1,8 +1,8 @@
 /**
  * The answer to a request that a former server applied, and died before it answered. No request has changed
- * anything since; what servers do by themselves (zeroing, evicting orphans) changes no answer. So the answer
- * is read from the state. Must not: apply it again. A second create is EEXIST, a second unlink takes another
- * file.
+ * anything since, and what servers do by themselves (zeroing, evicting orphans) changes no answer. So the
+ * server reads the answer from the state. Must not: apply it again. A second create is EEXIST, a second
+ * unlink takes another file.
  */
 import type { Inode } from '../../fs/state/inode.ts'
 import type { Answered, Reply } from '../../fuse/replies.ts'
@@ -16,8 +16,8 @@ import { answerAttributes, answerEntry } from '../inode-replies.ts'
 import { answerNewFile } from './name-requests.ts'
 
 /**
- * undefined: it changes nothing, or the former server has undone it as well, so the operation runs as for any
- * other request.
+ * undefined: the request changes nothing, or the former server has undone it, so the operation runs as for
+ * any other request.
  */
 export function answerAgain(
   context: Context,

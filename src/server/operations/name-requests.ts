@@ -53,8 +53,8 @@ const ABSENT: EntryReply = {
 }
 
 /**
- * Makes the node of guest RAM, which the caller is about to map: not before, so that mounting costs nothing
- * per file.
+ * Makes the node of guest RAM when a caller is about to map it, and not before, so that mounting costs
+ * nothing per file.
  */
 function publish(context: Context, shown: Inode): ByteString | Refusal {
   const inode = adoptNodeOwner(context, shown)
@@ -68,13 +68,13 @@ function publish(context: Context, shown: Inode): ByteString | Refusal {
  * the host (docs/deadlocks.md).
  */
 function isDeviceDax(rdev: number): boolean {
-  // A whiteout, which every user may make.
+  // A whiteout: every user may make one.
   if (rdev === 0) return false
   try {
     return majorOf(rdev) === characterMajor('dax')
   } catch (error) {
     errnoOfNodeError(error)
-    return true // Not known just now: better refused than a host that oopses.
+    return true // The major number cannot be read just now: a refusal is better than a host that oopses.
   }
 }
 

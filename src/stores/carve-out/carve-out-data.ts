@@ -81,7 +81,7 @@ export class CarveOutData implements FileData {
   }
 
   /** Its file got another size, or is gone: drops a hole under way. */
-  forgetHole(object: ObjectId): void {
+  dropHole(object: ObjectId): void {
     this.#punching.delete(object)
   }
 }

@@ -7,7 +7,7 @@ import type { Extent, GuestRam } from '../store.ts'
 export type CarveOutRam = GuestRam & RamBlocks
 
 export interface RamBlocks {
-  /** Objects of which a former server left a node. */
+  /** Objects whose node a former server left. */
   left(): Iterable<ObjectId>
   /** After a start: these blocks belong to this object. */
   adopt(object: ObjectId, extents: readonly Extent[]): void

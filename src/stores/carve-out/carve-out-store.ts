@@ -83,7 +83,7 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
 
   resize(object: ObjectId, { sizeBytes, extents, guestRam }: Placement): Refusal | undefined {
     const before = this.#objects.get(object)
-    this.data.forgetHole(object)
+    this.data.dropHole(object)
     const to = { sizeBytes, extents, guestRam }
     if (guestRam)
       return this.ram.resize(object, extents) ?? this.#replace(object, before, { ...to, isTailZero: false })
@@ -122,7 +122,7 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
     this.ram.release(object)
     const { guestRam, extents } = this.#objects.delete(object)
     if (!guestRam) this.#chunks.count(extents, -1)
-    this.data.forgetHole(object)
+    this.data.dropHole(object)
   }
 
   objects(): Iterable<ObjectId> {

@@ -22,7 +22,7 @@ export class CarveOutZeroer implements Zeroer {
   start(extent: Extent): boolean {
     if (this.#isBusy) return false
     this.#isBusy = true
-    this.#worker.ask('clear', rangesOf(this.#layout, [extent]), (result) => {
+    this.#worker.send('clear', rangesOf(this.#layout, [extent]), (result) => {
       this.#isBusy = false
       if (result.kind === 'failed') this.#refused.push({ extent, errno: errnoFromCode(result.errnoCode) })
       else this.#finished.push(extent)

@@ -23,7 +23,7 @@ export class DataChunks {
   readonly #layout: RegionLayout
   readonly #worker: WorkerPort
   readonly #mapped = new Map<number, RawMapping>()
-  readonly #asked = new Set<number>()
+  readonly #requested = new Set<number>()
   readonly #failed = new Map<number, Errno>()
   readonly #ownedBlocks = new Map<number, number>()
 
@@ -54,7 +54,7 @@ export class DataChunks {
       this.#failed.delete(chunk)
       if (failed) return failed
     }
-    for (const chunk of missing) this.#ask(chunk)
+    for (const chunk of missing) this.#request(chunk)
     return missing.length === 0 ? undefined : WAIT_FOR_STORE
   }
 
@@ -64,13 +64,13 @@ export class DataChunks {
    */
   surrender(extents: readonly Extent[]): Refusal | undefined {
     const chunks = chunksOf(extents)
-    if (chunks.some((chunk) => this.#owns(chunk) && (this.#mapped.has(chunk) || this.#asked.has(chunk))))
+    if (chunks.some((chunk) => this.#owns(chunk) && (this.#mapped.has(chunk) || this.#requested.has(chunk))))
       return EBUSY
-    if (chunks.some((chunk) => this.#asked.has(chunk))) return WAIT_FOR_STORE
+    if (chunks.some((chunk) => this.#requested.has(chunk))) return WAIT_FOR_STORE
     for (const chunk of chunks) {
       // From here on this thread does not use the address; the worker unmaps it.
       if (this.#mapped.delete(chunk))
-        this.#worker.ask('drop', rangesOf(this.#layout, [chunkExtent(this.#layout, chunk)]), () => {})
+        this.#worker.send('drop', rangesOf(this.#layout, [chunkExtent(this.#layout, chunk)]), () => {})
     }
     return undefined
   }
@@ -121,11 +121,11 @@ export class DataChunks {
     return mapping
   }
 
-  #ask(chunk: number): void {
-    if (this.#asked.has(chunk)) return
-    this.#asked.add(chunk)
-    this.#worker.ask('chunk', rangesOf(this.#layout, [chunkExtent(this.#layout, chunk)]), (result) => {
-      this.#asked.delete(chunk)
+  #request(chunk: number): void {
+    if (this.#requested.has(chunk)) return
+    this.#requested.add(chunk)
+    this.#worker.send('chunk', rangesOf(this.#layout, [chunkExtent(this.#layout, chunk)]), (result) => {
+      this.#requested.delete(chunk)
       if (result.kind === 'mapped') this.#mapped.set(chunk, result.mapping)
       if (result.kind === 'failed') this.#failed.set(chunk, errnoFromCode(result.errnoCode))
     })

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { EIO } from '../../values/errno.ts'
 import { WAIT_FOR_STORE } from '../../values/refusal.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement } from '../store.ts'
-import { CarveOutWorld } from './testing/carve-out-world.ts'
+import { CarveOutFixture } from './testing/carve-out-fixture.ts'
 
 const KIB = 1024
 
@@ -41,8 +41,8 @@ const step = fc.oneof(
 )
 
 test('what a file had behind its end is zero when it grows again, also after a restart', () => {
-  const world = new CarveOutWorld()
-  const object = world.store.create()
+  const fixture = new CarveOutFixture()
+  const object = fixture.store.create()
   const sized = (sizeBytes: number): Placement => ({
     sizeBytes,
     extents: extentsFor(sizeBytes),
@@ -50,13 +50,13 @@ test('what a file had behind its end is zero when it grows again, also after a r
   })
   const resize = (sizeBytes: number) =>
     assert.equal(
-      world.settle(() => world.store.resize(object, sized(sizeBytes))),
+      fixture.settle(() => fixture.store.resize(object, sized(sizeBytes))),
       undefined,
     )
   const reads = (): Buffer => {
     const into = Buffer.alloc(100)
     assert.equal(
-      world.settle(() => world.store.data.read(object, 0, into)),
+      fixture.settle(() => fixture.store.data.read(object, 0, into)),
       100,
     )
     return into
@@ -64,21 +64,21 @@ test('what a file had behind its end is zero when it grows again, also after a r
   for (const restarts of [false, true]) {
     resize(100)
     assert.equal(
-      world.settle(() => world.store.data.write(object, 0, Buffer.alloc(100, 7))),
+      fixture.settle(() => fixture.store.data.write(object, 0, Buffer.alloc(100, 7))),
       100,
     )
     resize(10)
     if (restarts) {
-      world.restart()
-      world.store.adopt(object, sized(10))
+      fixture.restart()
+      fixture.store.adopt(object, sized(10))
     }
     resize(100)
     assert.ok(reads().equals(Buffer.concat([Buffer.alloc(10, 7), Buffer.alloc(90)])))
   }
   // A server died after writing and before logging: by the log the file has 10 bytes.
-  world.store.data.write(object, 0, Buffer.alloc(100, 9))
-  world.restart()
-  world.store.adopt(object, sized(10))
+  fixture.store.data.write(object, 0, Buffer.alloc(100, 9))
+  fixture.restart()
+  fixture.store.adopt(object, sized(10))
   resize(100)
   assert.ok(reads().subarray(10).equals(Buffer.alloc(90)))
 })
@@ -86,8 +86,8 @@ test('what a file had behind its end is zero when it grows again, also after a r
 test('an ordinary file reads as what was written, zero elsewhere, also after a restart', () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
-      const world = new CarveOutWorld()
-      const object = world.store.create()
+      const fixture = new CarveOutFixture()
+      const object = fixture.store.create()
       let model = Buffer.alloc(0)
       const placement = (): Placement => ({
         sizeBytes: model.length,
@@ -96,22 +96,22 @@ test('an ordinary file reads as what was written, zero elsewhere, also after a r
       })
       for (const [index, { kind, at, length }] of steps.entries()) {
         if (kind === 'restart') {
-          world.restart()
-          world.store.adopt(object, placement())
+          fixture.restart()
+          fixture.store.adopt(object, placement())
         } else if (kind === 'resize') {
-          // As the file system does: it zeroes blocks that a file gives up before another file gets them.
+          // As the file system does: it zeroes blocks freed from a file before another file gets them.
           const before = extentsFor(model.length)
           model = Buffer.concat([model.subarray(0, at)], at)
           assert.equal(
-            world.settle(() => world.store.resize(object, placement())),
+            fixture.settle(() => fixture.store.resize(object, placement())),
             undefined,
           )
           const kept = extentsFor(at)
-          for (const extent of before.slice(kept.length)) world.region.fill(extent.start, extent.count, 0)
+          for (const extent of before.slice(kept.length)) fixture.region.fill(extent.start, extent.count, 0)
           const last = kept.at(-1)
           const was = last && before[kept.length - 1]
           if (last && was && was.count > last.count)
-            world.region.fill(last.start + last.count, was.count - last.count, 0)
+            fixture.region.fill(last.start + last.count, was.count - last.count, 0)
         } else {
           const bytes = Buffer.alloc(
             Math.max(0, Math.min(length, model.length - at)),
@@ -120,24 +120,24 @@ test('an ordinary file reads as what was written, zero elsewhere, also after a r
           bytes.copy(model, Math.min(at, model.length))
           if (kind === 'write')
             assert.equal(
-              world.settle(() => world.store.data.write(object, at, bytes)),
+              fixture.settle(() => fixture.store.data.write(object, at, bytes)),
               bytes.length,
             )
           else
             assert.equal(
-              world.settle(() => world.store.data.punchHole(object, at, bytes.length)),
+              fixture.settle(() => fixture.store.data.punchHole(object, at, bytes.length)),
               undefined,
             )
         }
         const into = Buffer.alloc(model.length)
         assert.equal(
-          world.settle(() => world.store.data.read(object, 0, into)),
+          fixture.settle(() => fixture.store.data.read(object, 0, into)),
           model.length,
         )
         assert.ok(into.equals(model))
       }
       // Chunks alone, never a device for the file itself.
-      for (const { ranges } of world.region.instances.values())
+      for (const { ranges } of fixture.region.instances.values())
         assert.ok(ranges.every(({ lengthBytes }) => lengthBytes >= 4 * BLOCK_BYTES))
     }),
     // A failure prints its seed; making its steps fewer would take minutes.
@@ -146,17 +146,17 @@ test('an ordinary file reads as what was written, zero elsewhere, also after a r
 })
 
 test('two large holes are both finished, however their requests take turns', () => {
-  const world = new CarveOutWorld()
+  const fixture = new CarveOutFixture()
   const sizeBytes = 34 * BLOCK_BYTES
   const objects = [0, 34].map((start) => {
-    const object = world.store.create()
+    const object = fixture.store.create()
     const placement = { sizeBytes, extents: [{ start, count: 34 }], guestRam: false }
     assert.equal(
-      world.settle(() => world.store.resize(object, placement)),
+      fixture.settle(() => fixture.store.resize(object, placement)),
       undefined,
     )
     assert.equal(
-      world.settle(() => world.store.data.write(object, sizeBytes - KIB, Buffer.alloc(KIB, 7))),
+      fixture.settle(() => fixture.store.data.write(object, sizeBytes - KIB, Buffer.alloc(KIB, 7))),
       KIB,
     )
     return object
@@ -164,54 +164,54 @@ test('two large holes are both finished, however their requests take turns', () 
   const waiting = new Set(objects)
   for (let round = 0; round < 10 && waiting.size > 0; round++) {
     for (const object of waiting)
-      if (world.store.data.punchHole(object, 0, sizeBytes) !== WAIT_FOR_STORE) waiting.delete(object)
-    world.worker.work()
-    world.store.events.drain()
+      if (fixture.store.data.punchHole(object, 0, sizeBytes) !== WAIT_FOR_STORE) waiting.delete(object)
+    fixture.worker.work()
+    fixture.store.events.drain()
   }
   assert.equal(waiting.size, 0)
   for (const object of objects) {
     const into = Buffer.alloc(KIB, 1)
-    assert.equal(world.store.data.read(object, sizeBytes - KIB, into), KIB)
+    assert.equal(fixture.store.data.read(object, sizeBytes - KIB, into), KIB)
     assert.ok(into.equals(Buffer.alloc(KIB)))
   }
 })
 
-test('a hole that was given up half-way begins anew', () => {
-  const world = new CarveOutWorld()
-  const object = world.store.create()
+test('a hole whose caller was interrupted half-way begins anew', () => {
+  const fixture = new CarveOutFixture()
+  const object = fixture.store.create()
   const sizeBytes = 34 * BLOCK_BYTES
   const placement = { sizeBytes, extents: [{ start: 0, count: 34 }], guestRam: false }
   const bytes = Buffer.alloc(KIB, 7)
-  world.settle(() => world.store.resize(object, placement))
-  assert.equal(world.store.data.punchHole(object, 0, sizeBytes), WAIT_FOR_STORE)
-  assert.equal(world.store.data.write(object, 0, bytes), KIB)
+  fixture.settle(() => fixture.store.resize(object, placement))
+  assert.equal(fixture.store.data.punchHole(object, 0, sizeBytes), WAIT_FOR_STORE)
+  assert.equal(fixture.store.data.write(object, 0, bytes), KIB)
   assert.equal(
-    world.settle(() => world.store.data.punchHole(object, 0, sizeBytes)),
+    fixture.settle(() => fixture.store.data.punchHole(object, 0, sizeBytes)),
     undefined,
   )
-  assert.equal(world.store.data.read(object, 0, bytes), KIB)
+  assert.equal(fixture.store.data.read(object, 0, bytes), KIB)
   assert.ok(bytes.equals(Buffer.alloc(KIB)))
 })
 
-test('a lost page is EIO to a caller that reads, writes or punches it, and other bytes are moved', () => {
-  const world = new CarveOutWorld()
-  const object = world.store.create()
+test('a poisoned page is EIO to a caller that reads, writes or punches it, and other bytes are moved', () => {
+  const fixture = new CarveOutFixture()
+  const object = fixture.store.create()
   const sizeBytes = 2 * BLOCK_BYTES
   const extents = [
     { start: CHUNK_BLOCKS, count: 1 },
     { start: CHUNK_BLOCKS + 5, count: 1 },
   ]
   assert.equal(
-    world.settle(() => world.store.resize(object, { sizeBytes, extents, guestRam: false })),
+    fixture.settle(() => fixture.store.resize(object, { sizeBytes, extents, guestRam: false })),
     undefined,
   )
-  const { data } = world.store
+  const { data } = fixture.store
   const bytes = Buffer.alloc(10, 'x')
   assert.equal(
-    world.settle(() => data.write(object, 0, bytes)),
+    fixture.settle(() => data.write(object, 0, bytes)),
     10,
   )
-  world.region.lose(CHUNK_BLOCKS + 1)
+  fixture.region.lose(CHUNK_BLOCKS + 1)
   assert.equal(data.read(object, BLOCK_BYTES, Buffer.alloc(10)), EIO)
   assert.equal(data.write(object, BLOCK_BYTES, bytes), EIO)
   assert.equal(data.punchHole(object, BLOCK_BYTES, 10), EIO)

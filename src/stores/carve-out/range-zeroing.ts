@@ -33,23 +33,23 @@ export class RangeZeroing {
   readonly range: PhysicalRange
   readonly #mapper: RangeMapper
   readonly #chunks: () => readonly MappedChunk[]
-  readonly #makeWay: (range: PhysicalRange) => Errno | undefined
+  readonly #destroyOverlapping: (range: PhysicalRange) => Errno | undefined
   #doneBytes = 0
   #piece: Piece | undefined
 
-  /** `makeWay` destroys the instances that lie across a range; EBUSY where a process holds one. */
+  /** `destroyOverlapping` destroys the instances that lie across a range; EBUSY where a process holds one. */
   constructor(
     range: PhysicalRange,
     deps: {
       mapper: RangeMapper
       chunks: () => readonly MappedChunk[]
-      makeWay: (range: PhysicalRange) => Errno | undefined
+      destroyOverlapping: (range: PhysicalRange) => Errno | undefined
     },
   ) {
     this.range = range
     this.#mapper = deps.mapper
     this.#chunks = deps.chunks
-    this.#makeWay = deps.makeWay
+    this.#destroyOverlapping = deps.destroyOverlapping
   }
 
   get doneBytes(): number {
@@ -103,7 +103,7 @@ export class RangeZeroing {
    * write into the next owner's memory.
    */
   #temporaryPiece(range: PhysicalRange): Piece | Errno {
-    const temporary = this.#makeWay(range) ?? this.#mapper.make([range])
+    const temporary = this.#destroyOverlapping(range) ?? this.#mapper.make([range])
     if (temporary instanceof Errno) return temporary
     const mapping = this.#mapper.map(temporary, { writable: true })
     if (mapping instanceof Errno) return this.#mapper.destroy(temporary) ?? mapping
@@ -113,7 +113,8 @@ export class RangeZeroing {
   /**
    * A server that dies before it destroys the instance leaves a bound one that no process holds and no node
    * leads to: the next start destroys it. Errors: why it cannot be destroyed. Its memory counts as not zeroed
-   * then, so that no file gets it, and `makeWay` tries again when it is to be zeroed the next time.
+   * then, so that no file gets it, and `destroyOverlapping` tries again when it is to be zeroed the next
+   * time.
    */
   #endPiece({ temporary, mapping }: Piece): Errno | undefined {
     this.#piece = undefined

@@ -1,6 +1,6 @@
 /**
- * The condition for giving memory of a carve-out to another file: this process must find every process that
- * maps it, and looks for them in /proc (linux/holders.ts). A process that /proc does not show would write
+ * The condition for using memory of a carve-out for another file: this process must find every process that
+ * maps it, and searches /proc for them (linux/holders.ts). A process that /proc does not show would write
  * into the next file.
  */
 import { missingTrace } from '../../linux/capabilities.ts'

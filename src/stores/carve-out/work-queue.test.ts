@@ -117,7 +117,7 @@ test('zeroing uses chunks that are mapped, and makes devices for what lies betwe
   ])
 })
 
-test('a job waits for zeroing only where they meet, and keeps its place among jobs about the same memory', () => {
+test('a job waits for zeroing only where their ranges overlap, and keeps its order among jobs about the same memory', () => {
   const { region, work, told, addChunk, add } = setUp()
   add('clear', 0, CHUNK_BLOCKS)
   work.step()
@@ -149,7 +149,7 @@ test('what a process holds is not zeroed; other jobs go on', () => {
   assert.ok(region.isAll(4, 4, 0))
 })
 
-test('a data chunk that is dropped is unmapped and gone; a mapped one never makes way', () => {
+test('a data chunk that is dropped is unmapped and gone; a mapped one is never destroyed for another', () => {
   const { region, work, told, outcomes, addChunk, add } = setUp()
   addChunk('chunk', 0)
   addChunk('chunk', 0)
@@ -163,7 +163,7 @@ test('a data chunk that is dropped is unmapped and gone; a mapped one never make
   assert.deepEqual(region.trace, [`make 0+${CHUNK_BLOCKS}`, `destroy 0+${CHUNK_BLOCKS}`, 'make 5+1'])
 })
 
-test('the worker reports blocks that a lost page keeps from being zeroed, and does the next job', () => {
+test('the worker reports blocks that a poisoned page keeps from being zeroed, and does the next job', () => {
   const { region, work, told, outcomes, add } = setUp()
   region.fill(0, 4, 7)
   region.lose(4 + CHUNK_BLOCKS)

@@ -108,13 +108,17 @@ export class WorkQueue {
    * new one.
    */
   #ensure(ranges: Ranges, gigantic = false): Instance | Errno {
-    return this.#mapper.exactly(ranges) ?? this.#makeWay(ranges) ?? this.#mapper.make(ranges, { gigantic })
+    return (
+      this.#mapper.exactly(ranges) ??
+      this.#destroyOverlapping(ranges) ??
+      this.#mapper.make(ranges, { gigantic })
+    )
   }
 
-  #makeWay(ranges: Ranges): Errno | undefined {
-    const inTheWay = this.#mapper.overlapping(ranges)
-    if (inTheWay.length === 0) return undefined
-    const outcome = this.#destroyUnheld(inTheWay, this.#mapper.holders(inTheWay))
+  #destroyOverlapping(ranges: Ranges): Errno | undefined {
+    const instances = this.#mapper.overlapping(ranges)
+    if (instances.length === 0) return undefined
+    const outcome = this.#destroyUnheld(instances, this.#mapper.holders(instances))
     return outcome instanceof Errno ? outcome : outcome.kind === 'held' ? EBUSY : undefined
   }
 
@@ -136,10 +140,10 @@ export class WorkQueue {
    */
   #freeAll(): void {
     const jobs = this.#queue.filter((job) => job.kind === 'free' && this.#isFree(job))
-    const inTheWay = jobs.map(({ ranges }) => this.#mapper.overlapping(ranges))
-    const holders = this.#mapper.holders(inTheWay.flat())
+    const instances = jobs.map(({ ranges }) => this.#mapper.overlapping(ranges))
+    const holders = this.#mapper.holders(instances.flat())
     for (const [index, job] of jobs.entries())
-      this.#end(job, this.#destroyUnheld(inTheWay[index] ?? [], holders))
+      this.#end(job, this.#destroyUnheld(instances[index] ?? [], holders))
   }
 
   /** All of them or none: where a process holds one instance, none is destroyed. */
@@ -163,7 +167,7 @@ export class WorkQueue {
     const zeroing = new RangeZeroing(range, {
       mapper: this.#mapper,
       chunks: () => this.#chunks,
-      makeWay: (way: PhysicalRange) => this.#makeWay([way]),
+      destroyOverlapping: (each: PhysicalRange) => this.#destroyOverlapping([each]),
     })
     this.#clear = { job, zeroing }
   }

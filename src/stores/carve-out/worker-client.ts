@@ -17,7 +17,7 @@ import { CHECK_MS, makePulse, WorkerWatch } from './worker-watch.ts'
 
 type Done = (result: Result) => void
 
-interface Owed {
+interface PendingJob {
   readonly kind: JobKind
   readonly bytes: number
   readonly done: Done
@@ -27,13 +27,13 @@ interface Owed {
 type End = (reason: string) => void
 
 /** What the store needs of its worker: tests pass one without a thread. */
-export type WorkerPort = Pick<WorkerClient, 'wake' | 'progressBytes' | 'checkMs' | 'check' | 'ask' | 'drain'>
+export type WorkerPort = Pick<WorkerClient, 'wake' | 'progressBytes' | 'checkMs' | 'check' | 'send' | 'drain'>
 
 export class WorkerClient {
   /** Readable when something has finished. */
   readonly wake: Fd = makeEventfd()
   readonly #port: MessagePort
-  readonly #waiting = new Map<number, Owed>()
+  readonly #waiting = new Map<number, PendingJob>()
   readonly #watch: WorkerWatch
   readonly #end: End
   readonly #progress = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT))
@@ -65,11 +65,11 @@ export class WorkerClient {
   }
 
   /** `done` is called from a later `drain`. */
-  ask(kind: JobKind, ranges: Ranges, done: Done, { gigantic = false } = {}): void {
+  send(kind: JobKind, ranges: Ranges, done: Done, { gigantic = false } = {}): void {
     const id = ++this.#lastId
     if (kind === 'clear') Atomics.store(this.#progress, 0, 0n)
     const bytes = ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
-    if (this.#waiting.size === 0) this.#watch.rest()
+    if (this.#waiting.size === 0) this.#watch.reset()
     this.#waiting.set(id, { kind, bytes, done })
     const job: Job = { id, kind, ranges, gigantic }
     this.#port.postMessage(job)
@@ -83,7 +83,7 @@ export class WorkerClient {
   /** Ends this process where the worker has died or hangs. */
   check(): void {
     if (this.#waiting.size === 0) {
-      this.#watch.rest()
+      this.#watch.reset()
       return
     }
     let bytes = 0

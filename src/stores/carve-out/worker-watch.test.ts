@@ -20,7 +20,7 @@ function ending(how: StuckTarget['how']): { reason: string; afterMs: number } {
   const client = new WorkerClient(PROGRAM, { how }, (reason) => void reasons.push(reason))
   assert.equal(client.checkMs, undefined, 'no request is unanswered')
   const startedAtMs = performance.now()
-  client.ask('make', [{ start: 0, lengthBytes: 4096 }], () => assert.fail('it has no answer'))
+  client.send('make', [{ start: 0, lengthBytes: 4096 }], () => assert.fail('it has no answer'))
   while (reasons.length === 0 && performance.now() < startedAtMs + 20_000) {
     try {
       if (waitReadable(client.wake, client.checkMs ?? 0)) client.drain()
@@ -37,7 +37,7 @@ test('a worker whose thread ends by itself says so', () => {
   assert.match(ending('ends').reason, /worker broke: its thread ended with 3/)
 })
 
-test('a worker whose thread is gone without a word is found missing', () => {
+test('a worker whose thread ends without a report is noticed', () => {
   const { reason, afterMs } = ending('is ended')
   assert.match(reason, /the store's worker has died, and has not answered 1 requests \(make\)/)
   assert.ok(afterMs < 4000, `${afterMs} ms`)

@@ -39,7 +39,7 @@ export class WorkerWatch {
   }
 
   /** Called when no job is under way: the worker makes no steps then. */
-  rest(): void {
+  reset(): void {
     this.#checkedAtMs = undefined
     this.#silentMs = 0
   }

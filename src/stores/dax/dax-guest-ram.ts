@@ -26,7 +26,7 @@ import type { Nodes } from './guest-nodes.ts'
 /** After a look has found a process that holds an object, the next one is not made earlier than this. */
 const LOOK_AGAIN_MS = 1000
 
-/** What is known of one object's devices and node. */
+/** The devices and the node of one object, as far as this server has seen them. */
 interface NodeState {
   /** Devices that lie across its blocks: one that covers exactly them, or what a crash left. */
   devices: { readonly number: DeviceNumber; readonly ranges: Ranges }[]
@@ -63,7 +63,7 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
     this.#found = deps.found
     const numbers = new Set(deps.found.map(({ number }) => number))
     // Which device belongs to which object is known only from the nodes that a former server made.
-    for (const [object, device] of this.#nodes.takeStock(numbers))
+    for (const [object, device] of this.#nodes.readNodes(numbers))
       this.#stateOf(object).devices = this.#found.filter(({ number }) => number === device)
   }
 
@@ -142,8 +142,8 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
       return node === undefined ? this.#nodes.make(object, device.number, owner) : undefined
     }
     if (device !== undefined) return this.isHeld(object) instanceof Wait ? WAIT_FOR_STORE : EBUSY
-    const inTheWay = this.#chunks.surrender(extents)
-    if (inTheWay) return inTheWay
+    const refused = this.#chunks.surrender(extents)
+    if (refused) return refused
     const done = (result: Result): void => {
       if (result.kind === 'made') state.devices = [{ number: result.number, ranges }]
       if (result.kind === 'failed') state.failed = errnoFromCode(result.errnoCode)
@@ -204,7 +204,7 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
       // Its file was released while its device was made.
       if (state.isReleased && kind === 'make' && state.devices.length > 0) this.#free(state)
     }
-    this.#worker.ask(kind, ranges, ended, { gigantic })
+    this.#worker.send(kind, ranges, ended, { gigantic })
   }
 
   #stateOf(object: ObjectId): NodeState {

@@ -13,7 +13,7 @@ import { SystemCallError } from '../../values/errors.ts'
 import type { ObjectId } from '../../values/ids.ts'
 
 /** Tests pass nodes that need no root. */
-export type Nodes = Pick<GuestNodes, 'path' | 'owner' | 'make' | 'remove' | 'takeStock'>
+export type Nodes = Pick<GuestNodes, 'path' | 'owner' | 'make' | 'remove' | 'readNodes'>
 
 export class GuestNodes {
   readonly #folder: string
@@ -54,7 +54,7 @@ export class GuestNodes {
    * Nodes that a former server made, and their devices. Removes nodes of none of `devices`, because the
    * kernel may give their device numbers to other devices.
    */
-  takeStock(devices: ReadonlySet<DeviceNumber>): Map<ObjectId, DeviceNumber> {
+  readNodes(devices: ReadonlySet<DeviceNumber>): Map<ObjectId, DeviceNumber> {
     const found = new Map<ObjectId, DeviceNumber>()
     for (const name of readdirSync(this.#folder)) {
       const path = join(this.#folder, name)

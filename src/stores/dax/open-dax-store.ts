@@ -35,7 +35,7 @@ export function openDaxStore(
   const found = findDaxRegion(region, places.sysfs)
   refuseInUse(found)
   const nodes = new GuestNodes(places.nodeRoot, pool)
-  const instances = cut(found, nodes, places)
+  const instances = removeUnneeded(found, nodes, places)
   const metadata = must(
     instances.exactly([found.layout.metadata]) ?? instances.make([found.layout.metadata]),
     'metadata device',
@@ -63,17 +63,17 @@ export function openDaxStore(
 }
 
 /**
- * Removes what is not needed: the device that the kernel made at boot, unfinished instances, and those that a
- * server had made for its own work. A device with a node stays, since a guest may be about to open it; so do
- * devices that a process holds, and chunks, which are soon needed again.
+ * Removes the devices that are not needed: the device that the kernel made at boot, unfinished instances, and
+ * those that a server had made for its own work. A device with a node stays, since a guest may be about to
+ * open it; so do devices that a process holds, and chunks, which are soon needed again.
  */
-function cut(found: FoundRegion, nodes: GuestNodes, places: Places): DaxInstances {
+function removeUnneeded(found: FoundRegion, nodes: GuestNodes, places: Places): DaxInstances {
   new WholeDevice(found, places).take()
   const instances = new DaxInstances(found.region.path, places)
   instances.clearLeftovers()
   const { layout } = found
   const numbers = new Set(instances.all.map(({ number }) => number))
-  const published = new Set(nodes.takeStock(numbers).values())
+  const published = new Set(nodes.readNodes(numbers).values())
   const doubtful = instances.all.filter(
     ({ number, ranges }) =>
       !published.has(number) && !isDataChunk(layout, ranges) && ranges[0]?.start !== layout.metadata.start,

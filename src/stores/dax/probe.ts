@@ -22,13 +22,13 @@ import { foreignBytes, holdsImage } from '../carve-out/image-probe.ts'
 import type { Instance } from '../carve-out/range-mapper.ts'
 import type { Content, ImageProbe } from '../driver.ts'
 import { DaxInstances, PLACES, type Places } from './dax-instances.ts'
-import { cutBy, type FoundRegion } from './region.ts'
+import { destroyAdvice, type FoundRegion } from './region.ts'
 
 /**
  * Read at a time: each GiB takes some MiB of ordinary RAM for its struct pages, and a host keeps little for
  * itself.
  */
-const WINDOW_BYTES = 16 * GIB
+const PIECE_BYTES = 16 * GIB
 
 /** Errors: UsageError when another program uses the region. */
 export function probeRegion(found: FoundRegion, probe: ImageProbe, places: Places = PLACES): Content {
@@ -42,11 +42,11 @@ export function probeRegion(found: FoundRegion, probe: ImageProbe, places: Place
     if (instances.all.length > 1) return { content: 'foreign', why: 'its metadata area holds no image' }
     must(instances.destroy(metadata), `destroy ${metadata.name}`)
   }
-  const cut = new WholeDevice(found, places)
-  cut.take()
+  const device = new WholeDevice(found, places)
+  device.take()
   instances.clearLeftovers()
   const content = look(instances, found, probe)
-  if (content.content !== 'ours') cut.restore()
+  if (content.content !== 'ours') device.restore()
   return content
 }
 
@@ -62,7 +62,7 @@ export function refuseInUse({ name, region, layout }: FoundRegion): void {
   const [whole] = filled
   if (whole === undefined) return
   if (whole.sizeBytes !== region.sizeBytes)
-    throw new UsageError(`region ${name} has devices that guestmemfs did not make: ${cutBy(region)}`)
+    throw new UsageError(`region ${name} has devices that guestmemfs did not make: ${destroyAdvice(region)}`)
   // Without a driver no process can have it mapped.
   const holder = whole.driver && findHolders(new Set([whole.number])).get(whole.number)
   if (holder) throw new UsageError(`region ${name} is in use by ${holder.program} (process ${holder.pid})`)
@@ -104,19 +104,19 @@ function look(instances: DaxInstances, { layout, region }: FoundRegion, probe: I
   must(instances.destroy(metadata), `destroy ${metadata.name}`)
 
   const end = layout.startByte + region.sizeBytes
-  for (let start = layout.startByte; start < end; start += WINDOW_BYTES) {
-    const window = { start, lengthBytes: Math.min(WINDOW_BYTES, end - start) }
-    const why = sample(instances, window, probe)
+  for (let start = layout.startByte; start < end; start += PIECE_BYTES) {
+    const piece = { start, lengthBytes: Math.min(PIECE_BYTES, end - start) }
+    const why = sample(instances, piece, probe)
     if (why !== undefined) return { content: 'foreign', why }
   }
   return { content: 'zero' }
 }
 
-function sample(instances: DaxInstances, window: PhysicalRange, probe: ImageProbe): string | undefined {
-  const instance = must(instances.make([window]), 'device to look through')
+function sample(instances: DaxInstances, piece: PhysicalRange, probe: ImageProbe): string | undefined {
+  const instance = must(instances.make([piece]), 'device to look through')
   const mapping = must(instances.map(instance, { writable: false }), `mmap ${instance.name}`)
   try {
-    return foreignBytes(mapping, window.start, probe)
+    return foreignBytes(mapping, piece.start, probe)
   } finally {
     unmapRaw(mapping)
     must(instances.destroy(instance), `destroy ${instance.name}`)

@@ -1,7 +1,7 @@
 /**
- * The choice of a pool's region, and refusals of one that cannot hold a pool. Reads alone. A region is named
- * by its device 0 (`dax0.0`), by its number (`dax0`), or by its first byte (`0x100000000`), the only one of
- * the three that a kernel cannot give to another region next time.
+ * The choice of a pool's region, and refusals of one that cannot hold a pool. A region is named by its device
+ * 0 (`dax0.0`), by its number (`dax0`), or by its first byte (`0x100000000`), the only one of the three that
+ * a kernel cannot give to another region next time. Must not: change anything.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,7 +27,7 @@ export function findDaxRegion(wanted: string | undefined, sysfs: string = SYSFS)
     throw new UsageError("the driver device_dax is not loaded: load it with 'modprobe device_dax'")
   const range = rangeOfRegion(region)
   if (range === undefined)
-    throw new UsageError(`region ${name} has devices that guestmemfs did not make: ${cutBy(region)}`)
+    throw new UsageError(`region ${name} has devices that guestmemfs did not make: ${destroyAdvice(region)}`)
   return { name, region, layout: layOut(range, name) }
 }
 
@@ -40,7 +40,7 @@ export const regionLockName = ({ layout }: FoundRegion): string => `dax-${layout
 export const regionName = ({ id }: DaxRegion): string => `dax${id}.0`
 
 /** How the operator who made these devices destroys them again. */
-export function cutBy({ devices }: DaxRegion): string {
+export function destroyAdvice({ devices }: DaxRegion): string {
   const names = devices.filter(({ sizeBytes }) => sizeBytes > 0).map(({ name }) => name)
   return `remove ${names.join(', ')} with 'daxctl destroy-device'`
 }

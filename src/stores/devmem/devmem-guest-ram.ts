@@ -63,8 +63,8 @@ export class DevmemGuestRam implements RamBlocks {
 
   /** Data chunks whose blocks a guest gets are surrendered first: the server must not map them any longer. */
   resize(object: ObjectId, extents: readonly Extent[]): Refusal | undefined {
-    const inTheWay = this.#chunks.surrender(extents)
-    if (inTheWay) return inTheWay
+    const refused = this.#chunks.surrender(extents)
+    if (refused) return refused
     const window = this.#windows.get(object)
     if (window === undefined) this.adopt(object, extents)
     else {
@@ -106,7 +106,7 @@ export class DevmemGuestRam implements RamBlocks {
   #look(window: Window): void {
     const { extents } = window
     window.isBusy = true
-    this.#worker.ask('free', rangesOf(this.#layout, extents), (result) => {
+    this.#worker.send('free', rangesOf(this.#layout, extents), (result) => {
       const nowMs = performance.now()
       window.isBusy = false
       window.heldBy = result.kind === 'held' ? result.by : undefined

@@ -76,7 +76,7 @@ test('a range is blank, a pool, or holds other bytes, wherever in it they are', 
   assert.deepEqual(probe(), { content: 'ours' })
 })
 
-test('guest RAM is a window at its place; ordinary files are moved by us; what is given up is zeroed there', (t) => {
+test('guest RAM is a window at its place; the server moves bytes of ordinary files; what is released is zeroed there', (t) => {
   const { path, read, write, proc } = makeMemory(t)
   write(START - 8, 'neighbour')
   write(START + 128 * MIB, 'neighbour')
@@ -137,7 +137,7 @@ test('whether an object is held is answered anew each time', (t) => {
   }
 })
 
-test('that no process held an object counts no longer than its asker is there to use it', async (t) => {
+test('that no process held an object is valid only while the operation that asked can use it', async (t) => {
   const { path, proc } = makeMemory(t)
   const store = openDevmemStore(FOUND, path, proc)
   const ram = store.create()

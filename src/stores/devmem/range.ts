@@ -1,7 +1,7 @@
 /**
- * The choice of a pool's reserved range, and refusals of one that cannot hold a pool. Reads alone. A range is
- * named by its first byte, as `0x100000000` or `4G`. Only ranges that the kernel's command line reserves are
- * considered: other reserved memory is the firmware's.
+ * The choice of a pool's reserved range, and refusals of one that cannot hold a pool. A range is named by its
+ * first byte, as `0x100000000` or `4G`. Only ranges that the kernel's command line reserves are considered:
+ * other reserved memory is the firmware's. Must not: change anything.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -47,12 +47,12 @@ export function findReservedRange(wanted: string | undefined, root = '/'): Found
 /** Two mounts of one range exclude each other by a lock of this name. */
 export const rangeLockName = ({ layout }: FoundRange): string => `mem-${layout.startByte.toString(16)}`
 
-function choose(asked: readonly PhysicalRange[], wanted: string | undefined): PhysicalRange {
-  const names = asked.map(({ start }) => `0x${start.toString(16)}`).join(', ')
-  const [first, second] = asked
+function choose(reserved: readonly PhysicalRange[], wanted: string | undefined): PhysicalRange {
+  const names = reserved.map(({ start }) => `0x${start.toString(16)}`).join(', ')
+  const [first, second] = reserved
   if (wanted !== undefined) {
     const start = /^0x[0-9a-f]{1,13}$/i.test(wanted) ? Number(wanted) : parseSize(wanted, 'region')
-    const found = asked.find((range) => range.start === start)
+    const found = reserved.find((range) => range.start === start)
     if (found !== undefined) return found
     throw new UsageError(
       `no range at ${formatBytes(start)} is reserved by the command line: ${names === '' ? HOW : `there is ${names}`}`,

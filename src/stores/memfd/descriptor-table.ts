@@ -19,7 +19,7 @@ const STATES_BYTES = MAX_ROWS
 const WORDS_BYTES = 64
 /** The identity of its memfd, a word a row. */
 const IDENTITIES_BYTES = MAX_ROWS * 4
-/** The size of the table in earlier versions. */
+/** The size of the table in former versions. */
 const FORMER_BYTES = ROWS_BYTES + STATES_BYTES + WORDS_BYTES
 export const DESCRIPTOR_TABLE_BYTES = FORMER_BYTES + IDENTITIES_BYTES
 /** Among the words, behind those of the handover: how much the service manager has in its store. */
@@ -70,7 +70,7 @@ export class DescriptorTable {
 
   /**
    * Which memfd `object` is (`memfdIdentity`): numbers of objects are used again, and the service manager may
-   * hold a former object of that number. 0: an earlier version made it, and did not record it.
+   * hold a former object of that number. 0: a former version made it, and did not record it.
    */
   identity(object: ObjectId): number {
     return Atomics.load(this.#identities, object)
@@ -115,7 +115,8 @@ export class DescriptorTable {
   }
 
   /**
-   * undefined: the keeper does not run in a unit, or is of a former tree. The numbers may be of two moments.
+   * undefined: the keeper does not run in a unit, or is of a former version. The numbers may be of two
+   * moments.
    */
   get storeUse(): StoreUse | undefined {
     const [stored, unstored, most] = (['stored', 'unstored', 'most'] as const).map((word) =>

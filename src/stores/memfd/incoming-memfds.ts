@@ -1,5 +1,5 @@
 /**
- * Memory objects that this server does not have: incoming from the former kernel, or lost. The keeper
+ * Memory objects of which this server has no memfd: incoming from the former kernel, or lost. The keeper
  * retrieves them one after the other and sends each memfd to the server, which checks it against the image
  * here.
  */
@@ -89,7 +89,7 @@ export class IncomingMemfds {
   }
 
   /** Its file was deleted or truncated to 0: the object is not lost any more. */
-  forget(object: ObjectId): void {
+  clearLost(object: ObjectId): void {
     if (this.#lost.delete(object)) this.#table.setState(object, 'present')
   }
 

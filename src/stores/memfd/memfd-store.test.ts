@@ -98,7 +98,7 @@ test('what the kernel refuses of a memfd is the answer, not an exception', () =>
   assert.equal(store.isHeld(foreign), false)
 })
 
-test('a message that the kernel has no memory for is the errno of the new object, and no end', () => {
+test('a message that the kernel has no memory for is the errno of the new object, and ends no server', () => {
   let isFull = true
   const store = new MemfdStore({
     table: emptyTable(),

@@ -89,7 +89,7 @@ export class MemfdStore implements Store {
     this.hostMemory = hostMemoryOf(this.#table, this.#channel)
     const { totalBlocks } = options
     this.descriptor = { kind: 'memfd', clearing: 'kernel', totalBlocks, rules: NO_RULES, place: undefined }
-    this.data = new DescriptorData((object) => this.#here(object))
+    this.data = new DescriptorData((object) => this.#fdOf(object))
     this.ram = { via: 'passthrough', mapping: (object) => this.#mapping(object) }
     this.events = eventsOf(this.#incoming, this.handover)
     this.pending = options.channel
@@ -119,7 +119,7 @@ export class MemfdStore implements Store {
       objects.push(object)
       descriptors.push(fd)
     }
-    const refused = tryKeep(this.#channel, objects, descriptors)
+    const refused = tryHold(this.#channel, objects, descriptors)
     if (refused !== undefined) {
       // Its end would free memory that only this process holds: better no file than one that can be lost.
       objects.forEach((object, index) => {
@@ -158,7 +158,7 @@ export class MemfdStore implements Store {
   }
 
   resize(object: ObjectId, to: Placement): Refusal | undefined {
-    const fd = this.#here(object)
+    const fd = this.#fdOf(object)
     if (fd instanceof Refusal) return fd === EIO ? this.#resizeLost(object, to.sizeBytes) : fd
     return resize(fd, to.sizeBytes)
   }
@@ -169,14 +169,14 @@ export class MemfdStore implements Store {
     if (sizeBytes !== 0) return EIO
     const fd = tryMemfd(object, this.#maxDescriptor)
     if (fd instanceof Errno) return fd
-    const refused = tryKeep(this.#channel, [object], [fd])
+    const refused = tryHold(this.#channel, [object], [fd])
     if (refused !== undefined) {
       close(fd)
       return refused
     }
     this.#table.setIdentity(object, memfdIdentity(fd))
     this.#table.set(object, 'server', fd)
-    this.#incoming.forget(object)
+    this.#incoming.clearLost(object)
     return undefined
   }
 
@@ -192,7 +192,7 @@ export class MemfdStore implements Store {
     // The pages of a preserved object are pinned, so that sealing would wait in vain, and are not free before
     // it is unpreserved.
     if (this.#table.state(object) === 'outgoing') return true
-    const fd = this.#here(object)
+    const fd = this.#fdOf(object)
     if (fd instanceof Refusal) return fd instanceof Wait ? fd : false
     const refused = sealWrites(fd)
     return refused !== undefined && refused !== EPERM
@@ -205,7 +205,7 @@ export class MemfdStore implements Store {
     this.#channel.release(object)
     if (fd !== undefined) close(fd)
     this.#table.set(object, 'server', undefined)
-    this.#incoming.forget(object)
+    this.#incoming.clearLost(object)
     this.#freeRows.push(object)
   }
 
@@ -219,12 +219,12 @@ export class MemfdStore implements Store {
   }
 
   #mapping(object: ObjectId): Extract<Mapping, { via: 'passthrough' | 'none' }> {
-    const fd = this.#here(object)
+    const fd = this.#fdOf(object)
     return fd instanceof Refusal ? { via: 'none' } : { via: 'passthrough', fd }
   }
 
   /** A Wait while it is incoming; EIO where it is lost. */
-  #here(object: ObjectId): Fd | Refusal {
+  #fdOf(object: ObjectId): Fd | Refusal {
     const fd = this.#table.get(object, 'server') ?? this.#incoming.refusal(object)
     if (fd === undefined)
       throw new BrokenInvariantError(`memory object ${object} has no descriptor in this server`)
@@ -254,7 +254,7 @@ const eventsOf = (incoming: IncomingMemfds, outgoing: OutgoingMemfds): StoreEven
   },
 })
 
-function tryKeep(
+function tryHold(
   channel: KeeperChannel,
   objects: readonly ObjectId[],
   descriptors: readonly Fd[],

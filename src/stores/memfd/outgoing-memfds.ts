@@ -56,7 +56,7 @@ export class OutgoingMemfds implements Handover {
     // step that can be unpreserved.
     this.#words.begin(step, objects.length)
     for (const object of objects) this.#table.setState(object, 'outgoing')
-    this.#ask(step, undefined)
+    this.#request(step, undefined)
   }
 
   preserveImage(image: Uint8Array): Errno | undefined {
@@ -65,7 +65,7 @@ export class OutgoingMemfds implements Handover {
     const failed = resize(fd, image.byteLength) ?? writeAllAt(fd, 0, image)
     if (failed === undefined) {
       this.#words.begin('image', 1)
-      this.#ask('image', fd)
+      this.#request('image', fd)
     }
     close(fd)
     return failed
@@ -110,7 +110,7 @@ export class OutgoingMemfds implements Handover {
     return bytes
   }
 
-  #ask(step: HandoverStep, image: Fd | undefined): void {
+  #request(step: HandoverStep, image: Fd | undefined): void {
     if (!this.#channel.preserve(step, image)) this.#words.fail(EIO, undefined)
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Owns a program that prints, as JSON, the guests inside that have stopped: for each QEMU what its monitor
- * says of the guest, and whether the code of a tiny guest is in its RAM as it was built.
+ * Prints, as JSON, the guests inside the host that have stopped: for each QEMU what its monitor reports of
+ * the guest, and whether the code of a tiny guest is in its RAM as it was built.
  *
  * It reads RAM through the process (`/proc/PID/mem`), so it sees what the guest's processor saw, whatever
  * kind of memory that is.

@@ -15,7 +15,7 @@ await qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'ev
 const started = performance.now()
 // Stopped first, as for a jump: QEMU would have to save again what the guest writes meanwhile.
 await qmp.execute('stop')
-qmp.forgetEvents()
+qmp.dropEvents()
 await qmp.execute('migrate', fileChannels(path))
 await awaitMigration(qmp, TIMEOUT_MS)
 const saveMs = performance.now() - started

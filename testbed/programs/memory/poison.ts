@@ -1,6 +1,6 @@
 /**
- * Owns a program that has the kernel take a page of memory for one that the machine has lost:
- * `poison.ts FILE OFFSET`, by madvise(2) of a mapping of FILE. Needs CONFIG_MEMORY_FAILURE and CAP_SYS_ADMIN.
+ * Has the kernel poison a page of memory: `poison.ts FILE OFFSET`, by madvise(2) of a mapping of FILE. Needs
+ * CONFIG_MEMORY_FAILURE and CAP_SYS_ADMIN.
  */
 import { closeSync, openSync } from 'node:fs'
 import { libcCall, must } from '../../../src/linux/library.ts'

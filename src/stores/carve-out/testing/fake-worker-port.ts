@@ -34,7 +34,7 @@ export class FakeWorkerPort implements WorkerPort {
     })
   }
 
-  ask(kind: JobKind, ranges: Ranges, done: (result: Result) => void, { gigantic = false } = {}): void {
+  send(kind: JobKind, ranges: Ranges, done: (result: Result) => void, { gigantic = false } = {}): void {
     const id = ++this.#lastId
     this.#waiting.set(id, done)
     this.#work.add({ id, kind, ranges, gigantic })
@@ -82,7 +82,7 @@ export class FakeNodes implements Nodes {
     return refused
   }
 
-  takeStock(devices: ReadonlySet<DeviceNumber>): Map<ObjectId, DeviceNumber> {
+  readNodes(devices: ReadonlySet<DeviceNumber>): Map<ObjectId, DeviceNumber> {
     for (const [object, { device }] of this.nodes) if (!devices.has(device)) this.nodes.delete(object)
     return new Map([...this.nodes].map(([object, { device }]) => [object, device]))
   }

@@ -1,4 +1,4 @@
-/** Pools with a record that is harmed, for the tests of who finds their memory all the same. */
+/** Pools with a damaged record, for the tests of which command finds their memory all the same. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
@@ -19,8 +19,8 @@ const MIB = 1024 * 1024
 
 export const recordFile = (pool: string): string => join(POOLS, `${pool}.json`)
 
-/** Faults of a record. */
-export const HARMS: Readonly<Record<string, (file: string, first: string) => void>> = {
+/** What damages a record. */
+export const DAMAGES: Readonly<Record<string, (file: string, first: string) => void>> = {
   'is missing': (file) => fs.rmSync(file),
   'is empty': (file) => fs.writeFileSync(file, ''),
   'is half': (file) => fs.truncateSync(file, Math.floor(fs.statSync(file).size / 2)),
@@ -41,7 +41,7 @@ export interface Stage {
 }
 
 /** A pool with a file and guest RAM, whose server and keeper are not those of its first record. */
-export async function stage(t: TestContext, harm: (file: string, first: string) => void): Promise<Stage> {
+export async function stage(t: TestContext, damage: (file: string, first: string) => void): Promise<Stage> {
   const pool = await mountTestPool(t, { size: '64M' })
   // The command finds the pool at the end, whatever its record is.
   beforeUnmount(t, () => guestmemfs('umount', '--discard', pool.pool))
@@ -54,7 +54,7 @@ export async function stage(t: TestContext, harm: (file: string, first: string) 
   assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
   await until('the record names the next server', () => ![0, former].includes(pool.serverPid()))
   const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
-  harm(recordFile(pool.pool), first)
+  damage(recordFile(pool.pool), first)
   return { pool, keeper, server, mapper }
 }
 

@@ -1,13 +1,14 @@
 /**
- * Pages of a pool's image that the machine has lost (a memory failure): found by system calls, which fail
- * with EIO where a load would be SIGBUS, and punched out, so that the server can read the rest.
+ * Pages of a pool's image that the kernel has poisoned after a memory failure (hwpoison): found by system
+ * calls, which fail with EIO where a load would be SIGBUS, and punched out, so that the server can read the
+ * rest.
  *
  * Why nothing wrong is ever served: a page that is punched out reads as zero. The header and the words of a
  * log segment are needed to read everything else, so an image without them is refused before anything is
  * changed. Of a slot, the commit word is zeroed first: recovery then takes the checkpoint before it, whose
  * two segments are whole or fail their check. A record of a segment below its tail word that is zero is an
- * acknowledged one that is missing, and refused; above it no record was acknowledged. A server that dies on
- * the way leaves pages that are still lost, and its successor does all of it again.
+ * acknowledged one that is missing, and refused; above it no record was acknowledged. A server that dies in
+ * between leaves pages that are still poisoned, and its successor does all of it again.
  */
 import { geometryOf, HEADER_BYTES, SEGMENT, SLOT } from '../fs/image/image-format.ts'
 import { must } from '../linux/library.ts'
@@ -23,14 +24,15 @@ const LOOK_BYTES = MIB
 const WORD_BYTES = 8
 
 /**
- * Offsets of the pages of `image` that cannot be read. What is missing at its end counts as lost: every image
- * is made with all of its `areaBytes`.
+ * Offsets of the pages of `image` that cannot be read. What is missing at its end counts as poisoned: every
+ * image is made with all of its `areaBytes`.
  */
-export function findLostPages(image: Fd, areaBytes: number): number[] {
-  const lost = [...portions(image)].flatMap(({ from, end }) => lostIn(image, from, end))
+export function findPoisonedPages(image: Fd, areaBytes: number): number[] {
+  const poisoned = [...portions(image)].flatMap(({ from, end }) => poisonedIn(image, from, end))
   const { sizeBytes } = memfdSize(image)
-  for (let page = sizeBytes - (sizeBytes % PTE_BYTES); page < areaBytes; page += PTE_BYTES) lost.push(page)
-  return [...new Set(lost)]
+  for (let page = sizeBytes - (sizeBytes % PTE_BYTES); page < areaBytes; page += PTE_BYTES)
+    poisoned.push(page)
+  return [...new Set(poisoned)]
 }
 
 /** All of `image` that is no hole, a piece at a time. */
@@ -47,65 +49,65 @@ function* portions(image: Fd): IterableIterator<{ from: number; end: number }> {
   }
 }
 
-function lostIn(image: Fd, from: number, end: number): number[] {
+function poisonedIn(image: Fd, from: number, end: number): number[] {
   const bytes = Buffer.alloc(end - from)
-  if (!isLostRead(readAt(image, from, bytes), bytes.length)) return []
+  if (!isFailedRead(readAt(image, from, bytes), bytes.length)) return []
   const pages = Array.from(
     { length: Math.ceil((end - from) / PTE_BYTES) },
     (_, index) => from + index * PTE_BYTES,
   )
   return pages.filter((page) => {
     const part = bytes.subarray(0, Math.min(PTE_BYTES, end - page))
-    return isLostRead(readAt(image, page, part), part.length)
+    return isFailedRead(readAt(image, page, part), part.length)
   })
 }
 
 /**
- * EIO, as of poisoned memory, or an end that comes too early. Any other errno is not about the page, and is
+ * EIO, as of a poisoned page, or an end that comes too early. Any other errno is not about the page, and is
  * thrown.
  */
-const isLostRead = (read: number | Errno, lengthBytes: number): boolean =>
+const isFailedRead = (read: number | Errno, lengthBytes: number): boolean =>
   read === EIO || read === EFAULT || must(read, 'pread of the image') !== lengthBytes
 
 /**
- * Makes the lost pages readable again. The caller holds the image's lock, and has not read the image. Throws
- * CorruptBytesError, with nothing changed, where recovery needs what they held.
+ * Makes the poisoned pages readable again, as zeroes. The caller holds the image's lock, and has not read the
+ * image. Throws CorruptBytesError, with nothing changed, where recovery needs what they held.
  */
-export function giveUpPages(image: Fd, areaBytes: number, lost: readonly number[]): void {
+export function punchPages(image: Fd, areaBytes: number, poisoned: readonly number[]): void {
   const { slotOffsets, slotBytes, segmentOffsets } = geometryOf(areaBytes)
-  const isLost = (offset: number, lengthBytes: number): boolean =>
-    lost.some((page) => page < offset + lengthBytes && page + PTE_BYTES > offset)
+  const isPoisoned = (offset: number, lengthBytes: number): boolean =>
+    poisoned.some((page) => page < offset + lengthBytes && page + PTE_BYTES > offset)
   if (
-    isLost(0, HEADER_BYTES) ||
-    segmentOffsets.some((offset) => isLost(offset, SEGMENT.firstRecord + WORD_BYTES))
+    isPoisoned(0, HEADER_BYTES) ||
+    segmentOffsets.some((offset) => isPoisoned(offset, SEGMENT.firstRecord + WORD_BYTES))
   )
     throw new CorruptBytesError(
       'the machine has lost memory of the image without which the rest cannot be read',
     )
   if (memfdSize(image).sizeBytes < areaBytes) must(resize(image, areaBytes), 'ftruncate of the image')
   for (const offset of slotOffsets) {
-    if (!isLost(offset, slotBytes) || isLost(offset + SLOT.commitWord, WORD_BYTES)) continue
+    if (!isPoisoned(offset, slotBytes) || isPoisoned(offset + SLOT.commitWord, WORD_BYTES)) continue
     must(writeAllAt(image, offset + SLOT.commitWord, new Uint8Array(WORD_BYTES)), 'pwrite of a commit word')
   }
-  // The kernel takes a punched page out of the file, poisoned or not, and a hole reads as zero.
-  for (const page of lost) must(punchHole(image, page, PTE_BYTES), 'punching a lost page')
+  // The kernel removes a punched page from the file, poisoned or not, and a hole reads as zero.
+  for (const page of poisoned) must(punchHole(image, page, PTE_BYTES), 'punching a poisoned page')
 }
 
 /**
  * A memfd with what the image will hold when these pages are punched out: for a server that must not change
- * the image yet, because another one has it. Throws as `giveUpPages` does.
+ * the image yet, because another one has it. Throws as `punchPages` does.
  */
-export function withoutLostPages(image: Fd, areaBytes: number, lost: readonly number[]): Fd {
-  const copy = memfdCreate('guestmemfs:without-lost-pages', { sealable: false })
+export function copyWithoutPages(image: Fd, areaBytes: number, poisoned: readonly number[]): Fd {
+  const copy = memfdCreate('guestmemfs:without-poisoned-pages', { sealable: false })
   must(resize(copy, areaBytes), 'ftruncate of the copy')
-  const isLost = new Set(lost)
+  const isPoisoned = new Set(poisoned)
   for (const { from, end } of portions(image))
     for (let page = from; page < end; page += PTE_BYTES) {
-      if (isLost.has(page)) continue
+      if (isPoisoned.has(page)) continue
       const bytes = Buffer.alloc(Math.min(PTE_BYTES, end - page))
       must(readAt(image, page, bytes), 'pread of the image')
       must(writeAllAt(copy, page, bytes), 'pwrite of the copy')
     }
-  giveUpPages(copy, areaBytes, lost)
+  punchPages(copy, areaBytes, poisoned)
   return copy
 }

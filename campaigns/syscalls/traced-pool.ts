@@ -1,6 +1,7 @@
 /**
- * Owns one mounted pool with a guest: does an operation, or a takeover, under strace(1) and kills there, and
- * asserts that nothing shows afterwards. Must not: choose what is killed.
+ * One mounted pool with a guest: this does an operation, or a takeover, under strace(1), kills a process at
+ * one of its system calls, and asserts that callers and the guest see no effect. Must not: choose what is
+ * killed.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -12,11 +13,11 @@ import { processStartTime } from '../../src/linux/process.ts'
 import { until } from '../../test/mount/support.ts'
 import type { Guest } from '../kill/guests.ts'
 import { assertSound, type PoolHost } from '../kill/pool-host.ts'
-import { prepare, tell } from './operations.ts'
+import { describe, prepare } from './operations.ts'
 import { attach, type CallSite, countCalls, follow, killAt, sitesOf, workerThread } from './strace.ts'
 
 const OPERATION = fileURLToPath(new URL('operations.ts', import.meta.url))
-/** Those of a takeover's thousands of calls that change holders, or write. */
+/** Of a takeover's thousands of calls, those that change which process holds what, or that write. */
 const TAKEOVER_CALLS = [
   ...[
     'pidfd_open',
@@ -43,11 +44,11 @@ const TAKEOVER_CALLS = [
 ]
 export const ANSWER_MS = 180_000
 /** Until the pool is served again after a takeover in which a process was killed. */
-const MEND_MS = 180_000
+const MOUNT_MS = 180_000
 /** The server is idle by then, so that each attempt finds it at the same call. */
-const REST_MS = 60
+const IDLE_MS = 60
 
-export class Bench {
+export class TracedPool {
   readonly #host: PoolHost
   readonly #pool: string
   readonly #guest: Guest
@@ -73,10 +74,10 @@ export class Bench {
     operation: string,
     words: readonly string[],
     thread = this.#host.serverPid(),
-  ): Promise<{ told: string[]; traced: string }> {
+  ): Promise<{ described: string[]; traced: string }> {
     const folder = this.#folder()
     prepare(operation, folder)
-    await sleep(REST_MS)
+    await sleep(IDLE_MS)
     const strace = await attach(thread, words)
     const { status, signal, stderr } = spawnSync(process.execPath, [OPERATION, operation, folder], {
       encoding: 'utf8',
@@ -84,9 +85,9 @@ export class Bench {
     })
     const traced = await strace.end()
     assert.equal(status, 0, `${operation}: ${signal ?? `status ${status}`} ${stderr}`)
-    const told = tell(folder)
+    const described = describe(folder)
     rmSync(folder, { recursive: true })
-    return { told, traced }
+    return { described, traced }
   }
 
   #worker(): number | undefined {
@@ -109,7 +110,7 @@ export class Bench {
     const isKilled = processStartTime(server) === undefined
     if (isKilled) await until('another server serves', () => ![0, server].includes(this.#host.serverPid()))
     const complete = await this.#carryOut(operation, ['-e', 'trace=none'])
-    assert.deepEqual(killed.told, complete.told, `${operation} leaves something else`)
+    assert.deepEqual(killed.described, complete.described, `${operation} leaves something else`)
     this.#check()
     return isKilled
   }
@@ -129,17 +130,17 @@ export class Bench {
 
   async takeoverSites(): Promise<CallSite[]> {
     const traced = await this.#takeOver([])
-    await this.#mend()
+    await this.#mountAgain()
     return sitesOf(countCalls(traced))
   }
 
   async killInTakeover(site: CallSite): Promise<boolean> {
     const folder = this.#folder()
     prepare('create', folder)
-    const before = tell(folder)
+    const before = describe(folder)
     const traced = await this.#takeOver(killAt(site))
-    await this.#mend()
-    assert.deepEqual(tell(folder), before, 'a takeover leaves another tree')
+    await this.#mountAgain()
+    assert.deepEqual(describe(folder), before, 'a takeover leaves another tree')
     rmSync(folder, { recursive: true })
     this.#check()
     return /killed by SIGKILL/.test(traced)
@@ -149,14 +150,14 @@ export class Bench {
    * Mounts the pool, mounted already or not, in whatever state it is. Killed processes may not have ended
    * yet, which the first `mount` reports; a later one succeeds.
    */
-  async #mend(): Promise<void> {
+  async #mountAgain(): Promise<void> {
     const [node = '', ...words] = this.#mountLine()
-    const deadline = performance.now() + MEND_MS
+    const deadline = performance.now() + MOUNT_MS
     for (;;) {
       const { status, signal, stderr } = spawnSync(node, words, { encoding: 'utf8', timeout: ANSWER_MS })
       if (status === 0 || /is mounted on .* already/.test(stderr)) break
       if (performance.now() > deadline) throw new Error(`the pool does not come back: ${signal ?? stderr}`)
-      await sleep(REST_MS)
+      await sleep(IDLE_MS)
     }
     await this.#host.settled()
   }

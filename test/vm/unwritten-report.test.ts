@@ -1,6 +1,6 @@
 /**
- * Owns the tests of a report that cannot be kept: the guests are updated or resumed all the same, the report
- * is printed, and one line says what is missing.
+ * Tests of a report that cannot be written: the guests are updated or resumed all the same, the command
+ * prints the report, and one line says what is missing.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'

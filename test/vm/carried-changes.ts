@@ -1,5 +1,6 @@
 /**
- * A guest whose machine can be changed in every way that an update carries, and the changes that tests make.
+ * A guest whose machine tests change in every way that becomes part of the next command line, and those
+ * changes.
  */
 import assert from 'node:assert/strict'
 import { readdirSync, writeFileSync } from 'node:fs'

@@ -37,7 +37,7 @@ function rows([first, quit, ordinary]: readonly Measured[]): Row[] {
   ]
 }
 
-export async function benchSuccessor(rounds: number, progress: (line: string) => void): Promise<Result> {
+export async function benchSuccessorFirst(rounds: number, progress: (line: string) => void): Promise<Result> {
   const scratch = mkdtempSync('/dev/shm/guestmemfs-bench-')
   try {
     const bytes = RAM_MIB * MIB
@@ -58,7 +58,7 @@ export async function benchSuccessor(rounds: number, progress: (line: string) =>
     })
     return {
       name: 'successor-first',
-      title: `A new QEMU under a running guest of ${RAM_MIB} MiB with a disk and a NIC: how long it stands still`,
+      title: `A new QEMU under a running guest of ${RAM_MIB} MiB with a disk and a NIC: how long it is stopped`,
       settings: { rounds, ramMib: RAM_MIB },
       measured,
       rows: rows(measured),

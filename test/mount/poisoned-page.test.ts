@@ -1,6 +1,6 @@
 /**
- * Tests of what a lost page of a pool's image means. The test truncates the image's memfd: the server's next
- * store there raises SIGBUS, as on a page that the machine has lost, and every read fails.
+ * Tests of the effect of a poisoned page of a pool's image. The test truncates the image's memfd: the
+ * server's next store there raises SIGBUS, as on a poisoned page, and every read fails.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -42,7 +42,7 @@ function endOfLog(image: number): number {
 const deaths = (pool: string): string[] => poolLogLines(pool).filter((line) => /died \(SIGBUS\)/.test(line))
 
 test(
-  'a lost page that holds nothing: the server dies once, and the pool is served with all that it had',
+  'a poisoned page that holds nothing: the server dies once, and the pool is served with all that it had',
   options,
   async (t) => {
     const pool = await mountTestPool(t, { size: '64M' })
@@ -62,7 +62,7 @@ test(
     }
     assert.equal(fs.readFileSync(path('text'), 'utf8'), 'kept')
     assert.deepEqual([deaths(pool.pool).length, fs.fstatSync(image).size], [1, size])
-    assert.ok(poolLogLines(pool.pool).some((line) => /has lost \d+ pages of the image/.test(line)))
+    assert.ok(poolLogLines(pool.pool).some((line) => /\d+ pages of the image are poisoned/.test(line)))
     assert.deepEqual(fs.readdirSync(pool.mountPoint).sort(), ['ram', 'text'])
     fs.writeFileSync(path('more'), 'and more')
     assert.equal(await mapper.load(5), 55)
@@ -72,7 +72,7 @@ test(
   },
 )
 
-test('a lost page that recovery needs: nothing wrong is served, and guests go on', options, async (t) => {
+test('a poisoned page that recovery needs: nothing wrong is served, and guests go on', options, async (t) => {
   const pool = await mountTestPool(t, { size: '64M' })
   const mapper = await Mapper.start(t, pool.path('ram'), 8 * MIB, { create: true })
   await mapper.store(5, 55)
@@ -97,7 +97,7 @@ test('a lost page that recovery needs: nothing wrong is served, and guests go on
   )
 })
 
-test('a parked pool whose image has lost pages: one line, and nothing else is lost', options, async (t) => {
+test('a parked pool whose image has poisoned pages: one line, nothing else is lost', options, async (t) => {
   const pool = await mountTestPool(t, { size: '64M' })
   fs.writeFileSync(pool.path('text'), 'kept')
   assert.match((await guestmemfs('umount', pool.pool)).stdout, /parked/)
@@ -139,7 +139,7 @@ test('a parked pool whose image has lost pages: one line, and nothing else is lo
   await assertClean(pool.pool)
 })
 
-test('a server without a keeper whose image has lost pages is not ended for them', options, async (t) => {
+test('a server without a keeper whose image has poisoned pages is not ended for them', options, async (t) => {
   const pool = await mountTestPool(t, { size: '64M' })
   fs.writeFileSync(pool.path('text'), 'kept')
   const image = openImage(pool)

@@ -1,6 +1,6 @@
 /**
- * A store on a fake region, with a worker and nodes of the test's own, that starts again as after the death
- * of a server or a kexec.
+ * A store on a fake region, with a worker and nodes of the test, which can be started again as after the
+ * death of a server or after a kexec.
  */
 import assert from 'node:assert/strict'
 import { waitReadable } from '../../../linux/descriptors.ts'
@@ -25,7 +25,7 @@ export const RAM: Placement = {
   guestRam: true,
 }
 
-export class CarveOutWorld {
+export class CarveOutFixture {
   readonly region = new FakeRegion(4 + 3 * CHUNK_BLOCKS)
   readonly nodes = new FakeNodes()
   worker = new FakeWorkerPort(this.region)

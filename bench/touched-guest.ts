@@ -43,7 +43,7 @@ export const qemuOptions = (
 ]
 
 /** Waits until the guest has ticked `more` times more. Errors: it does not, or its memory has changed. */
-export async function awaitTicks(serial: string, more: number): Promise<void> {
+export async function waitForTicks(serial: string, more: number): Promise<void> {
   const ticks = () => readTicks(readFileSync(serial, { encoding: 'latin1', flag: 'a+' }))
   const goal = ticks().length + more
   for (let wait = 0; ticks().length < goal; wait += 1) {

@@ -19,7 +19,7 @@ import {
   PROGRAMS,
   startGuest,
   updateUnder,
-} from '../kexec/one-guest.ts'
+} from './one-guest.ts'
 
 export type Store = 'memfd' | 'dax'
 

@@ -26,7 +26,7 @@ import { readThreads } from '../../src/qemu/machine/threads.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { CLI } from '../../test/mount/support.ts'
-import { disk } from '../../test/vm/living-machine.ts'
+import { disk } from '../../test/vm/carried-changes.ts'
 import { QEMU, ramOptions, SMALL_MACHINE } from '../../test/vm/support.ts'
 import { findBreak, readTicks } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
@@ -49,7 +49,7 @@ export interface Updated {
   readonly stderr: string
 }
 
-export class LivingVm {
+export class ChangedVm {
   readonly name: string
   readonly folder = mkdtempSync(join(tmpdir(), 'guestmemfs-living-'))
   readonly ports = Array.from({ length: PORTS }, (_, index) => `port${index}`)

@@ -1,10 +1,10 @@
 /**
- * A guest that tests change over its monitor, and what they expect of an update after it. The changes of
- * `living-machine.ts` become part of the next line; an update refuses these, or sets them again.
+ * A guest that tests change over its monitor in ways that an update refuses, or sets again; and what the
+ * tests expect of that update. What becomes part of the next command line is in `carried-changes.ts`.
  */
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
-import { image } from './living-machine.ts'
+import { image } from './carried-changes.ts'
 import {
   monitor,
   mountVmPool,

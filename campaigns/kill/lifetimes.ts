@@ -1,5 +1,5 @@
 /**
- * What a load must know of the processes that were killed to judge what it found, and what it reports. Must
+ * The lifetimes of the killed processes, by which a load checks what it found, and the load's report. Must
  * not: look at a pool.
  */
 
@@ -9,7 +9,7 @@ export type Span = readonly [number, number]
 /** Whether the pool's memory ends with its processes, or not. */
 export type Memory = 'memfds' | 'region'
 
-export interface Lives {
+export interface Lifetimes {
   /** No process held all of the pool; it began somewhere in each of these. */
   readonly bothDied: readonly Span[]
   /** The time of each keeper, from when the record named it. */
@@ -32,7 +32,7 @@ export interface LoadResult {
  * The longest time for which one keeper held a file before the first death of both after it was made. Both
  * may die between its making and the answer that the load waits for.
  */
-export function heldBeforeLoss([startMs, madeMs]: Span, { bothDied, keepers }: Lives): number {
+export function heldBeforeLoss([startMs, madeMs]: Span, { bothDied, keepers }: Lifetimes): number {
   const death = bothDied.find(([, toMs]) => toMs >= startMs)
   if (death === undefined) return Infinity
   const held = keepers.map(([from, to]) => Math.min(to, death[0]) - Math.max(from, madeMs))

@@ -1,5 +1,6 @@
 /**
- * Whichever page of an image is lost, the next server finds all that was acknowledged, or refuses the image.
+ * Whichever page of an image is poisoned, the next server finds all that was acknowledged, or refuses the
+ * image.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -13,7 +14,7 @@ import { close } from '../linux/descriptors.ts'
 import { mapShared, memfdCreate, readAt, resize, writeAllAt } from '../linux/memory.ts'
 import { CorruptBytesError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { findLostPages, giveUpPages, withoutLostPages } from './lost-pages.ts'
+import { copyWithoutPages, findPoisonedPages, punchPages } from './poisoned-pages.ts'
 
 const AREA_BYTES = 2 * 2 ** 20
 const PAGE = 4096
@@ -45,13 +46,13 @@ const openCopy = (area: Uint8Array): Image<State> => Image.open(Uint8Array.from(
 const entriesOf = (image: Image<State>): string[] =>
   [...image.state.entries()].map((entry) => JSON.stringify(entry)).sort()
 
-/** What an image holds whose page at `page` is lost, or that it is refused. */
+/** What an image holds whose page at `page` is poisoned, or that it is refused. */
 function withoutPage(area: Uint8Array, page: number, noise: Uint8Array): string[] | 'refused' {
   const damaged = Uint8Array.from(area)
   damaged.set(noise, page)
   const fd = memfdOf(damaged)
   try {
-    giveUpPages(fd, AREA_BYTES, [page])
+    punchPages(fd, AREA_BYTES, [page])
     const mended = Buffer.alloc(AREA_BYTES)
     readAt(fd, 0, mended)
     return entriesOf(openCopy(mended))
@@ -74,7 +75,7 @@ function whileCheckpointing(): number {
 
 const seed = testSeed()
 for (const records of [3, 150, whileCheckpointing(), 700])
-  test(`${records} records, any page lost: all of it, or a refusal (seed ${seed})`, () => {
+  test(`${records} records, any page poisoned: all of it, or a refusal (seed ${seed})`, () => {
     const random = randomFrom(seed)
     const { area, entries } = imageOf(records)
     const outcomes = { whole: 0, refused: 0 }
@@ -91,7 +92,7 @@ for (const records of [3, 150, whileCheckpointing(), 700])
     assert.ok(outcomes.refused > 0, JSON.stringify(outcomes))
   })
 
-test('a checkpoint that is lost is replaced by the one before it, as long as its log is there', () => {
+test('a poisoned checkpoint is replaced by the one before it, as long as its log is there', () => {
   const noise = new Uint8Array(PAGE).fill(0xee)
   // The second page of the checkpoint of generation 2, which is in the first slot.
   const page = 2 * PAGE
@@ -112,15 +113,15 @@ test('a checkpoint that is lost is replaced by the one before it, as long as its
   }
 })
 
-test('a page beyond the end is lost, one that can be read is not, and the pages come back as holes', () => {
+test('a page beyond the end counts as poisoned, one that can be read does not, and punched ones are holes', () => {
   const { area, entries } = imageOf(3)
   const fd = memfdOf(area)
-  assert.deepEqual(findLostPages(fd, AREA_BYTES), [])
+  assert.deepEqual(findPoisonedPages(fd, AREA_BYTES), [])
   resize(fd, AREA_BYTES - 2 * PAGE)
-  const lost = findLostPages(fd, AREA_BYTES)
-  assert.deepEqual(lost, [AREA_BYTES - 2 * PAGE, AREA_BYTES - PAGE])
-  giveUpPages(fd, AREA_BYTES, lost)
-  assert.deepEqual(findLostPages(fd, AREA_BYTES), [])
+  const poisoned = findPoisonedPages(fd, AREA_BYTES)
+  assert.deepEqual(poisoned, [AREA_BYTES - 2 * PAGE, AREA_BYTES - PAGE])
+  punchPages(fd, AREA_BYTES, poisoned)
+  assert.deepEqual(findPoisonedPages(fd, AREA_BYTES), [])
   assert.deepEqual(entriesOf(Image.open(mapShared(fd, AREA_BYTES), IDENTITY, new State())), entries)
   close(fd)
 })
@@ -130,17 +131,17 @@ test('a server that must not change the image sees it as it will be', () => {
   const [seen, mended] = [Buffer.alloc(AREA_BYTES), Buffer.alloc(AREA_BYTES)]
   for (const page of [PAGE, 2 * PAGE, AREA_BYTES / 2, AREA_BYTES - PAGE]) {
     const fd = memfdOf(area)
-    const copy = withoutLostPages(fd, AREA_BYTES, [page])
+    const copy = copyWithoutPages(fd, AREA_BYTES, [page])
     readAt(copy, 0, seen)
     readAt(fd, 0, mended)
     assert.ok(mended.equals(area), 'the image is as it was')
-    giveUpPages(fd, AREA_BYTES, [page])
+    punchPages(fd, AREA_BYTES, [page])
     readAt(fd, 0, mended)
     assert.ok(seen.equals(mended), `page ${page / PAGE}`)
     close(copy)
     close(fd)
   }
   const header = memfdOf(area)
-  assert.throws(() => withoutLostPages(header, AREA_BYTES, [0]), CorruptBytesError)
+  assert.throws(() => copyWithoutPages(header, AREA_BYTES, [0]), CorruptBytesError)
   close(header)
 })

@@ -1,6 +1,6 @@
 /**
  * Requests to the one process that watches the guests of this host (`watcher.ts`), which is started where
- * none answers. Guests run without it: what it does not see is left to the next command that looks.
+ * none answers. Guests run without it: the next command does what it has not done.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -51,34 +51,34 @@ export async function watchStart({ name, definition, first }: GuestStart): Promi
   const times = { hasAfter, saidAtMs: Date.now() }
   const connection = first === undefined ? null : { fd: first, inode: fstatSync(first).ino }
   const request = { do: 'start', name, qemu: identifySelf(), ...times, first: connection, claimed } as const
-  const answer = await ask(request, true)
+  const answer = await requestAnswer(request, true)
   if (claimed.length === 0) return
   if (answer === undefined)
     throw new UsageError(`VM ${name}: no process keeps its window of /dev/mem until QEMU has mapped it`)
   if (answer.refused !== null) throw new UsageError(answer.refused)
 }
 
-/** A guest that runs again has a process that sees its end. */
+/** Has the watcher see the end of a guest that runs again. */
 export async function watchRunning({ name, after }: VmDefinition): Promise<void> {
   const qemu = liveQemu(name)
   if (qemu === undefined) return
   const times = { hasAfter: after !== undefined, saidAtMs: Date.now() }
-  await tell({ do: 'start', name, qemu, ...times, first: null, claimed: [] })
+  await notify({ do: 'start', name, qemu, ...times, first: null, claimed: [] })
 }
 
-/** Does not wait for a watcher that must be started first. */
-async function tell(request: Request): Promise<void> {
+/** Sends a request whose answer is not needed. Does not wait for a watcher that must be started first. */
+async function notify(request: Request): Promise<void> {
   const socket = await connected()
   if (socket === undefined) await startWatcher(JSON.stringify(request))
   else await exchange(socket, request).finally(() => socket.destroy())
 }
 
 /**
- * From now on the watcher ends a successor of that VM that this process leaves behind, until the returned
- * function is called.
+ * From now on, until the returned function is called, the watcher ends a successor of that VM where this
+ * process dies.
  */
-export async function accompanyUpdate(name: string): Promise<() => void> {
-  const socket = await reach(true)
+export async function watchUpdate(name: string): Promise<() => void> {
+  const socket = await connectOrStart(true)
   if (socket === undefined) return () => {}
   await exchange(socket, { do: 'update', name })
   return () => void socket.destroy()
@@ -88,7 +88,7 @@ export async function accompanyUpdate(name: string): Promise<() => void> {
 export async function settleEnds(): Promise<void> {
   const deadline = performance.now() + START_TIMEOUT_MS
   while (isStarting() && performance.now() < deadline) await sleep(LOOK_MS)
-  await ask({ do: 'settle' }, false)
+  await requestAnswer({ do: 'settle' }, false)
 }
 
 /** False for one that has died since. */
@@ -97,15 +97,17 @@ function isStarting(): boolean {
   return stat !== undefined && Date.now() - stat.mtimeMs < START_TIMEOUT_MS
 }
 
-/** For a watcher that finds another one there. False: that one is just ending or starting, or is stopped. */
-export async function passOn(request: Request): Promise<boolean> {
-  if ((await ask(request, false)) !== undefined) return true
+/**
+ * For a watcher that finds another one there. False: the other one is just ending or starting, or is stopped.
+ */
+export async function forward(request: Request): Promise<boolean> {
+  if ((await requestAnswer(request, false)) !== undefined) return true
   await sleep(LOOK_MS)
   return false
 }
 
-async function ask(request: Request, starts: boolean): Promise<Answer | undefined> {
-  const socket = await reach(starts)
+async function requestAnswer(request: Request, starts: boolean): Promise<Answer | undefined> {
+  const socket = await connectOrStart(starts)
   try {
     return socket && (await exchange(socket, request))
   } finally {
@@ -133,7 +135,7 @@ function answerOf(line: string): Answer | undefined {
 }
 
 /** undefined: there is none, and none could be started. */
-async function reach(starts: boolean): Promise<Socket | undefined> {
+async function connectOrStart(starts: boolean): Promise<Socket | undefined> {
   const deadline = performance.now() + START_TIMEOUT_MS
   let startedAt = Number.NEGATIVE_INFINITY
   for (;;) {

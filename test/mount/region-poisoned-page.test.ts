@@ -1,7 +1,7 @@
 /**
- * A lost page of the image of a carve-out, which lies in the region itself and cannot be given up. The test
- * truncates what stands for /dev/mem: the server's next store there raises SIGBUS, as on a page that the
- * machine has lost.
+ * A poisoned page of the image of a carve-out, which lies in the region itself and cannot be punched. The
+ * test truncates the file that replaces /dev/mem: the server's next store there raises SIGBUS, as on a
+ * poisoned page.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -28,7 +28,7 @@ const answerInTime = (asked: Promise<unknown>): Promise<string> =>
     sleep(ANSWER_MS, 'no answer', { ref: false }),
   ])
 
-test('a lost page of the log in a carve-out: the request gets EIO, reads and guests go on', {
+test('a poisoned page of the log in a carve-out: the request gets EIO, reads and guests go on', {
   skip: cannotMountMemoryFile,
   timeout: 240_000,
 }, async (t) => {

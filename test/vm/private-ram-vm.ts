@@ -1,4 +1,4 @@
-/** Owns a guest with private RAM. */
+/** A guest with private RAM. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -8,7 +8,7 @@ import { scratchFolder, startTinyVm, type TestVm, type VmPool } from './support.
  * Its second DIMM is a private mapping of a file elsewhere, so QEMU writes its contents into the state file,
  * which takes room and time.
  */
-export function startBulkyVm(
+export function startPrivateRamVm(
   t: TestContext,
   pool: VmPool,
   word: string,
