@@ -186,8 +186,8 @@ export class Keeper {
   }
 
   /**
-   * Resolves with a server that has read the image. Where a lost page of the image ended the server, this
-   * starts another, which looks for lost pages first. Throws UsageError when the image is refused.
+   * Resolves with a server that has read the image. Where a poisoned page of the image ended the server, this
+   * starts another, which looks for poisoned pages first. Throws UsageError when the image is refused.
    */
   async #startServer(source: MemorySource, more: FirstOrder = {}): Promise<ServerProcess> {
     checkOwnFiles()

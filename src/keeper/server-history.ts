@@ -17,7 +17,7 @@ export class ServerHistory {
 
   /**
    * A server died of SIGBUS, and none has read the image since. The server moves bytes of files by system
-   * calls, so the lost page that it touched was in one of the pool's areas.
+   * calls, so the poisoned page that it touched was in one of the pool's areas.
    */
   get mayHaveLostPages(): boolean {
     return this.#mayHaveLostPages

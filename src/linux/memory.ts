@@ -153,7 +153,7 @@ export function sealWrites(fd: Fd): Errno | undefined {
 
 /**
  * Fill `bytes` from `offset`. Returns the bytes moved: fewer at the end of the file, or before a page that
- * cannot be read. Errors: why none were moved, EIO (a lost page), EFAULT.
+ * cannot be read. Errors: why none were moved, EIO (a poisoned page), EFAULT.
  */
 export function readAt(fd: Fd, offset: number, bytes: Uint8Array): number | Errno {
   // SAFETY: pread writes at most the rest of `bytes`, which is reachable during the call.
@@ -162,7 +162,7 @@ export function readAt(fd: Fd, offset: number, bytes: Uint8Array): number | Errn
 
 /**
  * Store `bytes` at `offset`. Returns the bytes moved: fewer where the next one cannot be stored. Errors: why
- * none were: ENOMEM (a cgroup's limit), ENOSPC, EFBIG (RLIMIT_FSIZE), EIO (a lost page), EPERM (sealed),
+ * none were: ENOMEM (a cgroup's limit), ENOSPC, EFBIG (RLIMIT_FSIZE), EIO (a poisoned page), EPERM (sealed),
  * EDQUOT, EAGAIN.
  */
 export function writeAt(fd: Fd, offset: number, bytes: Uint8Array): number | Errno {

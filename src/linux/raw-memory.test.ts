@@ -56,7 +56,7 @@ test('what cannot be mapped is an errno', () => {
   assert.equal(mapRaw(1_000_000 as Fd, PAGE, { writable: false }), EBADF)
 })
 
-test('a lost page is EIO, and does not end this process, and bytes beside it are moved', () => {
+test('a poisoned page is EIO, and does not end this process, and bytes beside it are moved', () => {
   const { fd, mapping } = mapped(3)
   writeRaw(mapping, 0, Buffer.alloc(3 * PAGE, 'x'))
   // The page is mapped and is not there any more: a load would be SIGBUS, as of a lost one.

@@ -122,8 +122,7 @@ export function takeRequest(pool: string): MountRequest | undefined {
   if (!existsSync(file)) return undefined
   const request = parseMountRequest(readFileSync(file, 'utf8'))
   removeFile(file)
-  if (request === undefined)
-    process.stderr.write(`guestmemfs: ${file} was no request to mount: ignored\n`)
+  if (request === undefined) process.stderr.write(`guestmemfs: ${file} was no request to mount: ignored\n`)
   return request
 }
 

@@ -58,7 +58,7 @@ test('slow work, a thread that starts, and a process that was stopped are no han
   const watch = new WorkerWatch(words, () => nowMs)
   /** In so many milliseconds of checks. */
   const hangsWithin = (ms: number, bytes: number, between = () => {}): boolean => {
-    watch.rest()
+    watch.reset()
     for (const endMs = nowMs + ms; nowMs <= endMs; nowMs += CHECK_MS) {
       if (watch.check(bytes) !== undefined) return true
       between()
@@ -74,7 +74,7 @@ test('slow work, a thread that starts, and a process that was stopped are no han
   )
   assert.equal(hangsWithin(60_000, 1024 * GIB), false, 'the pages of a terabyte')
   assert.equal(hangsWithin(5000, 0), true)
-  watch.rest()
+  watch.reset()
   // All of this process was stopped for a minute, twice.
   for (let times = 0; times < 3; times++, nowMs += 60_000) assert.equal(watch.check(0), undefined)
   assert.ok(threadId() > 0)
