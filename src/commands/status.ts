@@ -53,7 +53,7 @@ function describeOrphans(orphans: readonly unknown[]): string {
   const names = new Set(
     holders.map(({ pid, program, isUnreadable }) =>
       isUnreadable
-        ? `${program} (process ${pid}), which shows nobody what it maps`
+        ? `${program} (process ${pid}), which does not show what it maps`
         : `${program} (process ${pid})`,
     ),
   )

@@ -47,7 +47,7 @@ const runs = mkdtempSync(join(tmpdir(), 'guestmemfs-faults-'))
  */
 async function runTest(project: string, { id, file, title }: Row, tree: string | undefined): Promise<Ran> {
   const args = ['--test', '--test-reporter=tap', `--test-name-pattern=^${escaped(title)}$`, file]
-  // Children of a test of Node's say nothing for people.
+  // A child of a Node test reports in another format.
   delete process.env.NODE_TEST_CONTEXT
   if (tree === undefined) delete process.env.GUESTMEMFS_TREE
   else process.env.GUESTMEMFS_TREE = tree

@@ -13,7 +13,7 @@ import type { Reading } from './reading.ts'
 const ELSEWHERE = ['/dev/', '/proc/', '/sys/', '/memfd:', `${RUN}/`]
 /** Standard input, output and error, which the next QEMU has as well. */
 const STREAMS = 3
-/** Lines that a person reads. */
+/** Names in one line. */
 const MOST_NAMES = 3
 
 /** `pid`: of QEMU; `argv`: its recorded line. One line, or none. */
