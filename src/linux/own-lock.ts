@@ -12,7 +12,8 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { EAGAIN, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { errnoOfNodeError } from './library.ts'
-import { flockNow, sleepBlocking } from './process.ts'
+import { flockNow } from './lock-file.ts'
+import { sleepBlocking } from './process.ts'
 
 const LOOK_AGAIN_MS = 2
 

@@ -2,18 +2,16 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { getPriority, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { getPriority } from 'node:os'
 import { test } from 'node:test'
-import { EAGAIN, EBADF, ENOENT, Errno, ESRCH } from '../values/errno.ts'
+import { EBADF, ENOENT, Errno, ESRCH } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { close, waitReadable } from './descriptors.ts'
 import { memfdCreate, readAt, resize, writeAt } from './memory.ts'
 import {
   endOf,
   isStopped,
-  lockFile,
   pidfdGetFd,
   pidfdOpen,
   processStartTime,
@@ -105,29 +103,6 @@ test('a stopped process is there and runs nothing; one that ended is gone before
   child.kill('SIGKILL')
   await new Promise((done) => child.once('exit', done))
   assert.deepEqual([isStopped(pid), processStartTime(pid)], [false, undefined])
-})
-
-test('one process at a time holds a lock, and its end releases it', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-lock-'))
-  const path = join(folder, 'lock')
-  const first = ok(lockFile(path))
-  assert.equal(lockFile(path), EAGAIN)
-  close(first)
-  const script = `import { lockFile } from ${JSON.stringify(join(import.meta.dirname, 'process.ts'))}
-    process.stdout.write(typeof lockFile(${JSON.stringify(path)})); setInterval(() => {}, 1000)`
-  const holder = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const [output] = (await new Promise<Buffer[]>((done) =>
-    holder.stdout.once('data', (...data) => done(data)),
-  )) as [Buffer]
-  assert.equal(output.toString(), 'number')
-  assert.equal(lockFile(path), EAGAIN)
-  holder.kill('SIGKILL')
-  await new Promise((done) => holder.once('exit', done))
-  close(ok(lockFile(path)))
-  assert.equal(lockFile(join(folder, 'no', 'lock')), ENOENT)
-  rmSync(folder, { recursive: true })
 })
 
 test('a session is put behind or before others', {

@@ -1,27 +1,18 @@
 /**
- * Processes: pidfds, their descriptors, signals, exit, nice values, OOM score, start times; the lock file
- * that keeps a second process out; and a blocking sleep. System call numbers from 424 on are the same on
+ * Processes: pidfds, their descriptors, signals, exit, nice values, OOM score, start times; and a blocking
+ * sleep. System call numbers from 424 on are the same on
  * every architecture (include/uapi/asm-generic/unistd.h).
  */
 import type { ChildProcess } from 'node:child_process'
-import {
-  accessSync,
-  closeSync,
-  existsSync,
-  constants as fileFlags,
-  openSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
-import { EINTR, type Errno } from '../values/errno.ts'
+import type { Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { kernelStartMs } from './boot-id.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall, orErrno, untilReadable } from './library.ts'
 
 const syscall = libcCall('syscall', 'long', ['long', 'long', 'long', 'long', 'long'])
 const gettid = libcCall('gettid', 'int', [])
-const flock = libcCall('flock', 'int', ['int', 'int'])
 
 const ioctl = libcCall('ioctl', 'int', ['int', 'ulong', 'void *'])
 
@@ -32,8 +23,6 @@ const PIDFD_INFO_EXIT = 8n
 const SYS_pidfd_send_signal = 424
 const SYS_pidfd_open = 434
 const SYS_pidfd_getfd = 438
-const LOCK_EX = 2
-const LOCK_NB = 4
 /** setTimeout fires at once for a longer time. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
@@ -210,36 +199,6 @@ function fieldsOfStat(pid: number): string[] {
   } catch (error) {
     errnoOfNodeError(error)
     return []
-  }
-}
-
-/**
- * Take the lock on `path`, made if it is missing, mode 0600; by a descriptor that cannot write, as programs
- * of other users may inherit it. It is held until every duplicate of the returned descriptor is closed, at
- * the latest when this process ends. Never waits. Errors: EAGAIN (another holds it), ENOENT, EACCES; EROFS,
- * because the holder of a lock writes files beside it.
- */
-export function lockFile(path: string): Fd | Errno {
-  let fd: Fd | undefined
-  try {
-    fd = openSync(path, fileFlags.O_RDONLY | fileFlags.O_CREAT, 0o600) as Fd
-    // The kernel opens a file that is there for reading on a read-only file system as well.
-    accessSync(path, fileFlags.W_OK)
-  } catch (error) {
-    if (fd !== undefined) closeSync(fd)
-    return errnoOfNodeError(error)
-  }
-  const errno = flockNow(fd)
-  if (errno === undefined) return fd
-  closeSync(fd)
-  return errno
-}
-
-/** The exclusive lock of flock(2) for the open file description of `fd`. Never waits. Errors: EAGAIN. */
-export function flockNow(fd: Fd): Errno | undefined {
-  for (;;) {
-    const errno = errnoUnlessZero(flock(fd, LOCK_EX | LOCK_NB))
-    if (errno !== EINTR) return errno
   }
 }
 

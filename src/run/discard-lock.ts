@@ -5,7 +5,7 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { close } from '../linux/descriptors.ts'
-import { lockFile } from '../linux/process.ts'
+import { lockFile } from '../linux/lock-file.ts'
 import { Errno } from '../values/errno.ts'
 import { ensureFolder, POOLS } from './paths.ts'
 import { takeLock } from './take-lock.ts'

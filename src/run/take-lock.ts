@@ -3,7 +3,7 @@
  */
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { lockFile } from '../linux/process.ts'
+import { lockFile } from '../linux/lock-file.ts'
 import { EAGAIN, ENOSPC, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'

@@ -1,7 +1,7 @@
 /** The host-wide lock: one live update of the kernel, or one resumption after it, at a time. */
 import { join } from 'node:path'
 import { close } from '../linux/descriptors.ts'
-import { lockFile } from '../linux/process.ts'
+import { lockFile } from '../linux/lock-file.ts'
 import { EACCES, EAGAIN, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'

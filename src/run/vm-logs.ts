@@ -16,7 +16,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOfNodeError } from '../linux/library.ts'
-import { flockNow } from '../linux/process.ts'
+import { flockNow } from '../linux/lock-file.ts'
 import type { Fd } from '../values/ids.ts'
 import { MIB } from '../values/units.ts'
 import { VMS } from './paths.ts'

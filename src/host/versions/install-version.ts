@@ -28,7 +28,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { lockFile } from '../../linux/process.ts'
+import { lockFile } from '../../linux/lock-file.ts'
 import { syncFileSystem } from '../../linux/sync-file-system.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
