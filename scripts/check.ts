@@ -1,6 +1,6 @@
 /**
- * `npm run check`: types, style, the import rule, file sizes, comments, dead files; one line each. Must not:
- * change a file, except with `--fix`, by which biome corrects style and comments are filled.
+ * `npm run check`: types, style, the import rule, file sizes, comments, dead files, promises; one line each.
+ * Must not: change a file, except with `--fix`, by which biome corrects style and comments are filled.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -9,12 +9,14 @@ import { asFunctions, commentProblems, refill } from './check/comments.ts'
 import { importProblems } from './check/imports.ts'
 import { openingProblems, sizeProblems } from './check/size.ts'
 import { readSources, type Source } from './check/sources.ts'
+import { readResults, specificationProblems } from './check/specification.ts'
 import { spelledTwiceProblems } from './check/spelled-once.ts'
 import { unusedProblems } from './check/unused.ts'
 
 const project = dirname(import.meta.dirname)
 const isFixing = process.argv.includes('--fix')
 const bin = (name: string): string => join(project, 'node_modules/.bin', name)
+const readText = (path: string): string => readFileSync(join(project, path), 'utf8')
 
 /** A check returns its problems, one a line; none is a pass. */
 interface Check {
@@ -51,7 +53,12 @@ const CHECKS: readonly Check[] = [
   { name: 'spelled once', problems: spelledTwiceProblems },
   {
     name: 'unused files',
-    problems: (sources) => unusedProblems(sources, readFileSync(join(project, 'package.json'), 'utf8')),
+    problems: (sources) => unusedProblems(sources, readText('package.json')),
+  },
+  {
+    name: 'specification',
+    problems: (sources) =>
+      specificationProblems(readText('SPECIFICATION.md'), { sources, results: readResults(project) }),
   },
 ]
 
