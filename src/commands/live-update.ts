@@ -46,10 +46,11 @@ export const command: CommandModule = {
   group: 'Live update',
   summary: 'replace the host kernel or QEMU under running guests',
   description: `
-    With --kernel it saves the guests of all pools and starts the next kernel by kexec; it returns only where
-    there was no update. Guest RAM stays where it is: in memory set aside at boot, or in memfds that this
-    kernel hands to the next one. There, the mount and 'guestmemfs resume' start the guests again. All that
-    would lose memory is refused before a guest is paused; --dry-run shows the plan and what would be refused.
+    With --kernel it saves the guests of all pools and starts the next kernel by kexec; it returns only
+    where there was no update. Guest RAM stays where it is: in memory set aside at boot, or in memfds that
+    this kernel hands to the next one. There, the mount and 'guestmemfs resume' start the guests again.
+    All that would lose memory is refused before a guest is paused; --dry-run shows the plan and what
+    would be refused.
 
     With --vmm-only it replaces the QEMU of each guest of one pool. A guest that cannot be updated is
     named and left as it is, and the others are updated all the same.
@@ -57,7 +58,7 @@ export const command: CommandModule = {
     With --abort alone it stops the update that is under way, or undoes one that was killed.`,
   exitStatus: {
     0: 'all guests were updated; with --dry-run: the preflight passed; with --abort: the guests run',
-    1: 'it was refused, or a guest was not updated; an update of the kernel was undone, and its guests run on',
+    1: 'it was refused, or a guest was not updated; an update of the kernel was undone, its guests run on',
     '128+N': 'signal N stopped it between two steps; what it had begun was finished or undone',
   },
   examples: [

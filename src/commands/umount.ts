@@ -21,7 +21,7 @@ export const command: CommandModule = {
     files. A pool in a region needs no process: its memory stays as it is. A pool that holds nothing ends.
     A mount that is in use is refused, unless --force is given. What became of the pool is printed.`,
   exitStatus: {
-    0: 'the pool is not mounted any more, and with --discard its memory is free',
+    0: 'the pool is not mounted any more; with --discard nothing of guestmemfs holds its memory',
     1: 'it was refused, or failed; one line says why, and where the pool is in use it is still mounted',
   },
   examples: [
