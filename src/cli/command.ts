@@ -5,6 +5,14 @@ import type { WaitingKeeper } from '../pool/waiting-keeper.ts'
 /** The headings of `guestmemfs help`. */
 export type CommandGroup = 'Pools' | 'Guests' | 'Live update' | 'Setup' | 'Inspect'
 
+/** An example of a command in its manual. */
+export interface CommandExample {
+  /** What the line does; no full stop. */
+  readonly about: string
+  /** As an operator types it; may have several lines. */
+  readonly typed: string
+}
+
 export interface CommandModule {
   readonly name: string
   readonly aliases?: readonly string[]
@@ -12,6 +20,16 @@ export interface CommandModule {
   readonly group: CommandGroup | undefined
   /** One line of the help. */
   readonly summary: string
+  /**
+   * Paragraphs for its own help and its manual, with an empty line between two; other ends of lines are
+   * spaces. Left out: the summary says all.
+   */
+  readonly description?: string
+  /** What a status means, by the status, where it is more than success or failure. For the manual. */
+  readonly exitStatus?: Readonly<Record<string, string>>
+  readonly examples?: readonly CommandExample[]
+  /** For the manual: other manual pages, such as `mount(8)`, and pages of docs/, such as `docs/host.md`. */
+  readonly seeAlso?: readonly string[]
   /**
    * Whether it changes anything, with these options. Then it runs to its end also where no process reads its
    * output any more, and the journal records who ran it.
@@ -24,8 +42,8 @@ export interface CommandModule {
    */
   readonly lendsStreams?: true
   /**
-   * Adds arguments, options and the action to `command`, which has its name and its summary. `waiting`: for
-   * `mount`, the process that may become its keeper.
+   * Adds arguments, options and the action to `command`, which has its name and its description. `waiting`:
+   * for `mount`, the process that may become its keeper.
    */
   readonly register: (command: Command, waiting: WaitingKeeper | undefined) => unknown
 }

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
-import { COMMANDS, loadModules, makeProgram } from './program.ts'
+import { COMMANDS, loadModules, makeProgram, paragraphs } from './program.ts'
 
 const COMMANDS_FOLDER = new URL('../commands/', import.meta.url)
 
@@ -33,6 +33,18 @@ test('the help has the commands under their headings', async () => {
   assert.match(sectionOf('Pools'), /^ {2}mount .*\n {2}umount .*(\n {2}.*)*\n {2}format /)
   assert.match(sectionOf('Live update'), /^ {2}live-update .*\n {2}handover\|hand-over .*\n {2}report /)
   assert.doesNotMatch(help, /\bkeep\b/, 'what only the unit calls')
+})
+
+test('the help of a command has its description, the list of all commands its summary', async () => {
+  const program = makeProgram(await loadModules('help'), undefined, () => {})
+  const umount = program.commands.find((command) => command.name() === 'umount')
+  assert.match(
+    umount?.helpInformation() ?? '',
+    /\n\nA pool of memfds that holds files is parked: (.*\n)*\nOptions:/,
+  )
+  assert.match(program.helpInformation(), /^ {2}umount .*unmount a pool; its memory/m)
+  assert.doesNotMatch(program.helpInformation(), /A pool of memfds/)
+  assert.deepEqual(paragraphs('\n    One\n    line.\n\n    Two.\n'), ['One line.', 'Two.'])
 })
 
 test('a command that is typed is the only one that is loaded', async () => {

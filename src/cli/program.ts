@@ -73,9 +73,14 @@ export function makeProgram(
   return program
 }
 
+/** A command's description, each of its paragraphs as one line. */
+export const paragraphs = (description: string): string[] =>
+  description.split(/\n\s*\n/).map((text) => text.trim().replace(/\s+/g, ' '))
+
 function add(program: Command, module: CommandModule, waiting: WaitingKeeper | undefined): Command {
-  const { name, aliases = [], group, summary, register } = module
-  const command = program.command(name, { hidden: group === undefined }).description(summary)
+  const { name, aliases = [], group, summary, description = summary, register } = module
+  const command = program.command(name, { hidden: group === undefined })
+  command.summary(summary).description(paragraphs(description).join('\n\n'))
   for (const alias of aliases) command.alias(alias)
   if (group !== undefined) command.helpGroup(`${group}:`)
   register(command, waiting)

@@ -56,6 +56,20 @@ export const command: CommandModule = {
   name: 'doctor',
   group: 'Setup',
   summary: 'check this machine; --fix repairs what it can',
+  description: `
+    Prints one line for each thing that guestmemfs needs of this machine or can make use of: the kernel,
+    FUSE, memory, QEMU, tools, memory set aside at boot. State ok; warn: it works without, or not as well;
+    missing: it does not work. A line with an arrow says what to do. --fix does what can be done here, and
+    asks before each change.`,
+  exitStatus: {
+    0: 'nothing is missing',
+    1: 'something is missing: guestmemfs does not work on this machine yet',
+  },
+  examples: [
+    { about: 'look, and change nothing', typed: 'guestmemfs doctor' },
+    { about: 'before an update of the kernel', typed: 'guestmemfs doctor --blackout' },
+  ],
+  seeAlso: ['guestmemfs-reserve(8)', 'guestmemfs-install(8)'],
   changes: ({ fix }) => fix === true,
   register: (command) =>
     command

@@ -9,6 +9,10 @@ export const command: CommandModule = {
   name: 'fsck',
   group: 'Inspect',
   summary: 'check the image of a pool, mounted or not; changes nothing',
+  exitStatus: {
+    0: 'no error was found; there may be warnings',
+    1: 'an error was found, or the image could not be read',
+  },
   changes: false,
   register: (command) =>
     command

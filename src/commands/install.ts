@@ -43,10 +43,24 @@ export const command: CommandModule = {
   name: 'install',
   group: 'Setup',
   summary: 'install this version, the mount helper, the command and the systemd unit',
+  description: `
+    Copies this program, the packages that it needs and the Node that runs it into a folder of their own
+    below /usr/local/lib/guestmemfs, and makes that version the current one: the mount helpers, the
+    command and the units run it from then on. What runs already changes nothing: a pool's processes are
+    of the new version after 'systemctl restart guestmemfs@POOL'. A former version stays as long as a
+    process runs it. A file that an operator has changed stays, and the new one is written beside it.`,
+  examples: [
+    { about: 'install, without a question', typed: 'guestmemfs install --yes' },
+    {
+      about: 'go back to a former version',
+      typed: '/usr/local/lib/guestmemfs/VERSION/guestmemfs install',
+    },
+  ],
+  seeAlso: ['guestmemfs-uninstall(8)', 'guestmemfs-upgrade(8)', 'docs/versions.md'],
   changes: true,
   register: (command) =>
     command
-      .option('--prefix <directory>', 'install below this directory, and run from there', '/')
+      .option('--prefix <dir>', 'install below this directory, and run from there', '/')
       .option('-y, --yes', 'do not ask')
       .action(installHere),
 }

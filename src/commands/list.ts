@@ -9,6 +9,17 @@ export const command: CommandModule = {
   name: 'list',
   group: 'Pools',
   summary: 'list the pools of this host, mounted and parked, and the guest RAM in them',
+  description: `
+    One line for each pool. State mounted: it is served. unserved: it is mounted, and no server answers
+    just now. parked: it is not mounted, and its memory is kept. held: its keeper and its server have
+    died, and another process has its memory. lost: they have died, and its memory with them. unseen: it
+    cannot be seen from here whether a process has its memory. unreadable: as lost, of a pool whose record
+    cannot be read.
+
+    Root also gets one line for each file of guest RAM and each process that maps it, with the size of the
+    pages that the kernel maps it by.`,
+  examples: [{ about: 'the names of all pools', typed: "guestmemfs list --json | jq -r '.[].pool'" }],
+  seeAlso: ['guestmemfs-status(8)', 'guestmemfs-vms(8)'],
   changes: false,
   register: (command) =>
     command.option('--json', 'print JSON, sizes in bytes').action((options: { json?: true }) => {

@@ -13,7 +13,7 @@ import { printWarning, updateView } from '../cli/show-update.ts'
 import { abortUpdates } from '../liveupdate/abort.ts'
 import { rollbackReports, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
 import { withKernelPlan } from '../liveupdate/kernel/with-kernel-plan.ts'
-import type { KexecMethod } from '../liveupdate/preflight/check-host.ts'
+import { KEXEC_METHODS, type KexecMethod } from '../liveupdate/preflight/check-host.ts'
 import { updateQemus, type VmmUpdate } from '../liveupdate/vmm-only.ts'
 import { UsageError } from '../values/errors.ts'
 import { hasError } from '../values/finding.ts'
@@ -45,6 +45,35 @@ export const command: CommandModule = {
   name: 'live-update',
   group: 'Live update',
   summary: 'replace the host kernel or QEMU under running guests',
+  description: `
+    With --kernel it saves the guests of all pools and starts the next kernel by kexec; it returns only
+    where there was no update. Guest RAM stays where it is: in memory set aside at boot, or in memfds that
+    this kernel hands to the next one. There, the mount and 'guestmemfs resume' start the guests again.
+    All that would lose memory is refused before a guest is paused; --dry-run shows the plan and what
+    would be refused.
+
+    With --vmm-only it replaces the QEMU of each guest of one pool. A guest that cannot be updated is
+    named and left as it is, and the others are updated all the same.
+
+    With --abort alone it stops the update that is under way, or undoes one that was killed.`,
+  exitStatus: {
+    0: 'all guests were updated; with --dry-run: the preflight passed; with --abort: the guests run',
+    1: 'it was refused, or a guest was not updated; an update of the kernel was undone, its guests run on',
+    '128+N': 'signal N stopped it between two steps; what it had begun was finished or undone',
+  },
+  examples: [
+    {
+      about: 'what an update of the kernel would do',
+      typed: `guestmemfs live-update --kernel /boot/vmlinuz-NEW --initrd /boot/initrd.img-NEW \\
+    --reuse-cmdline --dry-run`,
+    },
+    {
+      about: 'the QEMU that is installed now, for all guests of the one pool',
+      typed: 'guestmemfs live-update --vmm-only',
+    },
+    { about: 'end an update that hangs', typed: 'guestmemfs live-update --abort' },
+  ],
+  seeAlso: ['guestmemfs-resume(8)', 'guestmemfs-report(8)', 'docs/live-update.md', 'docs/machine.md'],
   changes: ({ dryRun }) => dryRun !== true,
   mayNotReturn: true,
   register: (command) =>
@@ -59,13 +88,13 @@ export const command: CommandModule = {
       .option('--via <way>', 'kexec: at once; systemctl: systemd stops services first', 'kexec')
       .option('--dry-run', 'with --kernel: print the plan and preflight errors, change nothing')
       .option('--vmm-only', "each guest's QEMU alone, not the kernel")
-      .option('--mount <dir>', 'the guests of this mount point or pool')
+      .option('--mount <pool|mountpoint>', 'the guests of this pool')
       .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
-      .option('--name <name>', 'with --vmm-only: this VM only; may be given several times', collect, [])
+      .option('--name <vm>', 'with --vmm-only: this VM only; may be given several times', collect, [])
       .option('--abort', 'undo a live update that is under way, or that was killed, and continue its guests')
       .option('--all-or-none', 'with --vmm-only: update no VM where one cannot be updated')
       .option(
-        '--leave <name>',
+        '--leave <vm>',
         'with --kernel: save nothing of this VM, which ends; may be given several times',
         collect,
         [],
@@ -153,6 +182,7 @@ function patienceOption(text: string): number {
 }
 
 function viaOption(text: string): KexecMethod {
-  if (text === 'kexec' || text === 'systemctl') return text
-  throw new UsageError(`--via '${text}' is not known: take kexec or systemctl`)
+  const via = KEXEC_METHODS.find((known) => known === text)
+  if (via !== undefined) return via
+  throw new UsageError(`--via '${text}' is not known: take ${KEXEC_METHODS.join(' or ')}`)
 }

@@ -30,6 +30,28 @@ export const command: CommandModule = {
   name: 'mount',
   group: 'Pools',
   summary: 'mount a pool',
+  description: `
+    Mounts a pool, and makes it where there is none of that name. A pool that is parked, that lies in
+    memory set aside at boot, or that the former kernel handed over is found again, with its files. Where
+    systemd runs and 'guestmemfs install' was called, the unit guestmemfs@POOL.service keeps the pool;
+    elsewhere two processes stay, its keeper and its server.
+
+    mount(8) and lines of fstab come here by way of /sbin/mount.guestmemfs. The words after -o are
+    described in mount.guestmemfs(8).`,
+  exitStatus: {
+    0: 'the pool is mounted, and with --resume all VMs that were saved in it run',
+    1: 'the pool is not mounted; or, with --resume, it is, and a VM was not resumed',
+    '128+N': 'with --resume: signal N arrived; the VMs came to their end all the same',
+  },
+  examples: [
+    { about: 'a pool of 10 GiB', typed: 'guestmemfs mount guestmemfs /mnt/guestmemfs -o size=10G' },
+    {
+      about: 'a pool in memory that was set aside at boot, and then its saved VMs',
+      typed: 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax --resume',
+    },
+    { about: 'more room, while guests run', typed: 'mount -o remount,size=20G /mnt/guestmemfs' },
+  ],
+  seeAlso: ['mount.guestmemfs(8)', 'guestmemfs-umount(8)', 'mount(8)', 'fstab(5)', 'docs/stores.md'],
   changes: true,
   register: (command, waiting) =>
     command

@@ -36,6 +36,20 @@ export const command: CommandModule = {
   name: 'reserve',
   group: 'Setup',
   summary: 'print the kernel parameters that set RAM aside for a pool; changes nothing',
+  description: `
+    Chooses a range of this machine's memory for a pool of the dax or the devmem store, and prints the
+    words for the kernel's command line that keep the kernel away from it, ready for GRUB, grubby,
+    systemd-boot and kexec. It changes nothing. After the next boot 'guestmemfs doctor' says what the
+    kernel made of it.`,
+  exitStatus: {
+    0: 'the words are printed',
+    1: 'there is no such place, or the request breaks a rule, which is named',
+  },
+  examples: [
+    { about: '10 GiB, wherever it is best', typed: 'guestmemfs reserve --size 10G' },
+    { about: 'another size than now', typed: 'guestmemfs reserve --size 20G --replace' },
+  ],
+  seeAlso: ['guestmemfs-doctor(8)', 'guestmemfs-format(8)', 'docs/carve-out.md', 'docs/stores.md'],
   changes: false,
   register: (command) =>
     command

@@ -7,11 +7,30 @@ export const command: CommandModule = {
   name: 'resume',
   group: 'Guests',
   summary: 'resume saved VMs: after a live update that failed, or in the next kernel',
+  description: `
+    Starts the VMs that are saved, all at once, each as the user that it ran as, and continues those that
+    an update had stopped. First it thaws the pools that an update has frozen. One VM that does not start
+    holds back no other: it keeps its RAM and its saved state, and can be resumed again. Where no pool is
+    mounted there is nothing to resume, and that is a success: guestmemfs-resume.service calls it at every
+    boot.`,
+  exitStatus: {
+    0: 'each VM that was to be resumed runs, or there was none',
+    1: 'a VM was not resumed, or a mount or a record could not be read',
+    '128+N': 'signal N arrived; the VMs came to their end all the same',
+  },
+  examples: [
+    { about: 'all that are saved', typed: 'guestmemfs resume' },
+    {
+      about: 'one VM, with another QEMU',
+      typed: 'guestmemfs resume web --qemu /opt/qemu/bin/qemu-system-x86_64',
+    },
+  ],
+  seeAlso: ['guestmemfs-vms(8)', 'guestmemfs-live-update(8)', 'docs/live-update.md'],
   changes: true,
   register: (command) =>
     command
-      .argument('[name...]', 'default: all that are saved')
-      .option('--mount <dir>', 'those of this mount point or pool only')
+      .argument('[vm...]', 'default: all that are saved')
+      .option('--mount <pool|mountpoint>', 'those of this pool only')
       .option('--qemu <path>', 'the QEMU to start; default: what each VM was started with')
       .option('--timeout-ms <n>', 'for each step of each VM', DEFAULT_TIMEOUT_MS)
       .option('--json', 'print the report as JSON, times in microseconds; one line for each mount')

@@ -25,6 +25,27 @@ export const command: CommandModule = {
   name: 'run',
   group: 'Guests',
   summary: 'start QEMU as a VM that can be live-updated',
+  description: `
+    Records the QEMU command line after '--' on the RAM file that it names, and becomes that QEMU: pid,
+    terminal, unit and exit status are QEMU's own. The guest's RAM must be a memory-backend-file with
+    share=on in a mount of guestmemfs. By the record root, and no other user, can start the guest again,
+    in a live update and by 'guestmemfs resume'. A guest that ends by itself is taken off the record.
+
+    With -daemonize among the words of QEMU it returns when that QEMU answers.`,
+  exitStatus: {
+    0: 'with -daemonize: QEMU runs',
+    1: 'QEMU was not started; one line says why',
+    other:
+      "QEMU's own, whose process this is by then; 0 when an update has moved the guest into another QEMU",
+  },
+  examples: [
+    {
+      about: 'a guest with 500 MiB of RAM in a pool',
+      typed: `guestmemfs run --name web -- qemu-system-x86_64 -machine q35,memory-backend=pc.ram -m 500M \\
+    -object memory-backend-file,id=pc.ram,size=500M,mem-path=/mnt/guestmemfs/guest-ram,share=on`,
+    },
+  ],
+  seeAlso: ['guestmemfs-vms(8)', 'guestmemfs-live-update(8)', 'docs/guest-processes.md'],
   changes: true,
   mayNotReturn: true,
   lendsStreams: true,
@@ -33,7 +54,12 @@ export const command: CommandModule = {
       .argument('<qemu...>', "after '--': qemu-system-x86_64 and its options, as ever")
       .option('--name <name>', "the VM's name; default: from -name, or its RAM file's name")
       .option('--user <user>', 'run QEMU as this user; default: who called sudo')
-      .option('--mount <dir>', 'look for its RAM in this mount only; may be given several times', collect, [])
+      .option(
+        '--mount <pool|mountpoint>',
+        'look for its RAM in this pool only; may be given several times',
+        collect,
+        [],
+      )
       .option('--order <n>', 'in an update, the save and the start of a lower one begin first', '0')
       .option('--env <name[=value]>', 'record one more environment variable', collect, [])
       .option(

@@ -9,6 +9,17 @@ export const command: CommandModule = {
   name: 'status',
   group: 'Pools',
   summary: "show a mounted pool's identity, geometry, health and processes",
+  description: `
+    Each key is a field of a value that the root directory of the mount has as an extended attribute, such
+    as guestmemfs.health. An orphan is a file without a name whose memory a process still has; the process
+    is named. What names files, wherever they lie, is shown to root alone.`,
+  examples: [
+    {
+      about: 'whether anything is wrong with its memory',
+      typed: 'guestmemfs status guestmemfs | grep ^health',
+    },
+  ],
+  seeAlso: ['guestmemfs-list(8)', 'guestmemfs.xattr(7)'],
   changes: false,
   register: (command) =>
     command

@@ -16,6 +16,19 @@ export const command: CommandModule = {
   name: 'umount',
   group: 'Pools',
   summary: 'unmount a pool; its memory stays parked unless discarded',
+  description: `
+    A pool of memfds that holds files is parked: its keeper holds the memory, and the next mount finds the
+    files. A pool in a region needs no process: its memory stays as it is. A pool that holds nothing ends.
+    A mount that is in use is refused, unless --force is given. What became of the pool is printed.`,
+  exitStatus: {
+    0: 'the pool is not mounted any more; with --discard nothing of guestmemfs holds its memory',
+    1: 'it was refused, or failed; one line says why, and where the pool is in use it is still mounted',
+  },
+  examples: [
+    { about: 'park a pool', typed: 'guestmemfs umount guestmemfs' },
+    { about: 'free its memory and all that it holds', typed: 'guestmemfs umount --discard guestmemfs' },
+  ],
+  seeAlso: ['guestmemfs-mount(8)', 'guestmemfs-list(8)', 'umount(8)', 'docs/host.md'],
   changes: true,
   register: (command) =>
     command

@@ -20,5 +20,5 @@ export const command: CommandModule = {
   summary: 'remove what install wrote; pools and their memory are not touched',
   changes: true,
   register: (command) =>
-    command.option('--prefix <directory>', 'where it was installed', '/').action(uninstallHere),
+    command.option('--prefix <dir>', 'where it was installed', '/').action(uninstallHere),
 }

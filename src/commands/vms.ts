@@ -11,10 +11,21 @@ export const command: CommandModule = {
   name: 'vms',
   group: 'Guests',
   summary: 'list the VMs whose RAM is in a mount: running, stopped by an update, saved, or dead',
+  description: `
+    It needs root: a mount shows to root alone which files are in it. State running: its QEMU is alive.
+    stopped by an update: its QEMU is alive, and an update that was killed has left the guest stopped.
+    saved: 'guestmemfs resume' starts it. dead: its QEMU was killed; the RAM is there, the rest of the
+    guest is not.`,
+  exitStatus: {
+    0: 'every VM is listed',
+    1: 'a mount or a record could not be read; the VMs of all others are listed',
+  },
+  examples: [{ about: 'the names of all VMs', typed: "guestmemfs vms --json | jq -r '.[].name'" }],
+  seeAlso: ['guestmemfs-run(8)', 'guestmemfs-resume(8)', 'guestmemfs-list(8)'],
   changes: false,
   register: (command) =>
     command
-      .option('--mount <dir>', 'the VMs of this mount only')
+      .option('--mount <pool|mountpoint>', 'the VMs of this pool only')
       .option('--json', 'print JSON, sizes in bytes')
       .action(async (options: { mount?: string; json?: true }) => {
         await settleEnds()

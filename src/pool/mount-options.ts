@@ -53,36 +53,72 @@ const NOTHING: MountOptions = {
   kernelOptions: [],
 }
 
-/** What is written before the `=`, or a word of its own. */
-const OURS: Readonly<Record<string, (draft: Draft, value: string) => void>> = {
-  'size=': (draft, value) => {
-    draft.sizeBytes = parsePoolSize(value)
+interface OwnOption {
+  /** What stands for its value in the manual and in messages; empty: it has none. */
+  readonly value: string
+  readonly set: (draft: Draft, value: string) => void
+}
+
+/** By what is written before the `=`, or a word of its own. */
+const OURS: Readonly<Record<string, OwnOption>> = {
+  'size=': {
+    value: 'SIZE',
+    set: (draft, value) => {
+      draft.sizeBytes = parsePoolSize(value)
+    },
   },
-  'store=': (draft, value) => {
-    draft.store = parseStore(value)
+  'store=': {
+    value: STORE_KINDS.join('|'),
+    set: (draft, value) => {
+      draft.store = parseStore(value)
+    },
   },
-  'align=': (draft, value) => {
-    draft.alignBytes = parseAlign(value)
+  'region=': {
+    value: 'NAME',
+    set: (draft, value) => {
+      draft.region = value
+    },
   },
-  'region=': (draft, value) => {
-    draft.region = value
+  'align=': {
+    value: '2M|1G',
+    set: (draft, value) => {
+      draft.alignBytes = parseAlign(value)
+    },
   },
-  'session-files=': (draft, value) => {
-    draft.sessionFiles = parseSessionFiles(value)
+  new: {
+    value: '',
+    set: (draft) => {
+      draft.isNew = true
+    },
   },
-  'mode=': (draft, value) => {
-    draft.rootDirectory = { ...draft.rootDirectory, mode: parseMode(value) }
+  'session-files=': {
+    value: 'N',
+    set: (draft, value) => {
+      draft.sessionFiles = parseSessionFiles(value)
+    },
   },
-  'uid=': (draft, value) => {
-    draft.rootDirectory = { ...draft.rootDirectory, uid: parseId('uid', value) }
+  'mode=': {
+    value: 'MODE',
+    set: (draft, value) => {
+      draft.rootDirectory = { ...draft.rootDirectory, mode: parseMode(value) }
+    },
   },
-  'gid=': (draft, value) => {
-    draft.rootDirectory = { ...draft.rootDirectory, gid: parseId('gid', value) }
+  'uid=': {
+    value: 'N',
+    set: (draft, value) => {
+      draft.rootDirectory = { ...draft.rootDirectory, uid: parseId('uid', value) }
+    },
   },
-  new: (draft) => {
-    draft.isNew = true
+  'gid=': {
+    value: 'N',
+    set: (draft, value) => {
+      draft.rootDirectory = { ...draft.rootDirectory, gid: parseId('gid', value) }
+    },
   },
 }
+
+/** The options of guestmemfs, such as `size=SIZE`. */
+export const OWN_OPTIONS: readonly string[] = Object.entries(OURS).map(([key, { value }]) => key + value)
 
 /** Throws UsageError: one line that names the word. */
 export function parseMountOptions(lists: readonly string[]): MountOptions {
@@ -90,7 +126,7 @@ export function parseMountOptions(lists: readonly string[]): MountOptions {
   for (const word of splitOptions(lists)) {
     const [key = ''] = /^[^=]*=?/.exec(word) ?? []
     const ours = Object.hasOwn(OURS, key) ? OURS[key] : undefined
-    if (ours) ours(draft, word.slice(key.length))
+    if (ours) ours.set(draft, word.slice(key.length))
     else Object.assign(draft, addVfsOption(draft, word) ?? unknown(word))
   }
   checkStoreOptions(draft.store, draft)
@@ -99,7 +135,7 @@ export function parseMountOptions(lists: readonly string[]): MountOptions {
 
 function unknown(word: string): never {
   throw new UsageError(
-    `unknown mount option '${word}': known are size=SIZE, store=${STORE_KINDS.join('|')}, region=NAME, align=2M|1G, new, session-files=N, mode=MODE, uid=N, gid=N, ${Object.keys(MOUNT_FLAGS).join(', ')}`,
+    `unknown mount option '${word}': known are ${[...OWN_OPTIONS, ...Object.keys(MOUNT_FLAGS)].join(', ')}`,
   )
 }
 

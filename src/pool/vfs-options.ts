@@ -30,6 +30,11 @@ const CLEARS: Readonly<Record<string, readonly MountFlag[]>> = {
   nomand: [],
 }
 
+/** All words that set or clear flags. */
+export const FLAG_WORDS: readonly string[] = [
+  ...new Set([...Object.keys(MOUNT_FLAGS), ...Object.keys(CLEARS)]),
+].sort()
+
 /** For mount(8), systemd or fsck alone. */
 const NOT_FOR_US = /^(defaults|auto|noauto|nofail|_netdev|(no)?(users?|owner|group)|[xX]-.*|comment=.*)$/
 

@@ -53,6 +53,15 @@ const FILE_VALUES: Readonly<Record<string, Report>> = {
   kind: (_, inode) => (inode.guestRam ? 'guest-ram' : 'ordinary'),
 }
 
+/** Of a file: its extents, in pages. */
+const EXTENTS = 'extents'
+
+/** What follows the prefix in the names, without those that the server adds to the root. */
+export const VIRTUAL_NAMES = {
+  root: [...Object.keys(ROOT_VALUES), ...Object.keys(ROOT_LISTS)],
+  file: [...Object.keys(FILE_VALUES), EXTENTS],
+} as const
+
 /** They name files, or look at all of them. */
 const FOR_ROOT_ALONE: ReadonlySet<string> = new Set([...Object.keys(ROOT_LISTS), 'handover'])
 const PAGED = /^([a-z]+)(?:\.(0|[1-9]\d{0,8}))?$/
@@ -95,7 +104,7 @@ export class VirtualXattrs {
     const [, listName, digits] = PAGED.exec(key) ?? []
     const page = Number(digits ?? 0)
     if (listName === undefined) return ENODATA
-    if (!isRoot) return listName === 'extents' ? this.#extents(inode, page) : ENODATA
+    if (!isRoot) return listName === EXTENTS ? this.#extents(inode, page) : ENODATA
     const list = own(ROOT_LISTS, listName)
     return list ? (jsonPage(list(this.#volume), page) ?? ENODATA) : ENODATA
   }

@@ -5,7 +5,8 @@ import { MIB } from '../../values/units.ts'
 import type { HostFacts } from './host-facts.ts'
 
 /** How the machine jumps: at once by reboot(2), or through systemd. */
-export type KexecMethod = 'kexec' | 'systemctl'
+export const KEXEC_METHODS = ['kexec', 'systemctl'] as const
+export type KexecMethod = (typeof KEXEC_METHODS)[number]
 
 /**
  * The kernel reads both files into memory before it places them (kernel_read_file, then kexec_add_buffer).

@@ -1,0 +1,72 @@
+/**
+ * The words after `-o` of a mount, for its manual page: what the options of guestmemfs mean, and which words
+ * of all file systems it takes.
+ */
+import { OWN_OPTIONS } from '../../src/pool/mount-options.ts'
+import { FLAG_WORDS } from '../../src/pool/vfs-options.ts'
+
+/** By the option without its value. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  'size=': `
+    The size of the pool: bytes, or with K, M, G or T, or a share of the memory of the machine, as *50%*.
+    Default: what *guestmemfs=SIZE* on the command line of the kernel says, else half of the memory. It is
+    rounded down to blocks of 2 MiB. Memory is taken when it is touched, not when the pool is mounted. A
+    pool that is there has its size, and is mounted without this option or with that size. Refused for a
+    pool in a region, which is as large as its region.`,
+  'store=': `
+    Where the memory of a new pool is: *memfd*, the memory of the host, which is the default; *dax*, a
+    region that was set aside at boot; *devmem*, a range that the kernel does not map. A pool that is there
+    keeps its store; another one is refused. A pool in a region has to be mounted with it at each boot:
+    without it a new pool of *memfd* is made.`,
+  'region=': `
+    With *dax* and *devmem*: which region, as /sys/bus/dax/devices names it (*dax0.0*), or its first byte
+    (*0x100000000*). Not needed where there is one.`,
+  'align=': `
+    The size of the pages that guest RAM is placed for, *2M* or *1G*, stored in the pool;
+    *trusted.guestmemfs.align* of a directory overrides it. *1G* is for *dax* alone. Guest RAM that exists
+    stays as it is. Default: as an earlier mount has set it, else *2M*.`,
+  new: `
+    A new pool, where the former kernel handed one of this name over or may have done so, or where the
+    memory of the former one is lost. For *memfd* alone.`,
+  'session-files=': `
+    How many files of guest RAM go into one session when the memory is handed to the next kernel. Default:
+    120.`,
+  'mode=': `
+    The mode of the root directory, in octal, of a pool that holds nothing yet. Where the pool holds files
+    it stays as it is, and one line says so.`,
+  'uid=': 'Its owner, a number; as *mode=*.',
+  'gid=': 'Its group, a number; as *mode=*.',
+}
+
+export interface MountOptionText {
+  /** As it is typed: `size=SIZE`. */
+  readonly option: string
+  readonly about: string
+}
+
+/** Throws for an option without a meaning here. */
+export const ownOptionTexts = (): MountOptionText[] =>
+  OWN_OPTIONS.map((option) => {
+    const [key = ''] = /^[^=]*=?/.exec(option) ?? []
+    const about = MEANINGS[key]
+    if (about === undefined)
+      throw new Error(`${option}: say in scripts/reference/mount-option-table.ts what it means`)
+    return { option, about }
+  })
+
+/** What every file system has. */
+export const commonOptionTexts = (): MountOptionText[] => [
+  {
+    option: FLAG_WORDS.join(', '),
+    about: 'As for every file system: see mount(8). Of a flag and its opposite the later one counts.',
+  },
+  {
+    option: 'context=, fscontext=, defcontext=, rootcontext=',
+    about: 'Labels of SELinux; refused where that does not run.',
+  },
+  {
+    option: 'defaults, auto, noauto, nofail, _netdev, user, users, owner, group, comment=, x-*',
+    about: 'For mount(8), fstab(5) and systemd alone, with their opposites; they change nothing here.',
+  },
+  { option: 'mand', about: 'Refused: Linux has no mandatory locks since 5.15.' },
+]
