@@ -1,7 +1,7 @@
 /**
  * Processes: pidfds, their descriptors, signals, exit, nice values, OOM score, start times; and a blocking
- * sleep. System call numbers from 424 on are the same on
- * every architecture (include/uapi/asm-generic/unistd.h).
+ * sleep. System call numbers from 424 on are the same on every architecture
+ * (include/uapi/asm-generic/unistd.h).
  */
 import type { ChildProcess } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
