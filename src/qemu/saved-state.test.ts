@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   existsSync,
   mkdtempSync,
@@ -101,13 +102,18 @@ test('a file that another process makes larger all the time is read to the size 
   writeFileSync(path, Buffer.alloc(4 << 20, 1))
   const words = ['-c', 'while :; do head -c 8388608 /dev/zero >>"$0"; done', path]
   const writer = spawn('sh', words, { stdio: 'ignore' })
-  t.after(() => writer.kill('SIGKILL'))
-  const grown = statSync(path).size
-  while (statSync(path).size === grown) await sleep(5)
-  await assert.rejects(
-    measureStateFile(path, IN_TIME_MS, baseAt(folder)),
-    /c.vmstate (changes while it is read|has \d+ bytes)$/,
-  )
+  try {
+    const grown = statSync(path).size
+    while (statSync(path).size === grown) await sleep(5)
+    await assert.rejects(
+      measureStateFile(path, IN_TIME_MS, baseAt(folder)),
+      /c.vmstate (changes while it is read|has \d+ bytes)$/,
+    )
+  } finally {
+    // Before the folder is removed, in which it would make the file again.
+    writer.kill('SIGKILL')
+    await once(writer, 'exit')
+  }
 })
 
 test('a file that takes longer to read than there is time is refused', async (t) => {

@@ -97,7 +97,7 @@ test('one that is not known is kept if it may be ignored, and refuses the image 
   again.commit(ORIGIN, [{ kind: 'property', ino: 3 as Ino, number: REQUIRED, value: Uint8Array.of(1) }])
   const before = area.slice()
   const says =
-    /^the image has property 1002, which this guestmemfs does not know .* use the release that wrote it$/
+    /^the image has property 1002, which this guestmemfs does not implement .* use the release that wrote it$/
   assert.throws(
     () => openImage(area),
     (error: unknown) => error instanceof CorruptBytesError && says.test(error.message),
