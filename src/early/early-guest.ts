@@ -5,10 +5,12 @@
 import { crc32 } from 'node:zlib'
 import { close } from '../linux/descriptors.ts'
 import { resize, tryMemfdCreate, writeAllAt } from '../linux/memory.ts'
+import { openFiles } from '../linux/open-files.ts'
 import type { EarlyResult, EarlyStep } from '../liveupdate/guest/early-result.ts'
 import { nowMs } from '../liveupdate/report/timeline.ts'
 import { endQemu } from '../qemu/end-qemu.ts'
 import type { RamBlock } from '../qemu/machine/reading.ts'
+import { isInside } from '../qemu/memory-backends.ts'
 import type { QmpClient } from '../qemu/qmp-client.ts'
 import { continueGuest, loadSaved, prepareLoad } from '../qemu/restore.ts'
 import { CONSUMED } from '../qemu/saved-state.ts'
@@ -21,6 +23,7 @@ import { liveQemu, makeVmDirectory, readRuntime, tryLock, vmPaths } from '../run
 import type { EarlyRegion } from '../stores/driver.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { Errno } from '../values/errno.ts'
+import { QemuError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { PUD_BYTES } from '../values/units.ts'
 import type { SavedGuest } from './saved-guests.ts'
@@ -103,6 +106,7 @@ async function startAndContinue(
     )
     qmp = await waitForQmp({ name, before, ended, timeoutMs, onStarted: () => done('launch') })
     done('start')
+    checkNoneBelow(name, definition.mountPoint)
     await prepareLoad(qmp)
     await loadSaved(qmp, { ...saved, path: STATE_PATH }, timeoutMs)
     unset = await completeLoad(qmp, definition, liveQemu(name)?.pid, (ram) =>
@@ -124,6 +128,13 @@ async function startAndContinue(
   } finally {
     qmp.close()
   }
+}
+
+/** Errors (QemuError): its QEMU has a file open that the mount will hide, by a symlink that leads there. */
+function checkNoneBelow(name: string, mountPoint: string): void {
+  const files = openFiles(liveQemu(name)?.pid ?? 0)
+  if (files === undefined || files.some(({ path }) => isInside(path, mountPoint)))
+    throw new QemuError(`VM ${name} needs its mount`)
 }
 
 /** As `lostRam`, by the nodes that QEMU was given: there is no mount to ask. */

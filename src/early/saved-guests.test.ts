@@ -66,6 +66,11 @@ function stateWith(definition: unknown, more: { ram?: Partial<Inode>; state?: Pa
   return state
 }
 
+test('a line that names the mount for RAM alone needs no mount', () => {
+  const argv = ['qemu', '-object', `memory-backend-file,id=ram,mem-path=${MOUNT}/vms/a,share=on`]
+  assert.equal(savedGuests(stateWith({ ...DEFINITION, argv }), MOUNT).length, 1)
+})
+
 test('a guest with all of its RAM in one file of the pool is found, with RAM and state', () => {
   const [guest, ...more] = savedGuests(stateWith(DEFINITION), MOUNT)
   assert.equal(more.length, 0)
@@ -84,9 +89,20 @@ test('one that needs the mount, or whose files are not as recorded, is left to t
     ['another mount', stateWith({ ...DEFINITION, mountPoint: '/mnt/other' })],
     ['two files', stateWith({ ...DEFINITION, ramFiles: [file, other] })],
     ['shared', stateWith({ ...DEFINITION, ramFiles: [{ ...file, isShared: true }] })],
+    ['a disk in the pool', stateWith({ ...DEFINITION, argv: ['qemu', '-hda', `${MOUNT}/disk`] })],
+    ['a variable', stateWith({ ...DEFINITION, environment: { TMPDIR: `${MOUNT}/tmp` } })],
+    ['started there', stateWith({ ...DEFINITION, cwd: MOUNT })],
+    ['started below', stateWith({ ...DEFINITION, cwd: `${MOUNT}/vms` })],
     ['a command first', stateWith({ ...DEFINITION, before: ['swtpm'] })],
     ['no guest RAM', stateWith(DEFINITION, { ram: { guestRam: false } })],
     ['another size', stateWith(DEFINITION, { state: { sizeBytes: 8 } })],
+    [
+      'a large state',
+      stateWith(
+        { ...DEFINITION, saved: { ...SAVED, sizeBytes: 2 ** 27 } },
+        { state: { sizeBytes: 2 ** 27 } },
+      ),
+    ],
     ['a state that is guest RAM', stateWith(DEFINITION, { state: { guestRam: true } })],
     ['a path out', stateWith({ ...DEFINITION, saved: { ...SAVED, path: '/etc/passwd' } })],
     ['another name', stateWith({ ...DEFINITION, ramFiles: [{ ...file, path: `${MOUNT}/vms/b` }] })],

@@ -15,8 +15,14 @@
  *   no QEMU, the mark             the guest went on, and its QEMU has ended since: it is gone, as any guest is
  *                                 whose QEMU was killed
  * (liveupdate/guest/recover-guest.ts). What fails before the mark ends that QEMU, and the guest is resumed as if
- * this had not been tried. Must not: change the image.
+ * this had not been tried.
+ *
+ * Why no QEMU gets another file than it had: where a guest's line, environment or directory names the mount,
+ * and where anything lies below the mount point, the guest waits for the mount; so it does where its QEMU is
+ * seen to have opened a file there, through a symlink. Must not: change the image.
  */
+import { readdirSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { probe } from '../fs/image/header.ts'
 import { Image } from '../fs/image/image.ts'
 import { State } from '../fs/state/state.ts'
@@ -42,7 +48,10 @@ export function startEarly({ pool, mountPoint, options }: MountRequest, timeoutM
   try {
     const { store, region } = parseMountOptions(options)
     if (store === undefined || !isRegionKind(store)) return new Map()
-    const { region: early, guests } = reachGuests({ pool, mountPoint, kind: store, region: region ?? null })
+    // What lies there would be found in place of a file of the pool.
+    if (readdirSync(mountPoint).length > 0) return new Map()
+    const place = { pool, mountPoint: resolve(mountPoint), kind: store, region: region ?? null }
+    const { region: early, guests } = reachGuests(place)
     if (early === undefined) return new Map()
     const going = guests.map(
       (guest) => [guest.definition.name, continueEarly(early, guest, timeoutMs)] as const,
