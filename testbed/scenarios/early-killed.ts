@@ -11,8 +11,17 @@ import type { Scenario } from '../scenario/scenario.ts'
 import { CARVE_OUT, MOUNT } from './carve-out.ts'
 
 const DIRECTORY = '/mnt/guestmemfs'
-/** Seconds after the command's start, in an emulated host and in a fast one. */
-const DELAYS = [0.4, 1.5, 2.5, 3.5, 4.5, 5.5, 7, 9]
+/** When the command is killed: what a shell waits for, by the moment's name. */
+const MOMENTS: Readonly<Record<string, string>> = {
+  'at once': 'sleep 0.3',
+  'after 2 s': 'sleep 2',
+  'after 4 s': 'sleep 4',
+  'QEMU is there': 'until pgrep qemu-system >/dev/null; do sleep 0.05; done',
+  'a second later': 'until pgrep qemu-system >/dev/null; do sleep 0.05; done; sleep 1',
+  'two seconds later': 'until pgrep qemu-system >/dev/null; do sleep 0.05; done; sleep 2',
+  'the guest runs': 'until [ -s /run/testbed/logs/guest ]; do sleep 0.05; done',
+  'the pool is mounted': `until mountpoint -q ${DIRECTORY}; do sleep 0.05; done`,
+}
 const PATIENCE_MS = 240_000
 const QEMU = guestCommand({ name: 'guest', mebibytes: 300, kernel: 'tiny-guest' })
 const STATE = `${DIRECTORY}/guest.vmstate`
@@ -38,19 +47,27 @@ export const earlyKilled: Scenario = {
     await phase('mount', () => host.run(`mkdir -p ${DIRECTORY}; ${MOUNT}`))
     await host.start('run', `exec guestmemfs run --name guest -- ${QEMU}`)
     await phase('guest runs', () => ram.waitForTicks(10))
-    for (const delay of DELAYS) {
-      const killed = `mkdir -p ${DIRECTORY}; ${MOUNT} --resume & sleep ${delay}; kill -KILL $! || true; wait || true`
-      await host.atBoot(killed, { alone: true })
-      await phase(`kexec, killed after ${delay} s`, () => host.jump(liveUpdate(next)))
-      await phase(`resume after ${delay} s`, async () => {
-        keep(`mounted again after ${delay} s`, await host.run(AGAIN, { timeoutMs: PATIENCE_MS }))
-        keep(`found after ${delay} s`, await host.run(FOUND))
-        keep(`resumed after ${delay} s`, await host.run('guestmemfs resume 2>&1', { timeoutMs: PATIENCE_MS }))
+    const states = new Set<string>()
+    for (const [moment, wait] of Object.entries(MOMENTS)) {
+      await host.atBoot(
+        `mkdir -p ${DIRECTORY}; ${MOUNT} --resume & ${wait}; kill -KILL $! || true; wait || true`,
+        { alone: true },
+      )
+      await phase(`kexec, killed: ${moment}`, () => host.jump(liveUpdate(next)))
+      await phase(`resume: ${moment}`, async () => {
+        keep(`mounted again: ${moment}`, await host.run(AGAIN, { timeoutMs: PATIENCE_MS }))
+        const found = await host.run(FOUND)
+        states.add(found)
+        keep(`found: ${moment}`, found)
+        keep(`resumed: ${moment}`, await host.run('guestmemfs resume 2>&1', { timeoutMs: PATIENCE_MS }))
         await ram.waitForTicks(5, PATIENCE_MS)
       })
-      expect(`guest after ${delay} s`, (await onlyVm(host)).state, 'running')
-      expect(`files after ${delay} s`, await host.run(`ls ${DIRECTORY}`), 'guest-ram')
+      expect(`guest: ${moment}`, (await onlyVm(host)).state, 'running')
+      expect(`files: ${moment}`, await host.run(`ls ${DIRECTORY}`), 'guest-ram')
     }
+    // Else some moment was not met, and the scenario would prove less than it says.
+    for (const state of ['QEMUs 0, state QEVM', 'QEMUs 1, state QEVM', 'QEMUs 1, state CONSUMED'])
+      expect(`some command had come to: ${state}`, states.has(state), true)
     await expectClean(stage)
   },
 }
