@@ -17,7 +17,7 @@ interface Rule {
  */
 const BELOW_COMMANDS = [
   ...['values', 'linux', 'bootmem', 'run', 'pool', 'host', 'qemu', 'liveupdate', 'cli'],
-  ...['stores/registry.ts', 'stores/store.ts', 'fs/image/dump-image.ts'],
+  ...['stores/registry.ts', 'stores/store.ts', 'fs/image/dump-image.ts', 'early'],
 ]
 
 /**
@@ -51,6 +51,7 @@ export const RULES: Record<string, Rule> = {
   keeper: { may: ['values', 'linux', 'run', 'server/messages.ts', 'server/runtime-area.ts', 'stores'] },
   qemu: { may: ['values', 'linux', 'run'] },
   liveupdate: { may: ['values', 'linux', 'run', 'bootmem', 'qemu', 'host', 'pool', 'stores/registry.ts'] },
+  early: { may: ['values', 'linux', 'run', 'stores', 'fs', 'pool', 'qemu', 'liveupdate'] },
   pool: { may: ['values', 'linux', 'run', 'stores', 'fs', ...SERVER_AS_LIBRARY, ...KEEPER_AS_PEER] },
   host: { may: ['values', 'linux', 'bootmem'] },
   commands: { may: BELOW_COMMANDS },

@@ -1,4 +1,5 @@
 /** `resume`, `mount --resume` and `live-update --abort` resume saved VMs with the same options. */
+import type { EarlyGuests } from '../liveupdate/guest/early-result.ts'
 import { resumeSaved } from '../liveupdate/resume-saved.ts'
 import { timeoutOption } from './options.ts'
 import { qemuOption } from './qemu-option.ts'
@@ -12,9 +13,13 @@ export interface ResumeOptions {
   readonly json?: true
 }
 
-/** `names`: as of `Resumption`. Returns the exit status. Errors: UsageError. */
-export async function showResumption(names: readonly string[], options: ResumeOptions): Promise<number> {
+/** `names`, `early`: as of `Resumption`. Returns the exit status. Errors: UsageError. */
+export async function showResumption(
+  names: readonly string[],
+  options: ResumeOptions,
+  early?: EarlyGuests,
+): Promise<number> {
   const { mount: named, qemu, timeoutMs, json } = options
-  const resumption = { names, named, nextQemu: qemuOption(qemu), timeoutMs: timeoutOption(timeoutMs) }
+  const resumption = { names, named, nextQemu: qemuOption(qemu), timeoutMs: timeoutOption(timeoutMs), early }
   return await resumeSaved(resumption, updateView(json === true))
 }

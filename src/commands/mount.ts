@@ -3,9 +3,10 @@
 import type { CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT_MS } from '../cli/options.ts'
 import { complain, print, printJson } from '../cli/print.ts'
+import type { EarlyGuests } from '../liveupdate/guest/early-result.ts'
 import { hasUnit } from '../pool/has-unit.ts'
 import { parseMountOptions } from '../pool/mount-options.ts'
-import { mountPool } from '../pool/mount-pool.ts'
+import { type MountRequest, mountPool } from '../pool/mount-pool.ts'
 import { differingRoot, isRemount, remountPool } from '../pool/remount-pool.ts'
 import { mountThroughUnit } from '../pool/systemd-unit.ts'
 import { RUN } from '../run/paths.ts'
@@ -66,6 +67,7 @@ export const command: CommandModule = {
           await remountPool(request)
           return
         }
+        const early = options.resume ? await guestsBeforeMount(request) : undefined
         // Loaded while the keeper starts: guests wait for both.
         const resuming = options.resume && import('../cli/show-resumption.ts')
         const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
@@ -83,10 +85,24 @@ export const command: CommandModule = {
         if (resuming === undefined) return
         const { showResumption } = await resuming
         const { json } = options
-        process.exitCode = await showResumption([], {
-          mount: mounted.mountPoint,
-          timeoutMs: DEFAULT_TIMEOUT_MS,
-          ...(json && { json }),
-        })
+        process.exitCode = await showResumption(
+          [],
+          {
+            mount: mounted.mountPoint,
+            timeoutMs: DEFAULT_TIMEOUT_MS,
+            ...(json && { json }),
+          },
+          early,
+        )
       }),
+}
+
+/**
+ * After a kexec guests wait for their QEMUs as well: those that need nothing of the mount start at once. A pool
+ * that has a record is none that a kexec has left.
+ */
+async function guestsBeforeMount(request: MountRequest): Promise<EarlyGuests> {
+  if (process.getuid?.() !== 0 || hasUnit() || hasRecordInRun(request.pool)) return new Map()
+  const { startEarly } = await import('../early/start-early.ts')
+  return startEarly(request, Number(DEFAULT_TIMEOUT_MS))
 }

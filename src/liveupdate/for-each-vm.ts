@@ -5,6 +5,7 @@
 import type { TriedLines } from '../qemu/carry/next-line.ts'
 import type { SuccessorRoom } from '../qemu/successor/room.ts'
 import type { Vm } from '../qemu/vm-list.ts'
+import type { EarlyGuests } from './guest/early-result.ts'
 import type { VmRequest } from './guest/vm-result.ts'
 import { nowMs, type Phase, type VmTimeline } from './report/timeline.ts'
 import type { UpdateReport } from './report/update-report.ts'
@@ -23,6 +24,8 @@ export interface VmBatch {
   readonly room?: SuccessorRoom
   readonly check?: () => void
   readonly withoutLock?: VmRequest['withoutLock']
+  /** As of `VmRequest`, by the VM's name. */
+  readonly early?: EarlyGuests | undefined
   readonly onPhase: (name: string, phase: Phase) => void
   readonly onDone: (result: VmTimeline) => void
 }
@@ -30,7 +33,7 @@ export interface VmBatch {
 /** `one` never rejects: what goes wrong is in its result. */
 export async function runForEach(
   kind: UpdateReport['kind'],
-  { mountPoint, vms, lines, onPhase, onDone, ...rest }: VmBatch,
+  { mountPoint, vms, lines, early, onPhase, onDone, ...rest }: VmBatch,
   one: (request: VmRequest) => Promise<VmTimeline>,
 ): Promise<UpdateReport> {
   const originMs = nowMs()
@@ -41,6 +44,7 @@ export async function runForEach(
         ...rest,
         vm,
         tried: lines?.get(name),
+        early: early?.get(name),
         originMs,
         onPhase: (phase) => onPhase(name, phase),
       })

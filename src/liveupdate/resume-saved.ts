@@ -6,6 +6,7 @@ import { interruptedByUpdate } from '../qemu/interrupted-guests.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import { DeferredSignals } from './deferred-signals.ts'
+import type { EarlyGuests } from './guest/early-result.ts'
 import {
   hasUpdateRecord,
   removeEndedRecord,
@@ -29,6 +30,7 @@ export interface Resumption {
   readonly nextQemu: string | undefined
   /** For each step of each VM. */
   readonly timeoutMs: number
+  readonly early?: EarlyGuests | undefined
 }
 
 /** A mount with something to do: guests to start, or an update to end. */
@@ -54,7 +56,7 @@ export async function resumeSaved(resumption: Resumption, view: UpdateView): Pro
 
 async function resumeIn(
   all: readonly VmMount[],
-  { names, nextQemu, timeoutMs }: Resumption,
+  { names, nextQemu, timeoutMs, early }: Resumption,
   view: UpdateView,
 ): Promise<number> {
   // Held before the guests are looked at: another resumption, of another pool's guests, may be under way.
@@ -71,7 +73,7 @@ async function resumeIn(
   lock.join(chosen.length)
   const isNamed = names.length > 0
   const batch = {
-    ...{ nextQemu, isNamed, timeoutMs, onPhase },
+    ...{ nextQemu, isNamed, timeoutMs, early, onPhase },
     withoutLock: (wait: () => Promise<void>) => lock.withoutLock(wait),
     onDone: (result: VmTimeline) => {
       lock.leave()

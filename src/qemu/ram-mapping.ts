@@ -23,6 +23,8 @@ import type { VmDefinition } from './vm-definition.ts'
 export interface RamMapping {
   readonly id: string
   readonly map: RamMap
+  /** What QEMU opens in the file's place; left out where it opens the file, or `map` says it. */
+  readonly path?: string
 }
 
 /** Errors (UsageError): a file is gone, or was given other memory just now; /dev/mem cannot be mapped. */
@@ -54,12 +56,13 @@ export const hasWindow = (mappings: readonly RamMapping[]): boolean =>
 /** The line as QEMU must be given it. */
 export function withRamMappings(line: CommandLine, mappings: readonly RamMapping[]): CommandLine {
   let mapped = line
-  for (const { id, map } of mappings) {
+  for (const { id, map, path } of mappings) {
     const argument = argumentById(mapped, 'object', id)
     if (argument?.value === undefined) continue
     const changes: KeyValue[] = []
     const align = parseQemuSize(optionValue(pairsOf(argument), 'align') ?? '0') ?? 0
     if (map.alignBytes > align) changes.push(['align', String(map.alignBytes), map.alignBytes])
+    if (path !== undefined) changes.push(['mem-path', path])
     if (map.by === 'devmem')
       changes.push(['mem-path', map.path], ['offset', String(map.offsetBytes), map.offsetBytes])
     if (changes.length > 0) mapped = setKeys(mapped, argument, changes)

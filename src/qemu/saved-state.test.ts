@@ -16,12 +16,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { crc32 } from 'node:zlib'
 import { baseAt } from '../linux/testing/base-at.ts'
 import { ELOOP } from '../values/errno.ts'
 import { CorruptBytesError } from '../values/errors.ts'
 import {
+  CONSUMED,
   checkStateFile,
   createStateFile,
+  isConsumed,
   MAX_STATE_BYTES,
   measureStateFile,
   removeStateFile,
@@ -124,4 +127,28 @@ test('a file that takes longer to read than there is time is refused', async (t)
   const began = performance.now()
   await assert.rejects(measureStateFile(path, 50, baseAt(folder)), /could not be read in time$/)
   assert.ok(performance.now() - began < 2000)
+})
+
+test('the mark of a state that a guest went on from, and a part of it, keep every QEMU from loading it', async (t) => {
+  const folder = folderOf(t)
+  const base = baseAt(folder)
+  const path = join(folder, 'state')
+  const bytes = Buffer.from('QEVM and the state of all devices')
+  const saved: SavedState = {
+    path,
+    sizeBytes: bytes.length,
+    crc32: crc32(bytes),
+    wasRunning: true,
+    stoppedAtMs: 0,
+    qemuVersion: '10.0.0',
+  }
+  assert.equal(isConsumed(path, base), false, 'it is not there')
+  for (let written = 0; written <= CONSUMED.length; written++) {
+    writeFileSync(path, Buffer.concat([CONSUMED.subarray(0, written), bytes.subarray(written)]))
+    assert.equal(isConsumed(path, base), written === CONSUMED.length)
+    if (written > 0) await assert.rejects(checkStateFile(saved, IN_TIME_MS, base), /checksum/)
+    else await checkStateFile(saved, IN_TIME_MS, base)
+  }
+  writeFileSync(path, CONSUMED.subarray(0, 3))
+  assert.equal(isConsumed(path, base), false)
 })

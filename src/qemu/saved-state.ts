@@ -2,7 +2,7 @@
  * The file with a saved guest's device state: making it, measuring it, and checking later that it is
  * unchanged. Must not: write to it, which QEMU does as the guest's user.
  */
-import { closeSync, constants, fchmodSync, fchownSync, fstatSync, read } from 'node:fs'
+import { closeSync, constants, fchmodSync, fchownSync, fstatSync, read, readSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
 import * as v from 'valibot'
@@ -119,6 +119,26 @@ export async function checkStateFile(saved: SavedState, timeoutMs: number, base?
   }
   if (found.crc32 !== saved.crc32)
     throw new CorruptBytesError(`state file ${saved.path} is not what was saved (checksum)`)
+}
+
+/**
+ * The first bytes of a state from which a guest went on before its record could say so: no QEMU must load it
+ * again, over newer memory. A part of them is enough, since the checksum on record does not hold then.
+ */
+export const CONSUMED = Buffer.from('CONSUMED')
+
+/** Whether the file begins so. False: it does not, or cannot be read. */
+export function isConsumed(path: string, base?: Base): boolean {
+  const { O_RDONLY, O_NONBLOCK } = constants
+  const open = ({ directory, name }: PlaceBeneath) => openBeneath(directory, name, O_RDONLY | O_NONBLOCK)
+  const fd = withPlace(path, open, base)
+  if (fd instanceof Errno) return false
+  try {
+    const first = Buffer.alloc(CONSUMED.length)
+    return fstatSync(fd).isFile() && readSync(fd, first, 0, first.length, 0) > 0 && first.equals(CONSUMED)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /**

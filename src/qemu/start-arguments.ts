@@ -12,7 +12,7 @@ import { parseCommandLine, printCommandLine } from './command-line.ts'
 import { trustedProgram } from './devmem-trust.ts'
 import { findVmUser, rootEnvironment } from './identity.ts'
 import { compareVersions, type QemuVersion } from './qemu-version.ts'
-import { findRamMappings, hasWindow, withRamMappings } from './ram-mapping.ts'
+import { findRamMappings, hasWindow, type RamMapping, withRamMappings } from './ram-mapping.ts'
 import { incomingArgv } from './vm-command-line.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
@@ -29,12 +29,15 @@ export interface Launch {
 
 /**
  * `incoming`: QEMU waits for the state of a guest. Maps a page of each of the guest's windows, if it has any,
- * until this process executes QEMU; the watcher of all guests keeps them from before that on. Errors
- * (UsageError): QEMU cannot map its RAM, or cannot be trusted with /dev/mem.
+ * until this process executes QEMU; the watcher of all guests keeps them from before that on. `mappings`: where
+ * the mount is not there yet. Errors (UsageError): QEMU cannot map its RAM, or cannot be trusted with /dev/mem.
  */
-export function prepareStart(definition: VmDefinition, how: 'power-on' | 'incoming'): Launch {
+export function prepareStart(
+  definition: VmDefinition,
+  how: 'power-on' | 'incoming',
+  mappings: readonly RamMapping[] = findRamMappings(definition),
+): Launch {
   const { environment, name, qemuVersion } = definition
-  const mappings = findRamMappings(definition)
   const line = withRamMappings(parseCommandLine(definition.argv), mappings)
   const recorded = printCommandLine(line)
   const argv = how === 'power-on' ? recorded : incomingArgv(recorded)

@@ -12,6 +12,7 @@ import { setIvshmemAddresses } from './ivshmem-addresses.ts'
 import { readAfterLoad } from './machine/kept-reading.ts'
 import { lostRam } from './machine/ram-blocks.ts'
 import { readRam, readSettings } from './machine/read-machine.ts'
+import type { RamBlock } from './machine/reading.ts'
 import { type Settings, setAgain } from './machine/settings.ts'
 import { setThreads } from './machine/threads.ts'
 import { setMigration } from './migration-settings.ts'
@@ -70,13 +71,14 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
 /**
  * Called when QEMU has loaded the guest's device state. `pid`: of that QEMU; undefined: not known. Checks
  * that QEMU maps all RAM from the files on record, and sets the guest's settings again; returns one line for
- * each that could not be set. Errors (QemuError): QEMU maps other RAM, or does not answer; the saved state
- * stays.
+ * each that could not be set. `lostOf`: one line for each block that is not what is on record. Errors
+ * (QemuError): QEMU maps other RAM, or does not answer; the saved state stays.
  */
 export async function completeLoad(
   qmp: QmpClient,
   definition: VmDefinition,
   pid: number | undefined,
+  lostOf = (ram: readonly RamBlock[]) => [...lostRam(ram, definition), ...exchangedRam(definition)],
 ): Promise<string[]> {
   const { settings, threads = [], limits, movedTo } = definition
   // At once: the guest is stopped.
@@ -86,7 +88,7 @@ export async function completeLoad(
     pid === undefined ? [] : setThreads(qmp, pid, threads),
   ])
   // Another file may have got the name of one since the preflight.
-  const [lost] = [...lostRam(ram, definition), ...exchangedRam(definition)]
+  const [lost] = lostOf(ram)
   if (lost !== undefined) throw new QemuError(lost)
   return [
     ...unset,
@@ -115,6 +117,8 @@ export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'onStep' 
   readonly qmp: QmpClient
   /** What `completeLoad` returned. */
   readonly unset: readonly string[]
+  /** The guest went on before its record could say so: its state has the mark, and it runs. */
+  readonly hasGoneOn?: boolean
 }
 
 /**
@@ -122,7 +126,7 @@ export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'onStep' 
  * guest counts as running from there on. Errors: QemuError.
  */
 export async function continueLoaded(
-  { qmp, definition, unset, onStep, onUnset }: LoadedGuest,
+  { qmp, definition, unset, hasGoneOn = false, onStep, onUnset }: LoadedGuest,
   onRecorded: () => void = () => {},
 ): Promise<VmDefinition> {
   const saved = definition.saved as SavedState
@@ -138,10 +142,10 @@ export async function continueLoaded(
   }
   writeDefinition(loaded)
   onRecorded()
-  const continued = continueGuest(qmp, wasRunning)
+  const continued = hasGoneOn ? undefined : continueGuest(qmp, wasRunning)
   // No record names the file any more, so no QEMU loads it: the guest need not wait for its removal.
   removeStateFile(saved.path)
-  onStep('continue', await continued)
+  if (continued !== undefined) onStep('continue', await continued)
   // The guest runs: a connection that has failed does not change that.
   const refused = await qmp.withConnection((live) => setMigration(live, migration))
   const running = endUpdate(loaded)

@@ -3,8 +3,10 @@
  * is a region of this machine, how a region is found, probed and opened. Types alone.
  */
 import type { PhysicalRange } from '../linux/memory-ranges.ts'
+import type { Errno } from '../values/errno.ts'
+import type { ObjectId } from '../values/ids.ts'
 import type { CarveOutType } from '../values/store-kinds.ts'
-import type { FrameGrid, PoolPlace, Store } from './store.ts'
+import type { Extent, FrameGrid, Owner, Placement, PoolPlace, Store } from './store.ts'
 
 export interface StoreDriver {
   /** How its memory is set aside at boot; false: it uses ordinary memory of the host. */
@@ -41,8 +43,27 @@ export interface Region {
   probe(probe: ImageProbe): Content
   /** The caller holds its lock, and has probed it. Errors: UsageError, nothing changed; SystemCallError. */
   open(pool: string): Store
-  /** The metadata area of one that is being served. Errors: UsageError. */
+  /** The metadata area of one that is being served, or was probed. Errors: UsageError. */
   readMetadata(): Uint8Array
+  /**
+   * Access to memory objects before a server has opened the region, of one that was probed and holds an image
+   * of ours. The caller holds its lock. Left out where only a server can give it.
+   */
+  early?(pool: string): EarlyRegion
+}
+
+/**
+ * What it makes is what the server would make, so that the server finds it as that of a former server. It
+ * writes no byte of the region but those of `write`.
+ */
+export interface EarlyRegion {
+  /** Makes guest RAM reachable at the path that it returns. Errors: those of `NodeRam.publish`. */
+  reach(object: ObjectId, placement: Placement, owner: Owner): string | Errno
+  /** A copy of the first `sizeBytes` of an ordinary file. Errors: EIO (a poisoned page), ENOMEM. */
+  read(extents: readonly Extent[], sizeBytes: number): Uint8Array | Errno
+  /** Over the first bytes of an ordinary file: they are in the pool's memory when this returns. Errors: as of `read`. */
+  write(extents: readonly Extent[], bytes: Uint8Array): Errno | undefined
+  close(): void
 }
 
 /** What the beginning of a metadata area is: `probe` of fs/image/header.ts. */

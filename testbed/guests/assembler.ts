@@ -97,8 +97,11 @@ export class Assembler {
   storeAt(base: Base, from: Register): void {
     this.#modrm(0x89, 0, from, base)
   }
-  compareAt(base: Base, to: Register): void {
-    this.#modrm(0x39, 0, to, base)
+  loadAt(to: Register, base: Base): void {
+    this.#modrm(0x8b, 0, to, base)
+  }
+  compareRegisters(left: Register, right: Register): void {
+    this.#modrm(0x39, 3, right, left)
   }
   /** Loads the byte at `base` into the low byte of `to`, the rest zero. */
   loadByteAt(to: Register, base: Base): void {

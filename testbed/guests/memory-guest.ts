@@ -6,6 +6,7 @@
  * their page sizes.
  */
 import { Assembler, EAX, ECX, EDI, EDX, ESI, NOT_ZERO } from './assembler.ts'
+import { PATTERN_ADDRESS } from './pattern.ts'
 import { emitPrint, emitText } from './serial-output.ts'
 import {
   emitMultibootHeader,
@@ -14,7 +15,6 @@ import {
   emitTimerInterrupt,
   LOAD_ADDRESS,
   leavePageOfCode,
-  PATTERN_ADDRESS,
 } from './tiny-guest.ts'
 
 export const WRITE_BYTES = 64 * 2 ** 20

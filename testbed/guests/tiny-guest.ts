@@ -13,8 +13,9 @@
  */
 import { writeFileSync } from 'node:fs'
 import { PTE_BYTES } from '../../src/values/units.ts'
-import { Assembler, CARRY, EAX, EBP, EBX, ECX, EDI, EDX, ESI, ESP, NOT_ZERO, ZERO } from './assembler.ts'
+import { Assembler, CARRY, EAX, ESP } from './assembler.ts'
 import { emitEjectMemory } from './eject-memory.ts'
+import { emitFill, emitPass, emitTellAgain, emitTellFirst } from './pattern.ts'
 import { emitNumber, emitPrint, emitText } from './serial-output.ts'
 
 export interface TinyGuest {
@@ -38,13 +39,9 @@ export interface TinyGuest {
 }
 
 export const LOAD_ADDRESS = 0x100000
-export const PATTERN_ADDRESS = 0x200000
 const MULTIBOOT_MAGIC = 0x1badb002
 /** The header holds load addresses (bit 16), so that no ELF file is needed. */
 const MULTIBOOT_FLAGS = 0x10000
-/** Odd, so that distinct addresses give distinct words; the second is added for each pass. */
-const ADDRESS_FACTOR = 0x9e3779b1
-const PASS_STEP = 0x85ebca6b
 const CODE_SELECTOR = 8
 const DATA_SELECTOR = 16
 const TIMER_VECTOR = 32
@@ -140,76 +137,6 @@ export function emitStart(a: Assembler): void {
   a.enableInterrupts()
 }
 
-function emitFill(a: Assembler, words: number, strideBytes: number, seed: number): void {
-  a.move(EDI, PATTERN_ADDRESS)
-  a.move(ECX, words)
-  a.label('fill')
-  a.multiply(EAX, EDI, ADDRESS_FACTOR)
-  a.add(EAX, seed)
-  a.storeAt(EDI, EAX)
-  a.add(EDI, strideBytes)
-  a.decrement(ECX)
-  a.jumpIf(NOT_ZERO, 'fill')
-}
-
-/** One pass: each word must be what the last pass left, and becomes what the next one expects. */
-function emitPass(a: Assembler, words: number, strideBytes: number): void {
-  a.label('pass')
-  a.load(ESI, 'salt')
-  a.copy(EBP, ESI)
-  a.add(EBP, PASS_STEP)
-  a.load(EBX, 'bad')
-  a.move(EDI, PATTERN_ADDRESS)
-  a.move(ECX, words)
-  a.label('check')
-  a.multiply(EAX, EDI, ADDRESS_FACTOR)
-  a.copy(EDX, EAX)
-  a.addRegister(EAX, ESI)
-  a.compareAt(EDI, EAX)
-  a.jumpIf(ZERO, 'right')
-  a.increment(EBX)
-  emitKeepFirst(a)
-  a.label('right')
-  a.addRegister(EDX, EBP)
-  a.storeAt(EDI, EDX)
-  a.add(EDI, strideBytes)
-  a.decrement(ECX)
-  a.jumpIf(NOT_ZERO, 'check')
-  a.store('salt', EBP)
-  a.store('bad', EBX)
-  a.incrementAt('ticks')
-}
-
-/**
- * Keeps address and value of the first wrong word: they show whether a page or a store was lost, and of which
- * pass.
- */
-function emitKeepFirst(a: Assembler): void {
-  a.byte(0x83, 0x3d) // CMP dword ['bad address'], 0
-  a.word('bad address')
-  a.byte(0)
-  a.jumpIf(NOT_ZERO, 'right')
-  a.store('bad address', EDI)
-  a.byte(0x8b, 0x07) // MOV EAX, [EDI]
-  a.store('bad value', EAX)
-}
-
-/** `word A held V`, once, after the line of the tick that first counted it. */
-function emitTellFirst(a: Assembler): void {
-  a.load(EAX, 'bad address')
-  a.test(EAX)
-  a.jumpIf(ZERO, 'wait')
-  a.load(EAX, 'told')
-  a.test(EAX)
-  a.jumpIf(NOT_ZERO, 'wait')
-  a.incrementAt('told')
-  emitText(a, 'word text')
-  emitNumber(a, 'bad address')
-  emitText(a, 'held text')
-  emitNumber(a, 'bad value')
-  emitText(a, 'line end')
-}
-
 function emitReport(a: Assembler, pace: number): void {
   emitText(a, 'tick text')
   emitNumber(a, 'ticks')
@@ -217,6 +144,7 @@ function emitReport(a: Assembler, pace: number): void {
   emitNumber(a, 'bad')
   emitText(a, 'line end')
   emitTellFirst(a)
+  emitTellAgain(a)
   a.label('wait')
   a.load(EAX, 'timer')
   a.compare(EAX, pace)
@@ -271,13 +199,13 @@ function emitVariables(a: Assembler, seed: number): void {
   a.word(0)
   a.label('timer')
   a.word(0)
-  for (const name of ['bad address', 'bad value', 'told']) {
+  for (const name of ['bad address', 'bad value', 'told', 'again', 'again told']) {
     a.label(name)
     a.word(0)
   }
   a.label('salt')
   a.word(seed)
-  const texts = { tick: 'tick ', bad: ' bad ', word: 'word ', held: ' held ' }
+  const texts = { tick: 'tick ', bad: ' bad ', word: 'word ', held: ' held ', again: 'computed again ' }
   for (const [name, text] of Object.entries({ ...texts, 'line end': '\n' })) {
     a.label(name === 'line end' ? name : `${name} text`)
     a.text(text)

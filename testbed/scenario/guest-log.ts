@@ -13,6 +13,8 @@ export interface Continuity {
   readonly before: number
   readonly after: number
   readonly badWords: number
+  /** Words that the guest found right when it computed them again (guests/pattern.ts). */
+  readonly computedAgain: number
   readonly silenceMs: number
   /** Every silence of more than a second, in order: the last one before a break may show its cause. */
   readonly silences: readonly { readonly before: number; readonly ms: number }[]
@@ -70,6 +72,7 @@ export class GuestLog {
       before: ticks[longest]?.number ?? 0,
       after: ticks[longest + 1]?.number ?? 0,
       badWords: ticks.at(-1)?.bad ?? 0,
+      computedAgain: Number(/^computed again (\d+)/m.exec(this.log.text)?.[1] ?? 0),
       silenceMs: Math.round(silenceMs),
       silences: gaps.flatMap((ms, index) =>
         ms < LONG_SILENCE_MS ? [] : [{ before: ticks[index]?.number ?? 0, ms: Math.round(ms) }],

@@ -6,6 +6,7 @@ import { cycles } from './cycles.ts'
 import { daxStore } from './dax-store.ts'
 import { devmem } from './devmem.ts'
 import { devmemUpdate } from './devmem-update.ts'
+import { earlyKilled } from './early-killed.ts'
 import { faultCode, faultMemory, faultPanic, faultProcessor, faultRestart } from './faults.ts'
 import { gigantic } from './gigantic.ts'
 import { hidden } from './hidden.ts'
@@ -44,6 +45,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   'kho-abort': khoAbort,
   'kho-refuse': khoRefuse,
   'kho-from-older': khoFromOlder,
+  'early-killed': earlyKilled,
   'dax-store': daxStore,
   devmem,
   'devmem-update': devmemUpdate,

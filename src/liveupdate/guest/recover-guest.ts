@@ -9,7 +9,7 @@ import { isSetForSave, operatorsMigration } from '../../qemu/migration-settings.
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
-import { removeStateFile } from '../../qemu/saved-state.ts'
+import { isConsumed, removeStateFile } from '../../qemu/saved-state.ts'
 import {
   completeLoad,
   continueLoaded,
@@ -20,6 +20,7 @@ import {
 } from '../../qemu/start-from-saved.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { asBeforeUpdate, endUpdate, ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
+import { watchRunning } from '../../qemu/watch/watcher-client.ts'
 import { linkQmp, liveQemu, qmpSocket } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
@@ -30,6 +31,8 @@ export interface RecoverRequest {
   readonly timeoutMs: number
   readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
   readonly onUnset?: StartRequest['onUnset']
+  /** Of a guest that went on before its record could say so: as of `LoadedGuest`. */
+  readonly unset?: readonly string[] | undefined
 }
 
 /**
@@ -54,13 +57,19 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
       onStep('continue')
       return asBeforeUpdate(definition)
     }
-    // Loaded, and no `cont` was sent yet: a guest on record as saved never runs.
+    // Loaded, and no `cont` was sent yet: a guest on record as saved runs only if its state has the mark.
     if (status === 'paused')
       return await continueLoaded({
         ...request,
         qmp,
         unset: await completeLoad(qmp, definition, liveQemu(name)?.pid),
       })
+    // It was let go on while its pool was being mounted.
+    if (isConsumed(saved.path)) {
+      const running = await continueLoaded({ ...request, qmp, unset: request.unset ?? [], hasGoneOn: true })
+      await watchRunning(running)
+      return running
+    }
     if (status !== 'inmigrate') throw new UsageError(`its QEMU is in state '${status}'`)
   } finally {
     qmp.close()

@@ -7,16 +7,17 @@ import { probeBinary } from '../../qemu/binary.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
-import { checkStateFile } from '../../qemu/saved-state.ts'
+import { checkStateFile, isConsumed } from '../../qemu/saved-state.ts'
 import { closeStreams, logStreams } from '../../qemu/start/start-process.ts'
 import { startSaved } from '../../qemu/start/start-saved.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
-import { liveQemu, lockForUpdate, makeVmDirectory, readRuntime } from '../../run/vm-runtime.ts'
+import { liveQemu, lockForUpdate, makeVmDirectory, readRuntime, vmPaths } from '../../run/vm-runtime.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
+import type { EarlyResult } from './early-result.ts'
 import { recoverGuest } from './recover-guest.ts'
 import { type VmRequest, vmTimeline } from './vm-result.ts'
 import { checkGuestsHost, isLate, waitForHost } from './wait-for-host.ts'
@@ -28,6 +29,7 @@ const HOST_TIMEOUT_MS = 30_000
 export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
   const { definition } = request.vm
   const { name } = definition
+  const early = await request.early
   const whyNot = await waitForLateHost(request)
   if (whyNot !== undefined) return new ResumeRun(request).result('saved', whyNot)
   makeVmDirectory(name)
@@ -40,7 +42,7 @@ export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
     // Another command, for a pool that was mounted late, has resumed it while this one waited.
     if (definition.saved !== null && vm !== undefined && isResumed(vm))
       return new ResumeRun({ ...request, vm }).result('resumed', null)
-    return await new ResumeRun({ ...request, vm: vm ?? request.vm }).run()
+    return await new ResumeRun({ ...request, vm: vm ?? request.vm }, early).run()
   } finally {
     if (lock !== null) close(lock)
   }
@@ -69,16 +71,20 @@ async function waitForLateHost({ vm, timeoutMs, withoutLock }: VmRequest): Promi
 class ResumeRun {
   readonly #request: VmRequest
   readonly #clock: PhaseClock
+  readonly #early: EarlyResult | undefined
   #after: VmDefinition | undefined
   /** Settings that the guest runs without; null: none. */
   #unset: string | null = null
 
-  constructor(request: VmRequest) {
+  /** `early`: of a guest that has gone on already. */
+  constructor(request: VmRequest, early?: EarlyResult) {
     this.#request = request
+    this.#early = early
     this.#clock = new PhaseClock(request.originMs)
     const { saved } = request.vm.definition
     if (saved?.wasRunning) this.#clock.stopped(saved.stoppedAtMs)
-    if (saved !== null) this.#clock.ended('wait')
+    if (early !== undefined) for (const [step, atMs] of early.steps) this.#clock.ended(step, atMs)
+    else if (saved !== null) this.#clock.ended('wait')
   }
 
   async run(): Promise<VmTimeline> {
@@ -93,7 +99,14 @@ class ResumeRun {
     try {
       this.#after =
         vm.state === 'running'
-          ? await recoverGuest({ definition: vm.definition, isNamed, timeoutMs, onStep, onUnset })
+          ? await recoverGuest({
+              definition: vm.definition,
+              isNamed,
+              timeoutMs,
+              onStep,
+              onUnset,
+              unset: this.#early?.unset,
+            })
           : await start(this.#request, onStep, onUnset)
       return this.result('resumed', this.#unset)
     } catch (error) {
@@ -129,6 +142,10 @@ async function start(
   const other = liveQemu(vm.definition.name)
   if (other !== undefined)
     throw new UsageError(`a VM of that name in another pool is running (process ${other.pid})`)
+  if (isConsumed(saved.path))
+    throw new UsageError(
+      `it went on from its saved state, and its QEMU (see ${vmPaths(vm.definition.name).log}) has ended since: nothing is left to resume, start it anew with 'guestmemfs run --replace'`,
+    )
   const definition = { ...vm.definition, argv: withBinary(argv, nextQemu) }
   await checkStateFile(saved, timeoutMs)
   checkGuestsHost(definition)

@@ -4,6 +4,7 @@ import type { SuccessorRoom } from '../../qemu/successor/room.ts'
 import { ramBytesOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import type { Phase, PhaseClock, VmOutcome, VmTimeline } from '../report/timeline.ts'
+import type { EarlyResult } from './early-result.ts'
 
 export interface VmRequest {
   readonly vm: Vm
@@ -25,6 +26,8 @@ export interface VmRequest {
    * resume their guests. Errors (UsageError): one of them does not release the lock.
    */
   readonly withoutLock?: ((wait: () => Promise<void>) => Promise<void>) | undefined
+  /** Of a resumption, as in `EarlyGuests`. */
+  readonly early?: Promise<EarlyResult | undefined> | undefined
   /** The beginning of the whole update, milliseconds since the epoch. */
   readonly originMs: number
   readonly onPhase: (phase: Phase) => void

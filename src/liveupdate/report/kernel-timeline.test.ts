@@ -86,3 +86,23 @@ test('clocks that disagree make no phase negative', () => {
     phases.reduce((sum, { durationUs }) => sum + durationUs, 0),
   )
 })
+
+test('a guest that went on before its pool was mounted did not wait for the mount', () => {
+  const early = {
+    ...RESUMED,
+    phases: [
+      { phase: 'wait', startUs: -3_500_000, durationUs: 3_150_000 },
+      { phase: 'launch', startUs: -350_000, durationUs: 50_000 },
+      { phase: 'start', startUs: -300_000, durationUs: 70_000 },
+    ],
+  } as const
+  const joined = joinTimeline(early, 100_500, RECORD, ARRIVAL)
+  assert.deepEqual(joined.phases.slice(3), [
+    { phase: 'boot', startUs: 2_000_000, durationUs: 2_000_000 },
+    { phase: 'mount', startUs: 4_000_000, durationUs: 50_000 },
+    { phase: 'wait', startUs: 4_050_000, durationUs: 0 },
+    { phase: 'launch', startUs: 4_050_000, durationUs: 50_000 },
+    { phase: 'start', startUs: 4_100_000, durationUs: 70_000 },
+  ])
+  assert.equal(joined.blackoutUs, 3_670_000)
+})

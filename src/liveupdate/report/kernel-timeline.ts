@@ -52,17 +52,19 @@ export function joinTimeline(
   const byOldClock = (ms: number): number => ms - shiftMs
   const { name } = resumed
   const savedAtMs = record.savedAtMs[name] ?? record.jumpAtMs
+  const own = resumed.phases.map(({ phase, startUs, durationUs }) => {
+    const endMs = boot.resumedAtMs + (startUs + durationUs) / 1000
+    return [phase, byOldClock(endMs)] as const
+  })
   const ends: (readonly [Phase, number])[] = [
     ['save', savedAtMs],
     ['freeze', record.frozenAtMs ?? record.jumpAtMs],
     ...(record.frozenAtMs === undefined ? [] : [['preserve', record.jumpAtMs] as const]),
     ['jump', byOldClock(boot.kernelStartMs)],
     ['boot', byOldClock(boot.mountStartMs)],
-    ['mount', byOldClock(boot.servedAtMs)],
-    ...resumed.phases.map(({ phase, startUs, durationUs }) => {
-      const endMs = boot.resumedAtMs + (startUs + durationUs) / 1000
-      return [phase, byOldClock(endMs)] as const
-    }),
+    // A guest whose QEMU was started before the mount waited only for what came before that.
+    ['mount', Math.min(byOldClock(boot.servedAtMs), own[0]?.[1] ?? Number.POSITIVE_INFINITY)],
+    ...own,
   ]
   const beginMs = stoppedAtMs ?? savedAtMs
   const phases = phasesBetween(beginMs, ends, record.startedAtMs)

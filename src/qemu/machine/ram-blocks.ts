@@ -6,7 +6,7 @@
 import { resolve } from 'node:path'
 import { formatSize } from '../../values/size.ts'
 import { type RamFile, resolveInDirectory } from '../memory-backends.ts'
-import { readRamMap } from '../ram-file.ts'
+import { readRamDevice, readRamMap } from '../ram-file.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import type { RamBlock } from './reading.ts'
 
@@ -42,9 +42,9 @@ export function lostRam(
 export const streamedBytes = (ram: readonly RamBlock[]): number =>
   ram.reduce((sum, { isShared, sizeBytes }) => sum + (isShared ? 0 : sizeBytes), 0)
 
-/** QEMU's line has the file's own path, or /dev/mem for its window. */
+/** QEMU's line has the file's own path, /dev/mem for its window, or the node that it opened before the mount. */
 function isMappedFrom(path: string, file: RamFile, cwd: string): boolean {
   if (resolveInDirectory(resolve(cwd, path)) === file.path) return true
   const map = readRamMap(file.path)
-  return map.by === 'devmem' && map.path === path
+  return map.by === 'devmem' ? map.path === path : readRamDevice(file.path)?.node === path
 }

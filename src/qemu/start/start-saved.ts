@@ -15,8 +15,10 @@ import { listenUnix } from '../../linux/unix-listener.ts'
 import { identify } from '../../run/process-identity.ts'
 import { makeVmDirectory, tryLock, vmPaths } from '../../run/vm-runtime.ts'
 import { QemuError } from '../../values/errors.ts'
+import type { Fd } from '../../values/ids.ts'
 import { LATE, within } from '../../values/within.ts'
 import { isInDevmem } from '../devmem-trust.ts'
+import type { RamMapping } from '../ram-mapping.ts'
 import { spawnQemu } from '../spawn-qemu.ts'
 import { prepareStart } from '../start-arguments.ts'
 import { endLeftOver } from '../successor/left-over.ts'
@@ -26,6 +28,17 @@ import { endOfChild, type Started, type Streams, startQemu } from './start-proce
 
 /** In the child, behind the descriptors that QEMU inherits. */
 const SOCKET = 5
+/** The state of a guest that is started before its mount is there. */
+const STATE = 6
+/** As QEMU opens it. */
+export const STATE_PATH = `/proc/self/fd/${STATE}`
+
+/** What a guest is started from where its mount is not there yet. */
+export interface BeforeMount {
+  readonly mappings: readonly RamMapping[]
+  /** A memfd with the bytes of its state file. */
+  readonly state: Fd
+}
 
 /**
  * Errors (QemuError, UsageError): the VM runs already, /run takes no record, QEMU cannot be executed, or is
@@ -35,6 +48,7 @@ export async function startSaved(
   definition: VmDefinition,
   streams: Streams,
   timeoutMs: number,
+  beforeMount?: BeforeMount,
 ): Promise<Pick<Started, 'ended'>> {
   const { name, before = [] } = definition
   const program = heldProgram(SOCKET)
@@ -48,7 +62,7 @@ export async function startSaved(
     await endLeftOver(name)
     const monitor = listenUnix(vmPaths(name).qmp)
     const inherited = { monitor, lock }
-    return await startHeld({ program, definition, streams, inherited, timeoutMs }).finally(() =>
+    return await startHeld({ program, definition, streams, inherited, timeoutMs, beforeMount }).finally(() =>
       close(monitor),
     )
   } finally {
@@ -62,15 +76,18 @@ interface HeldStart {
   readonly streams: Streams
   readonly inherited: Inherited
   readonly timeoutMs: number
+  readonly beforeMount: BeforeMount | undefined
 }
 
 async function startHeld(start: HeldStart): Promise<Pick<Started, 'ended'>> {
-  const { program, definition, streams, timeoutMs } = start
+  const { program, definition, streams, timeoutMs, beforeMount } = start
   const { monitor, lock } = start.inherited
   const { name } = definition
-  const launch = prepareStart(definition, 'incoming')
+  const launch = prepareStart(definition, 'incoming', beforeMount?.mappings)
   const words = { ...launch, argv: [program, ...launch.argv] }
-  const child = spawnQemu(definition, words, [...streams, monitor, lock, 'pipe'], { detached: true })
+  const state = beforeMount === undefined ? [] : [beforeMount.state]
+  const stdio = [...streams, monitor, lock, 'pipe' as const, ...state]
+  const child = spawnQemu(definition, words, stdio, { detached: true })
   child.unref()
   const ended = endOfChild(child)
   const socket = (child.stdio as readonly unknown[])[SOCKET] as Duplex

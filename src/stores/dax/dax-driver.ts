@@ -8,6 +8,7 @@ import { gibibyteFrames, wholeRange } from '../carve-out/layout.ts'
 import type { Region, StoreDriver } from '../driver.ts'
 import { CHUNK_BLOCKS } from '../store.ts'
 import { DaxInstances } from './dax-instances.ts'
+import { EarlyDaxRegion } from './early-region.ts'
 import { openDaxStore } from './open-dax-store.ts'
 import { probeRegion } from './probe.ts'
 import { type FoundRegion, findDaxRegion, regionLockName } from './region.ts'
@@ -30,6 +31,7 @@ const daxRegion = (found: FoundRegion): Region => ({
   probe: (probe) => probeRegion(found, probe),
   open: (pool) => openDaxStore({ pool, region: found.name }),
   readMetadata: () => readMetadata(found),
+  early: (pool) => new EarlyDaxRegion(found, pool),
 })
 
 /** Reads through the device that the server made for it, which exists as long as the region is served. */

@@ -1,0 +1,110 @@
+/**
+ * Saved guests go on before their pool is mounted, at the boot after a kexec: while keeper and server start,
+ * each guest's QEMU is started, loads the state, and lets the guest run. The image stays as it is, and the
+ * guest on record as saved, until the resumption finds it.
+ *
+ * Why no state is ever loaded over newer memory, whichever process ends at whatever moment: a guest that has
+ * not run has its memory as it was saved, and loading writes none of it or the same again. Before it runs, the
+ * first bytes of its state file are replaced by a mark (`CONSUMED`), in the pool's own memory, which outlives
+ * every process and every kexec. A state with the mark, or with a part of it, is not what the record's checksum
+ * says, so no QEMU loads it. `resume` finds one of these:
+ *   no QEMU, no mark              nothing has happened: the guest is resumed
+ *   a QEMU that waits, no mark    it is given the state
+ *   a QEMU that is paused         it has the state, and is continued, with the mark or without
+ *   a QEMU that runs, the mark    the guest went on: the record says so from now on
+ *   no QEMU, the mark             the guest went on, and its QEMU has ended since: it is gone, as any guest is
+ *                                 whose QEMU was killed
+ * (liveupdate/guest/recover-guest.ts). What fails before the mark ends that QEMU, and the guest is resumed as if
+ * this had not been tried.
+ *
+ * Why no QEMU gets another file than it had: where a guest's line, environment or directory names the mount,
+ * and where anything lies below the mount point, the guest waits for the mount; so it does where its QEMU is
+ * seen to have opened a file there, through a symlink. Must not: change the image.
+ */
+import { readdirSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { probe } from '../fs/image/header.ts'
+import { Image } from '../fs/image/image.ts'
+import { State } from '../fs/state/state.ts'
+import { close } from '../linux/descriptors.ts'
+import type { EarlyGuests } from '../liveupdate/guest/early-result.ts'
+import { parseMountOptions } from '../pool/mount-options.ts'
+import type { MountRequest } from '../pool/mount-pool.ts'
+import { tapProblems } from '../qemu/taps.ts'
+import { lockRegion } from '../run/region-lock.ts'
+import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
+import type { EarlyRegion, Region } from '../stores/driver.ts'
+import { chunkBlocksOf, findRegion } from '../stores/registry.ts'
+import { UsageError } from '../values/errors.ts'
+import { isRegionKind, type RegionKind } from '../values/store-kinds.ts'
+import { continueEarly, type EarlyGuest, reachGuest } from './early-guest.ts'
+import { savedGuests } from './saved-guests.ts'
+
+/**
+ * Returns at once, with the QEMUs started. None where the store needs its server for that, or the pool is
+ * held by a process already. Never throws: the mount says what is wrong.
+ */
+export function startEarly({ pool, mountPoint, options }: MountRequest, timeoutMs: number): EarlyGuests {
+  try {
+    const { store, region } = parseMountOptions(options)
+    if (store === undefined || !isRegionKind(store)) return new Map()
+    // What lies there would be found in place of a file of the pool.
+    if (readdirSync(mountPoint).length > 0) return new Map()
+    const place = { pool, mountPoint: resolve(mountPoint), kind: store, region: region ?? null }
+    const { region: early, guests } = reachGuests(place)
+    if (early === undefined) return new Map()
+    const going = guests.map(
+      (guest) => [guest.definition.name, continueEarly(early, guest, timeoutMs)] as const,
+    )
+    void Promise.all(going.map(([, result]) => result)).then(() => early.close())
+    return new Map(going)
+  } catch {
+    return new Map()
+  }
+}
+
+interface Reached {
+  readonly region: EarlyRegion | undefined
+  readonly guests: readonly EarlyGuest[]
+}
+const NOTHING: Reached = { region: undefined, guests: [] }
+
+interface Place {
+  readonly pool: string
+  readonly mountPoint: string
+  readonly kind: RegionKind
+  readonly region: string | null
+}
+
+/**
+ * Throws UsageError, SystemCallError, CorruptBytesError: the mount will say the same. What was made by then is
+ * what a former server could have left.
+ */
+function reachGuests({ pool, mountPoint, kind, region: named }: Place): Reached {
+  checkSeesHolders(kind)
+  const region = findRegion({ kind, region: named })
+  if (region.early === undefined) return NOTHING
+  // Another process that has it serves the pool, or formats the region.
+  const locks = lockRegion(region)
+  try {
+    if (region.probe(probe).content !== 'ours') return NOTHING
+    const saved = savedGuests(readState(region, kind, pool), mountPoint).filter(
+      ({ definition }) => tapProblems(definition).length === 0,
+    )
+    if (saved.length === 0) return NOTHING
+    const early = region.early(pool)
+    return { region: early, guests: saved.flatMap((guest) => reachGuest(early, guest) ?? []) }
+  } finally {
+    // The keeper takes them next. The memory of these guests is in use by then, and no server takes that.
+    for (const lock of locks) close(lock)
+  }
+}
+
+function readState(region: Region, storeKind: RegionKind, pool: string): State {
+  const { totalBlocks } = region
+  const state = new State()
+  const expected = { storeKind, totalBlocks, chunkBlocks: chunkBlocksOf(storeKind) }
+  const { poolName } = Image.read(region.readMetadata(), expected, state)
+  if (poolName !== pool) throw new UsageError(`it is pool '${poolName}'`)
+  return state
+}
