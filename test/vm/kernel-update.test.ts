@@ -291,6 +291,7 @@ test('a guest that the operator leaves is not saved, and does not stop the updat
   const [kept, left] = (await twoGuests(t, pool)) as [TestVm, TestVm]
   const steps = stepsOf(pool, [kept], { recorded: [kept.ramFile, left.ramFile], left: [left.name] })
   steps.writeUpdateRecord()
+  assert.deepEqual(readUpdateRecord(pool.mountPoint)?.left, [left.name], 'the next kernel reports it')
   await steps.suspendAll()
   steps.freeze()
   steps.checkNoNewGuest()
