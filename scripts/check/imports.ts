@@ -16,7 +16,7 @@ interface Rule {
  * its options.
  */
 const BELOW_COMMANDS = [
-  ...['values', 'linux', 'bootmem', 'run', 'pool', 'host', 'qemu', 'liveupdate', 'cli'],
+  ...['values', 'linux', 'bootmem', 'run', 'pool', 'host', 'qemu', 'liveupdate', 'metrics', 'cli'],
   ...['stores/registry.ts', 'stores/store.ts', 'fs/image/dump-image.ts', 'early'],
 ]
 
@@ -54,6 +54,7 @@ export const RULES: Record<string, Rule> = {
   early: { may: ['values', 'linux', 'run', 'stores', 'fs', 'pool', 'qemu', 'liveupdate'] },
   pool: { may: ['values', 'linux', 'run', 'stores', 'fs', ...SERVER_AS_LIBRARY, ...KEEPER_AS_PEER] },
   host: { may: ['values', 'linux', 'bootmem'] },
+  metrics: { may: ['values', 'linux', 'run', 'qemu', 'pool', 'liveupdate'] },
   commands: { may: BELOW_COMMANDS },
   cli: {
     may: [

@@ -65,12 +65,13 @@ export async function runChild<T>(
 const MOUNTS = 'mounts'
 
 /**
- * Root's tests have a mount namespace each, with a /run/guestmemfs of its own: they see no pools of this
- * machine or of a killed run, and the kernel unmounts what they leave with the namespace. It is reported all
- * the same: a mount that a test leaves is a fault.
+ * Root's tests have a mount namespace each, with a /run/guestmemfs of its own, and without what `install` has
+ * recorded of this machine: they see no pools of it or of a killed run, and the kernel unmounts what they
+ * leave with the namespace. It is reported all the same: a mount that a test leaves is a fault.
  */
 const IN_NAMESPACE = `
 mkdir -p /run/guestmemfs && mount -t tmpfs -o mode=755 guestmemfs-test /run/guestmemfs || exit 1
+[ ! -d /var/lib/guestmemfs ] || mount -t tmpfs -o mode=755 guestmemfs-test /var/lib/guestmemfs || exit 1
 for dead in $(findmnt --noheadings --list --types ${FUSE_TYPE} --output TARGET); do umount --lazy "$dead"; done
 folder=$1
 shift

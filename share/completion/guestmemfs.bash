@@ -24,11 +24,12 @@ _guestmemfs_options() {
     resume) options='--mount --qemu --timeout-ms --json -h --help' ;;
     live-update) options='--kernel --initrd --append --reuse-cmdline --via --dry-run --vmm-only --mount --qemu --name --abort --all-or-none --leave --patience --timeout-ms --json -h --help' ;;
     handover | hand-over) options='--json -h --help' ;;
-    report) options='--mount --json -h --help' ;;
+    report) options='--mount --json --html -h --help' ;;
     doctor) options='--json --fix --blackout -y --yes -h --help' ;;
     reserve) options='--size --at --numa --store --replace --json -h --help' ;;
     install) options='--prefix -y --yes -h --help' ;;
     uninstall) options='--prefix -h --help' ;;
+    metrics) options='--textfile -h --help' ;;
     fsck) options='--json -h --help' ;;
     dump) options='-h --help' ;;
     help) options='' ;;
@@ -77,15 +78,17 @@ _guestmemfs_kind() {
     'live-update '--timeout-ms) kind='nothing' ;;
     'handover '1 | 'hand-over '1) kind='mount' ;;
     'report '--mount) kind='mount' ;;
+    'report '--html) kind='file' ;;
     'reserve '--size) kind='nothing' ;;
     'reserve '--at) kind='nothing' ;;
     'reserve '--numa) kind='nothing' ;;
     'reserve '--store) kind='words dax devmem' ;;
     'install '--prefix) kind='directory' ;;
     'uninstall '--prefix) kind='directory' ;;
+    'metrics '--textfile) kind='file' ;;
     'fsck '1) kind='image' ;;
     'dump '1) kind='image' ;;
-    'help '1) kind='words mount umount list status freeze thaw format upgrade run vms resume live-update handover report doctor reserve install uninstall fsck dump help' ;;
+    'help '1) kind='words mount umount list status freeze thaw format upgrade run vms resume live-update handover report doctor reserve install uninstall metrics fsck dump help' ;;
     *) kind='' ;;
   esac
 }
@@ -114,7 +117,7 @@ _guestmemfs() {
   local command=${COMP_WORDS[1]} options kind index place=1 isOver=''
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    _guestmemfs_offer mount umount list status freeze thaw format upgrade run vms resume live-update handover report doctor reserve install uninstall fsck dump help -V --version -h --help
+    _guestmemfs_offer mount umount list status freeze thaw format upgrade run vms resume live-update handover report doctor reserve install uninstall metrics fsck dump help -V --version -h --help
     return
   fi
   # '=' is a word of its own.

@@ -1,5 +1,6 @@
 /** The report of a live update on standard output, as text or as JSON, and its copy in /run. */
 import { longestParts } from '../liveupdate/report/kernel-parts.ts'
+import { keepInHistory } from '../liveupdate/report/report-history.ts'
 import {
   formatDuration,
   keepReport,
@@ -15,8 +16,11 @@ import { complain, print, printJson, printTable } from './print.ts'
  */
 export function showReport(report: UpdateReport, asJson: boolean): void {
   const unkept = keepReport(report)
+  const unkeptForLater = keepInHistory(report)
   printReport(report, asJson)
   if (unkept !== undefined) complain(`'guestmemfs report' will not have this report: ${unkept}`)
+  else if (unkeptForLater !== undefined)
+    complain(`later pages of 'guestmemfs report --html' will not have this report: ${unkeptForLater}`)
 }
 
 export function printReport(report: UpdateReport, asJson: boolean): void {
@@ -34,4 +38,5 @@ export function printReport(report: UpdateReport, asJson: boolean): void {
     if (typeof quitFirst === 'string') print(`${name}: its old QEMU had to end first: ${quitFirst}`)
     if (problem !== null) print(`${name}: ${problem}`)
   }
+  for (const name of report.left ?? []) print(`${name}: left, so it ended with the former kernel`)
 }

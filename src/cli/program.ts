@@ -38,6 +38,7 @@ export const COMMANDS: Readonly<Record<string, Load>> = {
   reserve: () => import('../commands/reserve.ts'),
   install: () => import('../commands/install.ts'),
   uninstall: () => import('../commands/uninstall.ts'),
+  metrics: () => import('../commands/metrics.ts'),
   fsck: () => import('../commands/fsck.ts'),
   dump: () => import('../commands/dump.ts'),
   keep: () => import('../commands/keep.ts'),

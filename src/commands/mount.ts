@@ -98,8 +98,8 @@ export const command: CommandModule = {
 }
 
 /**
- * After a kexec guests wait for their QEMUs as well: those that need nothing of the mount start at once. A pool
- * that has a record is none that a kexec has left.
+ * After a kexec guests wait for their QEMUs as well: those that need nothing of the mount start at once. A
+ * pool that has a record is none that a kexec has left.
  */
 async function guestsBeforeMount(request: MountRequest): Promise<EarlyGuests> {
   if (process.getuid?.() !== 0 || hasUnit() || hasRecordInRun(request.pool)) return new Map()

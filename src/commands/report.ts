@@ -1,9 +1,17 @@
-/** `guestmemfs report`: the report of the last live update. */
+/** `guestmemfs report`: the report of the last live update, or a page of it and of former ones. */
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
 import { printReport } from '../cli/print-report.ts'
+import { writeReportPage } from '../liveupdate/report/page/write-report-page.ts'
 import { lastReport } from '../liveupdate/report/update-report.ts'
 import { findMount } from '../pool/pool-view.ts'
+import { UsageError } from '../values/errors.ts'
+
+interface ReportOptions {
+  readonly mount?: string
+  readonly json?: true
+  readonly html?: string
+}
 
 export const command: CommandModule = {
   name: 'report',
@@ -13,18 +21,31 @@ export const command: CommandModule = {
     Shows the blackout of each guest in its phases, which follow each other without a gap: save, quit,
     freeze, preserve, jump, boot, mount, wait, launch, start, load and continue. Below the table of an
     update of the kernel stand the longest parts of the jump and of the boot, with what would shorten
-    them. Where there was no update since this machine started it says so, and that is a success.`,
-  examples: [{ about: 'the last update, for a script', typed: 'guestmemfs report --json' }],
+    them. Where there was no update since this machine started it says so, and that is a success. With
+    --html it makes a page that needs nothing else, of that update and of former ones of this host.`,
+  examples: [
+    { about: 'the last update, for a script', typed: 'guestmemfs report --json' },
+    { about: 'a page for the change board', typed: 'guestmemfs report --html update.html' },
+  ],
   seeAlso: ['guestmemfs-live-update(8)', 'guestmemfs-doctor(8)', 'docs/live-update.md'],
   changes: false,
   register: (command) =>
     command
       .option('--mount <pool|mountpoint>', 'of this pool; default: whichever was the last')
       .option('--json', 'print it as JSON, times in microseconds')
-      .action((options: { mount?: string; json?: true }) => {
-        const report = lastReport(options.mount && findMount(options.mount).mountPoint)
-        if (report !== undefined) printReport(report, options.json === true)
-        else if (options.json) printJson(null)
-        else print('there was no live update since this machine started')
-      }),
+      .option('--html <file>', 'print nothing: replace this file by a page of it and of former updates')
+      .action(report),
+}
+
+function report({ mount, json, html }: ReportOptions): void {
+  if (html !== undefined && json) throw new UsageError('give either --html FILE or --json')
+  const mountPoint = mount === undefined ? undefined : findMount(mount).mountPoint
+  if (html !== undefined) {
+    writeReportPage(html, mountPoint)
+    return
+  }
+  const last = lastReport(mountPoint)
+  if (last !== undefined) printReport(last, json === true)
+  else if (json) printJson(null)
+  else print('there was no live update since this machine started')
 }

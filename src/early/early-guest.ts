@@ -59,8 +59,8 @@ function memfdOf(bytes: Uint8Array): Fd | Errno {
 }
 
 /**
- * Starts the guest's QEMU, which loads the state, and lets the guest go on if it ran. Holds the VM's update lock
- * meanwhile. Never rejects: where anything fails before the guest goes on, that QEMU has ended when this
+ * Starts the guest's QEMU, which loads the state, and lets the guest go on if it ran. Holds the VM's update
+ * lock meanwhile. Never rejects: where anything fails before the guest goes on, that QEMU has ended when this
  * resolves. undefined: the guest did not go on.
  */
 export async function continueEarly(

@@ -1,6 +1,6 @@
 /**
- * The guests that are saved in a pool, by its image alone: their records, the inodes of their RAM and of their
- * states. Must not: reach a mount, which is not there yet.
+ * The guests that are saved in a pool, by its image alone: their records, the inodes of their RAM and of
+ * their states. Must not: reach a mount, which is not there yet.
  */
 import { type Inode, objectOf } from '../fs/state/inode.ts'
 import type { State } from '../fs/state/state.ts'
@@ -25,9 +25,9 @@ const VM = byteString(VM_XATTR)
 const MOST_STATE_BYTES = 64 * MIB
 
 /**
- * Those whose QEMU needs nothing of the mount: all RAM in one file of this pool, no memory that is shared with
- * others, no command before QEMU, no other file beneath the mount point. `mountPoint`: where the pool will be
- * mounted. By `order`.
+ * Those whose QEMU needs nothing of the mount: all RAM in one file of this pool, no memory that is shared
+ * with others, no command before QEMU, no other file beneath the mount point. `mountPoint`: where the pool
+ * will be mounted. By `order`.
  */
 export function savedGuests(state: State, mountPoint: string): SavedGuest[] {
   const found = [...state.xattrs].flatMap(([ino, xattrs]) => {

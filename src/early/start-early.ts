@@ -4,18 +4,18 @@
  * guest on record as saved, until the resumption finds it.
  *
  * Why no state is ever loaded over newer memory, whichever process ends at whatever moment: a guest that has
- * not run has its memory as it was saved, and loading writes none of it or the same again. Before it runs, the
- * first bytes of its state file are replaced by a mark (`CONSUMED`), in the pool's own memory, which outlives
- * every process and every kexec. A state with the mark, or with a part of it, is not what the record's checksum
- * says, so no QEMU loads it. `resume` finds one of these:
+ * not run has its memory as it was saved, and loading writes none of it or the same again. Before it runs,
+ * the first bytes of its state file are replaced by a mark (`CONSUMED`), in the pool's own memory, which
+ * outlives every process and every kexec. A state with the mark, or with a part of it, is not what the
+ * record's checksum says, so no QEMU loads it. `resume` finds one of these:
  *   no QEMU, no mark              nothing has happened: the guest is resumed
  *   a QEMU that waits, no mark    it is given the state
  *   a QEMU that is paused         it has the state, and is continued, with the mark or without
  *   a QEMU that runs, the mark    the guest went on: the record says so from now on
- *   no QEMU, the mark             the guest went on, and its QEMU has ended since: it is gone, as any guest is
- *                                 whose QEMU was killed
- * (liveupdate/guest/recover-guest.ts). What fails before the mark ends that QEMU, and the guest is resumed as if
- * this had not been tried.
+ *   no QEMU, the mark             the guest went on, and its QEMU has ended since: it is gone, as any guest
+ *                                 is whose QEMU was killed
+ * (liveupdate/guest/recover-guest.ts). What fails before the mark ends that QEMU, and the guest is resumed as
+ * if this had not been tried.
  *
  * Why no QEMU gets another file than it had: where a guest's line, environment or directory names the mount,
  * and where anything lies below the mount point, the guest waits for the mount; so it does where its QEMU is
@@ -77,8 +77,8 @@ interface Place {
 }
 
 /**
- * Throws UsageError, SystemCallError, CorruptBytesError: the mount will say the same. What was made by then is
- * what a former server could have left.
+ * Throws UsageError, SystemCallError, CorruptBytesError: the mount will say the same. What was made by then
+ * is what a former server could have left.
  */
 function reachGuests({ pool, mountPoint, kind, region: named }: Place): Reached {
   checkSeesHolders(kind)

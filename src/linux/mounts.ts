@@ -150,6 +150,20 @@ function unmangle(field: string): string {
 const CONNECTIONS = '/sys/fs/fuse/connections'
 
 /**
+ * Requests of a FUSE connection that are not answered yet (Documentation/filesystems/fuse.rst). `minor`: that
+ * of its mount's device. undefined: no such connection, the control file system is not mounted, or this user
+ * may not read it.
+ */
+export function waitingFuseRequests(minor: number): number | undefined {
+  try {
+    return Number(readFileSync(`${CONNECTIONS}/${minor}/waiting`, 'latin1'))
+  } catch (error) {
+    errnoOfNodeError(error)
+    return undefined
+  }
+}
+
+/**
  * Ends a FUSE connection, whichever process holds it: every request, waiting or to come, fails with ENOTCONN,
  * and mappings by FUSE passthrough stay as they are. `minor` is that of its mount's device. The control file
  * system is mounted for as long as that takes where systemd has not mounted it. Errors: ENOENT (no such

@@ -29,8 +29,9 @@ export interface Launch {
 
 /**
  * `incoming`: QEMU waits for the state of a guest. Maps a page of each of the guest's windows, if it has any,
- * until this process executes QEMU; the watcher of all guests keeps them from before that on. `mappings`: where
- * the mount is not there yet. Errors (UsageError): QEMU cannot map its RAM, or cannot be trusted with /dev/mem.
+ * until this process executes QEMU; the watcher of all guests keeps them from before that on. `mappings`:
+ * where the mount is not there yet. Errors (UsageError): QEMU cannot map its RAM, or cannot be trusted with
+ * /dev/mem.
  */
 export function prepareStart(
   definition: VmDefinition,

@@ -2,9 +2,11 @@
  * A small file that is replaced by rename: its reader never sees half of it, and a killed writer leaves the
  * former one.
  */
+import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   existsSync,
+  fchmodSync,
   fstatSync,
   lstatSync,
   mkdirSync,
@@ -15,9 +17,10 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { ENOSPC } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
 
 /**
  * Where a small file is put while its own file system is full. /dev is a file system with room of its own, in
@@ -28,6 +31,38 @@ export const SPARE = '/dev/guestmemfs-run'
 /** `mode`: who may read it. Errors: Node's, of the file system; then the former file is there. */
 export const replaceFile = (path: string, text: string, mode: number): void =>
   replaceBy(path, (temporary) => writeFileSync(temporary, text, { mode }))
+
+/**
+ * As `replaceFile`, for a file that the operator named: its folder may not be root's, so the new one has a
+ * name that no other user can guess, and only a regular file is replaced (never /dev/null). `mode`: of a file
+ * that is new; one that this user owns keeps its own. Errors: UsageError.
+ */
+export function replaceOutput(path: string, text: string, mode: number): void {
+  try {
+    const former = lstatSync(path, { throwIfNoEntry: false })
+    if (former?.isFile() === false) throw new UsageError(`${path} is no regular file: name another one`)
+    const isOwn = former !== undefined && former.uid === process.geteuid?.()
+    replaceUnguessed(path, text, isOwn ? former.mode & 0o777 : mode)
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    throw new UsageError(`${path} cannot be written (${errnoOfNodeError(error)})`)
+  }
+}
+
+function replaceUnguessed(path: string, text: string, mode: number): void {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`)
+  const fd = openSync(temporary, 'wx', 0o600)
+  try {
+    writeFileSync(fd, text)
+    fchmodSync(fd, mode)
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  } finally {
+    closeSync(fd)
+  }
+}
 
 /** `make` makes the file that takes the place of the one at `path`. */
 function replaceBy(path: string, make: (temporary: string) => void): void {

@@ -61,7 +61,10 @@ export interface EarlyRegion {
   reach(object: ObjectId, placement: Placement, owner: Owner): string | Errno
   /** A copy of the first `sizeBytes` of an ordinary file. Errors: EIO (a poisoned page), ENOMEM. */
   read(extents: readonly Extent[], sizeBytes: number): Uint8Array | Errno
-  /** Over the first bytes of an ordinary file: they are in the pool's memory when this returns. Errors: as of `read`. */
+  /**
+   * Over the first bytes of an ordinary file: they are in the pool's memory when this returns. Errors: as of
+   * `read`.
+   */
   write(extents: readonly Extent[], bytes: Uint8Array): Errno | undefined
   close(): void
 }

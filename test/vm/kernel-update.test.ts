@@ -38,7 +38,6 @@ const isFrozen = (pool: VmPool): boolean =>
 
 function stepsOf(pool: VmPool, guests: readonly TestVm[], more: Partial<UpdateScope> = {}): UpdateSteps {
   const { vms } = readVms(guests.map(({ ramFile }) => ramFile))
-  const change = { via: 'kexec', before: '6.12', next: '7.3' } as const
   const scope = {
     vms,
     recorded: guests.map(({ ramFile }) => ramFile),
@@ -48,7 +47,7 @@ function stepsOf(pool: VmPool, guests: readonly TestVm[], more: Partial<UpdateSc
     patienceMs: 10_000,
     left: [],
     ...more,
-    change,
+    change: { via: 'kexec', before: '6.12', next: '7.3' } as const,
   }
   return new UpdateSteps(scope, Date.now())
 }
@@ -291,6 +290,7 @@ test('a guest that the operator leaves is not saved, and does not stop the updat
   const [kept, left] = (await twoGuests(t, pool)) as [TestVm, TestVm]
   const steps = stepsOf(pool, [kept], { recorded: [kept.ramFile, left.ramFile], left: [left.name] })
   steps.writeUpdateRecord()
+  assert.deepEqual(readUpdateRecord(pool.mountPoint)?.left, [left.name], 'the next kernel reports it')
   await steps.suspendAll()
   steps.freeze()
   steps.checkNoNewGuest()

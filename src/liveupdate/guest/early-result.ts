@@ -10,7 +10,7 @@ export interface EarlyResult {
 }
 
 /**
- * Guests whose QEMUs were started before the mount, by name. Each resolves when its guest has gone on, or with
- * undefined: it has not, and is to be resumed.
+ * Guests whose QEMUs were started before the mount, by name. Each resolves when its guest has gone on, or
+ * with undefined: it has not, and is to be resumed.
  */
 export type EarlyGuests = ReadonlyMap<string, Promise<EarlyResult | undefined>>

@@ -75,6 +75,7 @@ export async function resumePool(pool: string, batch: VmBatch): Promise<ResumedP
       startedAtMs: Math.round(record.startedAtMs),
       durationUs: Math.round((endedAtMs - record.startedAtMs) * 1000),
       kernel,
+      ...(record.left !== undefined && { left: record.left }),
       vms: report.vms.map((vm) => joinTimeline(vm, stops.get(vm.name), record, boot)),
     },
     partTimes: {

@@ -30,6 +30,11 @@ const UpdateRecordSchema = v.object({
   rtc: v.nullable(v.object({ offsetMs: v.number(), uncertaintyMs: v.number() })),
   /** When each guest of the pool was saved. Empty where the xattr has no room for all. */
   savedAtMs: v.record(v.string(), v.number()),
+  /**
+   * Guests of the host that the operator left: they end with the kernel that wrote this. Left out where there
+   * are none, or the xattr has no room for them, and by older versions.
+   */
+  left: v.optional(v.array(v.string())),
 })
 export type UpdateRecord = v.InferOutput<typeof UpdateRecordSchema>
 
@@ -38,8 +43,8 @@ export function writeUpdateRecord(mountPoint: string, record: UpdateRecord): voi
   const write = (value: UpdateRecord): Errno | undefined =>
     setxattr(mountPoint, UPDATE_XATTR, Buffer.from(JSON.stringify(value)))
   let failed = write(record)
-  // Without the times of guests, which may be a thousand.
-  if (failed === E2BIG) failed = write({ ...record, savedAtMs: {} })
+  // Without what there is for each guest, which may be a thousand.
+  if (failed === E2BIG) failed = write({ ...record, savedAtMs: {}, left: undefined })
   if (failed !== undefined) throw new UsageError(`recording the update in ${mountPoint} failed: ${failed}`)
 }
 

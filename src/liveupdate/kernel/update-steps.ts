@@ -128,7 +128,7 @@ export class UpdateSteps {
 
   /** The times so far, in each pool. May be written again, also when it is frozen. Errors: UsageError. */
   writeUpdateRecord(): void {
-    const { pools, change } = this.#scope
+    const { pools, change, left } = this.#scope
     const record = {
       format: 1,
       id: this.#id,
@@ -137,6 +137,7 @@ export class UpdateSteps {
       startedAtMs: this.#startedAtMs,
       rtc: this.#rtc,
       ...(this.#frozenAtMs !== undefined && { frozenAtMs: this.#frozenAtMs }),
+      ...(left.length > 0 && { left: [...left] }),
       jumpAtMs: nowMs(),
     } as const
     for (const { mountPoint } of pools) {

@@ -51,6 +51,8 @@ const ReportSchema = v.object({
   vms: v.array(TimelineSchema),
   /** Of an update of the kernel. */
   kernel: v.exactOptional(KernelChangeSchema),
+  /** Guests that the operator left (`--leave`): they ended with the former kernel. Left out: none. */
+  left: v.exactOptional(v.array(v.string())),
 })
 export type UpdateReport = Readonly<v.InferOutput<typeof ReportSchema>>
 
@@ -80,7 +82,8 @@ export function lastReport(mountPoint: string | undefined): UpdateReport | undef
     .sort((a, b) => b.startedAtMs - a.startedAtMs)[0]
 }
 
-function keptReports(): UpdateReport[] {
+/** The last one of each mount. Errors: as of `lastReport`. */
+export function keptReports(): UpdateReport[] {
   if (!existsSync(REPORTS)) return []
   const names = readdirSync(REPORTS).filter((name) => name.endsWith('.json'))
   return names.flatMap((name) => parseReport(readReport(join(REPORTS, name))) ?? [])
@@ -91,9 +94,13 @@ function readReport(path: string): string {
     return readFileSync(path, 'utf8')
   } catch (error) {
     if (errnoOfNodeError(error) !== EACCES) throw error
-    throw new UsageError('reports of live updates are for root: run it with sudo')
+    throw forRootAlone()
   }
 }
+
+/** What a user who is not root is told. */
+export const forRootAlone = (): UsageError =>
+  new UsageError('reports of live updates are for root: run it with sudo')
 
 /** undefined: it is cut off, or in another version's format. */
 export const parseReport = (text: string): UpdateReport | undefined => parseRecord(ReportSchema, text)
@@ -103,8 +110,15 @@ export function isSuccess({ vms }: UpdateReport): boolean {
   return vms.every(({ outcome }) => outcome === 'updated' || outcome === 'resumed')
 }
 
+/** The same, and the kernel was replaced if it was to be, and no guest was left. */
+export const isIntended = (report: UpdateReport): boolean =>
+  isSuccess(report) && report.kernel?.after !== null && (report.left ?? []).length === 0
+
 /** A header, and one row for each VM. Phases that no VM had have no column. */
-export function reportTable({ vms }: UpdateReport): { header: string[]; rows: string[][] } {
+export function reportTable({ vms }: { readonly vms: readonly VmTimeline[] }): {
+  header: string[]
+  rows: string[][]
+} {
   const phases = PHASES.filter((phase) => vms.some((vm) => phaseUs(vm, phase) !== undefined))
   const rows = vms.map((vm) => [
     vm.name,

@@ -42,7 +42,9 @@ export function lostRam(
 export const streamedBytes = (ram: readonly RamBlock[]): number =>
   ram.reduce((sum, { isShared, sizeBytes }) => sum + (isShared ? 0 : sizeBytes), 0)
 
-/** QEMU's line has the file's own path, /dev/mem for its window, or the node that it opened before the mount. */
+/**
+ * QEMU's line has the file's own path, /dev/mem for its window, or the node that it opened before the mount.
+ */
 function isMappedFrom(path: string, file: RamFile, cwd: string): boolean {
   if (resolveInDirectory(resolve(cwd, path)) === file.path) return true
   const map = readRamMap(file.path)

@@ -1,0 +1,70 @@
+/** Times, dates and outcomes in the words of the page. Any number has words: a report may be damaged. */
+import type { Phase, VmOutcome } from '../timeline.ts'
+import { html, type Markup } from './html.ts'
+
+const SECOND_US = 1_000_000
+const MINUTE_S = 60
+const HOUR_S = 3600
+/** From here on hundredths of a second say nothing. */
+const MINUTES_FROM_US = 600 * SECOND_US
+
+/** `us`: microseconds. */
+export function timeWords(us: number): string {
+  if (!Number.isFinite(us)) return 'unknown'
+  const sign = us < 0 ? '−' : ''
+  const size = Math.abs(us)
+  if (size < SECOND_US) return `${sign}${(size / 1000).toFixed(1)} ms`
+  if (size < MINUTES_FROM_US) return `${sign}${(size / SECOND_US).toFixed(2)} s`
+  const seconds = Math.round(size / SECOND_US)
+  if (seconds >= 2 * HOUR_S) return `${sign}${(seconds / HOUR_S).toFixed(1)} h`
+  return `${sign}${Math.floor(seconds / MINUTE_S)} min ${seconds % MINUTE_S} s`
+}
+
+/** `ms`: since the epoch. */
+export function dateWords(ms: number): Markup {
+  const date = new Date(ms)
+  if (Number.isNaN(date.getTime())) return html`at an unknown time`
+  const text = date.toISOString()
+  return html`<time datetime="${text}">${text.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time>`
+}
+
+interface OutcomeWords {
+  /** Before the word, so that colour is not all that tells outcomes apart. */
+  readonly mark: string
+  readonly meaning: string
+}
+
+export const OUTCOMES: Readonly<Record<VmOutcome | 'left', OutcomeWords>> = {
+  stranded: { mark: '✗', meaning: 'does not run: it is stopped in a QEMU' },
+  saved: { mark: '✗', meaning: 'does not run: its RAM and its state file are kept' },
+  left: { mark: '✗', meaning: 'ended with the former kernel, and nothing of it was saved' },
+  'rolled-back': { mark: '!', meaning: 'runs as before, in the QEMU that it had or one of the same binary' },
+  refused: { mark: '!', meaning: 'runs as before: the preflight refused it, and nothing was done to it' },
+  updated: { mark: '✓', meaning: 'was updated, and runs' },
+  resumed: { mark: '✓', meaning: 'was saved or stopped, and runs' },
+}
+
+/** Until when each phase lasts. */
+export const PHASE_ENDS: Readonly<Record<Phase, string>> = {
+  save: 'its device state is written and on record',
+  quit: 'its old QEMU has ended',
+  freeze: 'all guests are saved, pools frozen, disks written',
+  preserve: 'files are handed over, disks written',
+  jump: "the next kernel's clock runs",
+  boot: 'mounting begins',
+  mount: 'the pool serves',
+  wait: 'its resumption begins',
+  launch: "its next QEMU's process is there",
+  start: 'that QEMU answers',
+  load: 'its device state is loaded',
+  continue: 'its virtual CPUs run',
+}
+
+export const KINDS = {
+  kernel: 'kernel',
+  'vmm-only': 'QEMU alone',
+  resume: 'resumption of saved guests',
+} as const
+
+/** `3 guests`, `1 guest`. */
+export const countWords = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`
