@@ -3,7 +3,7 @@
 import type { CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT_MS } from '../cli/options.ts'
 import { complain, print, printJson } from '../cli/print.ts'
-import type { EarlyGuests } from '../liveupdate/guest/early-result.ts'
+import type { Early } from '../early/start-early.ts'
 import { hasUnit } from '../pool/has-unit.ts'
 import { parseMountOptions } from '../pool/mount-options.ts'
 import { type MountRequest, mountPool } from '../pool/mount-pool.ts'
@@ -12,6 +12,7 @@ import { mountThroughUnit } from '../pool/systemd-unit.ts'
 import { RUN } from '../run/paths.ts'
 import { hasRecordInRun } from '../run/pool-record.ts'
 import { formatSize } from '../values/size.ts'
+import { within } from '../values/within.ts'
 
 const HOW = {
   new: 'new pool',
@@ -20,6 +21,9 @@ const HOW = {
   adopted: 'its keeper had died: a new one took over',
   lost: 'new pool: the processes of the former one had died, and its memory with them',
 } as const
+
+/** A QEMU that hangs holds up the mount no longer. */
+const MOST_BEFORE_MOUNT_MS = 15_000
 
 interface Options {
   readonly o: string[]
@@ -68,6 +72,8 @@ export const command: CommandModule = {
           return
         }
         const early = options.resume ? await guestsBeforeMount(request) : undefined
+        // Keeper and server would take the processors from QEMUs while guests stand still.
+        if (early?.areAll) await within(Promise.all(early.guests.values()), MOST_BEFORE_MOUNT_MS)
         // Loaded while the keeper starts: guests wait for both.
         const resuming = options.resume && import('../cli/show-resumption.ts')
         const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
@@ -92,7 +98,7 @@ export const command: CommandModule = {
             timeoutMs: DEFAULT_TIMEOUT_MS,
             ...(json && { json }),
           },
-          early,
+          early?.guests,
         )
       }),
 }
@@ -101,8 +107,8 @@ export const command: CommandModule = {
  * After a kexec guests wait for their QEMUs as well: those that need nothing of the mount start at once. A
  * pool that has a record is none that a kexec has left.
  */
-async function guestsBeforeMount(request: MountRequest): Promise<EarlyGuests> {
-  if (process.getuid?.() !== 0 || hasUnit() || hasRecordInRun(request.pool)) return new Map()
+async function guestsBeforeMount(request: MountRequest): Promise<Early | undefined> {
+  if (process.getuid?.() !== 0 || hasUnit() || hasRecordInRun(request.pool)) return undefined
   const { startEarly } = await import('../early/start-early.ts')
   return startEarly(request, Number(DEFAULT_TIMEOUT_MS))
 }

@@ -30,14 +30,22 @@ const MOST_STATE_BYTES = 64 * MIB
  * will be mounted. By `order`.
  */
 export function savedGuests(state: State, mountPoint: string): SavedGuest[] {
-  const found = [...state.xattrs].flatMap(([ino, xattrs]) => {
+  const found = recorded(state).flatMap(([ino, definition]) =>
+    isSimple(definition, mountPoint) ? guestOf(state, ino, definition) : [],
+  )
+  return found.toSorted((one, other) => one.definition.order - other.definition.order)
+}
+
+/** All that are saved in the pool, however many of them need the mount. */
+export const countSaved = (state: State): number =>
+  recorded(state).filter(([, { saved }]) => saved !== null).length
+
+function recorded(state: State): [Ino, VmDefinition][] {
+  return [...state.xattrs].flatMap(([ino, xattrs]): [Ino, VmDefinition][] => {
     const record = xattrs.get(VM)
     const definition = record && definitionOf(record)
-    return definition === undefined || !isSimple(definition, mountPoint)
-      ? []
-      : guestOf(state, ino, definition)
+    return definition === undefined ? [] : [[ino, definition]]
   })
-  return found.toSorted((one, other) => one.definition.order - other.definition.order)
 }
 
 function guestOf(state: State, ino: Ino, definition: VmDefinition): SavedGuest[] {

@@ -38,36 +38,45 @@ import { chunkBlocksOf, findRegion } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 import { isRegionKind, type RegionKind } from '../values/store-kinds.ts'
 import { continueEarly, type EarlyGuest, reachGuest } from './early-guest.ts'
-import { savedGuests } from './saved-guests.ts'
+import { countSaved, savedGuests } from './saved-guests.ts'
 
 /**
  * Returns at once, with the QEMUs started. None where the store needs its server for that, or the pool is
  * held by a process already. Never throws: the mount says what is wrong.
  */
-export function startEarly({ pool, mountPoint, options }: MountRequest, timeoutMs: number): EarlyGuests {
+export function startEarly({ pool, mountPoint, options }: MountRequest, timeoutMs: number): Early {
   try {
     const { store, region } = parseMountOptions(options)
-    if (store === undefined || !isRegionKind(store)) return new Map()
+    if (store === undefined || !isRegionKind(store)) return NONE
     // What lies there would be found in place of a file of the pool.
-    if (readdirSync(mountPoint).length > 0) return new Map()
+    if (readdirSync(mountPoint).length > 0) return NONE
     const place = { pool, mountPoint: resolve(mountPoint), kind: store, region: region ?? null }
-    const { region: early, guests } = reachGuests(place)
-    if (early === undefined) return new Map()
+    const { region: early, guests, saved } = reachGuests(place)
+    if (early === undefined) return NONE
     const going = guests.map(
       (guest) => [guest.definition.name, continueEarly(early, guest, timeoutMs)] as const,
     )
     void Promise.all(going.map(([, result]) => result)).then(() => early.close())
-    return new Map(going)
+    return { guests: new Map(going), areAll: guests.length === saved }
   } catch {
-    return new Map()
+    return NONE
   }
 }
+
+export interface Early {
+  readonly guests: EarlyGuests
+  /** No other guest waits for the mount. */
+  readonly areAll: boolean
+}
+const NONE: Early = { guests: new Map(), areAll: false }
 
 interface Reached {
   readonly region: EarlyRegion | undefined
   readonly guests: readonly EarlyGuest[]
+  /** Guests that are saved in the pool, these among them. */
+  readonly saved: number
 }
-const NOTHING: Reached = { region: undefined, guests: [] }
+const NOTHING: Reached = { region: undefined, guests: [], saved: 0 }
 
 interface Place {
   readonly pool: string
@@ -88,12 +97,14 @@ function reachGuests({ pool, mountPoint, kind, region: named }: Place): Reached 
   const locks = lockRegion(region)
   try {
     if (region.probe(probe).content !== 'ours') return NOTHING
-    const saved = savedGuests(readState(region, kind, pool), mountPoint).filter(
+    const state = readState(region, kind, pool)
+    const ready = savedGuests(state, mountPoint).filter(
       ({ definition }) => tapProblems(definition).length === 0,
     )
-    if (saved.length === 0) return NOTHING
+    if (ready.length === 0) return NOTHING
     const early = region.early(pool)
-    return { region: early, guests: saved.flatMap((guest) => reachGuest(early, guest) ?? []) }
+    const guests = ready.flatMap((guest) => reachGuest(early, guest) ?? [])
+    return { region: early, guests, saved: countSaved(state) }
   } finally {
     // The keeper takes them next. The memory of these guests is in use by then, and no server takes that.
     for (const lock of locks) close(lock)
