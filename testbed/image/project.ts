@@ -15,6 +15,7 @@ import {
 import { stripTypeScriptTypes } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { bundle } from '../../scripts/build/bundle.ts'
+import { readAhead } from '../../src/host/versions/read-ahead.ts'
 import type { Kernel } from '../debian/kernel.ts'
 import { takeOlder } from '../older-tree.ts'
 import { makeExt4 } from './ext4.ts'
@@ -105,6 +106,8 @@ function addCommand(tree: string, name: string, ...words: string[]): void {
   const program = `${INSIDE_HOME}/${words.at(-1)}`
   const path = join(tree, 'bin', name)
   mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(path, `#!/bin/sh\nexec node ${[...words.slice(0, -1), program].join(' ')} "$@"\n`)
+  const start = `exec node ${[...words.slice(0, -1), program].join(' ')} "$@"`
+  // As the launcher of an installed version does.
+  writeFileSync(path, `#!/bin/sh\n${readAhead('"$(command -v node)"')}${start}\n`)
   chmodSync(path, 0o755)
 }

@@ -34,6 +34,7 @@ import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { Program } from '../this-program.ts'
 import { NODE_PATH, type ProgramFile, programFiles } from './program-files.ts'
+import { readAhead } from './read-ahead.ts'
 import {
   buildOf,
   CURRENT,
@@ -85,7 +86,7 @@ export function withLibraryLock<T>(library: string, work: () => T): T {
 const launcher = (entry: string): string => `#!/bin/sh
 # Installed by guestmemfs: runs the version that this file lies in, whatever "current" becomes meanwhile.
 here=$(CDPATH= cd -P -- "\${0%/*}" && pwd -P) || exit 1
-exec "$here/${NODE_PATH}"${entry.endsWith('.ts') ? ' --disable-warning=ExperimentalWarning' : ''} "$here/${entry}" "$@"
+${readAhead(`"$here/${NODE_PATH}"`)}exec "$here/${NODE_PATH}"${entry.endsWith('.ts') ? ' --disable-warning=ExperimentalWarning' : ''} "$here/${entry}" "$@"
 `
 
 /** `reads`: the formats that the program reads. The caller has the lock. Errors: UsageError; Node's. */
