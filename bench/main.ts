@@ -12,6 +12,7 @@ import { setShmemHugePages, shmemHugePages } from '../src/linux/memory-info.ts'
 import { Errno } from '../src/values/errno.ts'
 import { errorText } from '../src/values/errors.ts'
 import { benchBlackout } from './blackout.ts'
+import { benchByHand } from './by-hand.ts'
 import { benchGuests } from './guests.ts'
 import { benchKexec } from './kexec.ts'
 import { benchKho } from './kho.ts'
@@ -40,6 +41,7 @@ const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }
   overhead: { rounds: 1, bench: benchOverhead },
   kexec: { rounds: 2, bench: benchKexec },
   kho: { rounds: 2, bench: benchKho },
+  'by-hand': { rounds: 5, bench: benchByHand },
 }
 
 const { values, positionals } = parseArgs({

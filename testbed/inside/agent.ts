@@ -82,8 +82,8 @@ function sweepLogs(): void {
     while (log.offset < size) {
       const length = readSync(log.fd, chunk, 0, chunk.length, log.offset)
       if (length === 0) break
+      send({ type: 'log', name, offset: log.offset, text: chunk.toString('latin1', 0, length) })
       log.offset += length
-      send({ type: 'log', name, text: chunk.toString('latin1', 0, length) })
     }
   }
 }

@@ -53,5 +53,8 @@ export type Message =
       readonly code: number | null
       readonly signal: string | null
     }
-  /** New bytes (latin1) of the log `name`. */
-  | { readonly type: 'log'; readonly name: string; readonly text: string }
+  /**
+   * Bytes (latin1) of the log `name`, from `offset` of its file on. An agent that is not the first one of its
+   * kernel begins at 0 again.
+   */
+  | { readonly type: 'log'; readonly name: string; readonly offset: number; readonly text: string }

@@ -48,6 +48,8 @@ export class Host {
   #channel: Channel | undefined
   readonly #logs = new Map<string, Log>()
   readonly #files = new Map<string, WriteStream>()
+  /** Bytes of each log's file of this kernel that have come. */
+  readonly #received = new Map<string, number>()
   readonly #running = new Map<string, number>()
   readonly #qemuStarts = new Map<string, QemuStart>()
   #hello: Hello | undefined
@@ -208,6 +210,20 @@ export class Host {
     if (hello.bootId === before?.bootId) throw new HostError('the agent started again, on the same kernel')
   }
 
+  /**
+   * Runs `script`, which starts the whole of user space again on the same kernel, and waits for its agent.
+   * Throws when the script fails, or another kernel is there.
+   */
+  async startUserSpaceAgain(script: string): Promise<void> {
+    const before = this.#hello
+    const arrived = this.#untilHello()
+    const failed = this.run(script, { timeoutMs: BOOT_TIMEOUT_MS }).then(() => arrived)
+    const hello = await Promise.race([arrived, failed])
+    failed.catch(() => {}) // the agent that was asked has ended
+    this.#channel?.failAll(new HostError('the agent that was asked is gone'))
+    if (hello.bootId !== before?.bootId) throw new HostError('another kernel is there')
+  }
+
   async end(): Promise<void> {
     this.#fail('the scenario is over')
     await this.#machine.end()
@@ -230,16 +246,18 @@ export class Host {
   #note(notice: Notice): void {
     switch (notice.type) {
       case 'hello':
+        if (this.#hello?.bootId !== notice.bootId) {
+          this.#received.clear()
+          this.#clock.complete(notice.release, performance.now())
+        }
         this.#hello = notice
         this.#isBooting = false
-        this.#clock.complete(notice.release, performance.now())
         if (this.#onHello === undefined) this.#fail('the agent started again, unasked')
         this.#onHello?.(notice)
         this.#onHello = undefined
         return
       case 'log':
-        this.log(notice.name).append(notice.text)
-        this.#fileOf(notice.name).write(notice.text, 'latin1')
+        this.#noteLog(notice)
         return
       case 'qemu':
         this.#noteQemu(notice)
@@ -249,6 +267,17 @@ export class Host {
         if (this.#running.get(notice.name) === notice.pid)
           this.log(notice.name).close(notice.signal ?? notice.code ?? 0)
     }
+  }
+
+  /** What the former agent of this kernel has sent is not appended again. */
+  #noteLog({ name, offset, text }: Extract<Notice, { type: 'log' }>): void {
+    const known = this.#received.get(name) ?? 0
+    const end = offset + text.length
+    const added = text.slice(Math.max(0, known - offset))
+    if (end <= known) return
+    this.#received.set(name, end)
+    this.log(name).append(added)
+    this.#fileOf(name).write(added, 'latin1')
   }
 
   /** A repeated notice may have more logs; the first one has the most exact start. */

@@ -28,6 +28,7 @@ import { pages } from './pages.ts'
 import { poison } from './poison.ts'
 import { refuse } from './refuse.ts'
 import { reserve } from './reserve.ts'
+import { softReboot } from './soft-reboot.ts'
 import { systemd } from './systemd.ts'
 import { systemdKho } from './systemd-kho.ts'
 import { torn } from './torn.ts'
@@ -57,6 +58,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   reserve,
   refuse,
   systemd,
+  'soft-reboot': softReboot,
   'systemd-kho': systemdKho,
   torn,
   living,
