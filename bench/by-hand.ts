@@ -13,7 +13,7 @@ const MOST = 1.15
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`
 
-const sideOf = (updates: readonly HandUpdate[], by: By, guests: number): Measured => {
+function sideOf(updates: readonly HandUpdate[], by: By, guests: number): Measured {
   const theirs = updates.filter((update) => update.by === by && update.guests === guests)
   return {
     name: `by ${by}, ${guests === 1 ? 'one guest' : `${guests} guests`}`,

@@ -30,7 +30,10 @@ const MOUNT = `mkdir -p ${DIRECTORY}; guestmemfs mount guestmemfs ${DIRECTORY} -
 const PATIENCE_MS = 300_000
 const LONG = { timeoutMs: PATIENCE_MS }
 const TICKS = 5
-/** In hundredths of a second: time of all processors in user mode, nice or not, and in the kernel (proc_stat(5)). */
+/**
+ * In hundredths of a second: time of all processors in user mode, nice or not, and in the kernel
+ * (proc_stat(5)).
+ */
 const PROCESSOR_TIME = "awk '/^cpu /{print $2+$3+$4}' /proc/stat"
 
 export interface Plan {
