@@ -2,7 +2,7 @@
  * The host as a scenario sees it: run a command, start a program and follow its log, jump to another kernel.
  * Every wait has a time limit and fails at once when the host crashes. Must not: depend on a scenario.
  */
-import { createWriteStream, mkdirSync, type WriteStream, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Message } from '../inside/protocol.ts'
@@ -17,7 +17,8 @@ import {
   readTail,
   type StoppedGuest,
 } from './evidence.ts'
-import { HostError, Log, ScriptError, within } from './log.ts'
+import { HostLogs } from './host-logs.ts'
+import { HostError, type Log, ScriptError, within } from './log.ts'
 import { Machine, type MachineOptions } from './machine.ts'
 
 type Hello = Extract<Message, { type: 'hello' }>
@@ -46,10 +47,7 @@ export class Host {
   readonly #folder: string
   readonly #machine: Machine
   #channel: Channel | undefined
-  readonly #logs = new Map<string, Log>()
-  readonly #files = new Map<string, WriteStream>()
-  /** Bytes of each log's file of this kernel that have come. */
-  readonly #received = new Map<string, number>()
+  readonly #logs: HostLogs
   readonly #running = new Map<string, number>()
   readonly #qemuStarts = new Map<string, QemuStart>()
   #hello: Hello | undefined
@@ -65,7 +63,7 @@ export class Host {
   /** Starts the machine; `boot` must come next. */
   constructor(options: Omit<MachineOptions, 'onConsole'>) {
     this.#folder = options.folder
-    mkdirSync(join(options.folder, 'logs'), { recursive: true })
+    this.#logs = new HostLogs(options.folder, this.#failed.promise)
     this.#machine = new Machine({ ...options, onConsole: (line) => this.#readConsole(line) })
     this.#machine.ended.then((words) => this.#fail(this.#crash ?? `the host is gone: ${words}`))
     this.#failed.promise.catch(() => {}) // later waits race with it as well
@@ -186,12 +184,7 @@ export class Host {
 
   /** All that was ever written to the log `name`, by programs of every kernel so far. */
   log(name: string): Log {
-    let log = this.#logs.get(name)
-    if (log === undefined) {
-      log = new Log(name, this.#failed.promise)
-      this.#logs.set(name, log)
-    }
-    return log
+    return this.#logs.get(name)
   }
 
   /**
@@ -228,7 +221,7 @@ export class Host {
     this.#fail('the scenario is over')
     await this.#machine.end()
     this.#channel?.close()
-    for (const file of this.#files.values()) file.end()
+    this.#logs.end()
   }
 
   #ask(order: Order): ReturnType<Channel['ask']> {
@@ -247,7 +240,7 @@ export class Host {
     switch (notice.type) {
       case 'hello':
         if (this.#hello?.bootId !== notice.bootId) {
-          this.#received.clear()
+          this.#logs.beginKernel()
           this.#clock.complete(notice.release, performance.now())
         }
         this.#hello = notice
@@ -257,7 +250,7 @@ export class Host {
         this.#onHello = undefined
         return
       case 'log':
-        this.#noteLog(notice)
+        this.#logs.append(notice)
         return
       case 'qemu':
         this.#noteQemu(notice)
@@ -269,30 +262,10 @@ export class Host {
     }
   }
 
-  /** What the former agent of this kernel has sent is not appended again. */
-  #noteLog({ name, offset, text }: Extract<Notice, { type: 'log' }>): void {
-    const known = this.#received.get(name) ?? 0
-    const end = offset + text.length
-    const added = text.slice(Math.max(0, known - offset))
-    if (end <= known) return
-    this.#received.set(name, end)
-    this.log(name).append(added)
-    this.#fileOf(name).write(added, 'latin1')
-  }
-
   /** A repeated notice may have more logs; the first one has the most exact start. */
   #noteQemu({ type: _, ageMs, ...qemu }: Extract<Notice, { type: 'qemu' }>): void {
     const atMs = this.#qemuStarts.get(qemu.key)?.atMs ?? performance.now() - ageMs
     this.#qemuStarts.set(qemu.key, { ...qemu, atMs })
-  }
-
-  #fileOf(name: string): WriteStream {
-    let file = this.#files.get(name)
-    if (file === undefined) {
-      file = createWriteStream(join(this.#folder, 'logs', name))
-      this.#files.set(name, file)
-    }
-    return file
   }
 
   #readConsole(line: string): void {
