@@ -88,6 +88,11 @@ async function expectDoctor({ host, expect }: Stage): Promise<void> {
     doctor
       .split('\n')
       .flatMap((line) => /^(\S+ +(?:reserved \S+ at \S+|carve-out \S+)) /.exec(line)?.[1] ?? []),
-    ['ok       reserved 1G at 4G', 'ok       reserved 128M at 6080M', 'ok       carve-out KASLR'],
+    [
+      'ok       reserved 1G at 4G',
+      'ok       reserved 128M at 6080M',
+      'ok       carve-out KASLR',
+      'ok       carve-out processes',
+    ],
   )
 }
