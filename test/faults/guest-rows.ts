@@ -1,5 +1,5 @@
 /** Rows of kinds A and B: the guest that runs, its next QEMU, and what fails between them. */
-import type { Row } from './rows.ts'
+import type { Row } from './row.ts'
 
 const VM = 'test/vm'
 

@@ -12,7 +12,8 @@ import { endOnSignals, runChild } from '../../scripts/tiers/run-child.ts'
 import { UsageError } from '../../src/values/errors.ts'
 import { OLDEST, takeOlder } from '../../testbed/older-tree.ts'
 import { revertIn } from './revert-in.ts'
-import { type Revert, ROWS, type Row } from './rows.ts'
+import type { Revert, Row } from './row.ts'
+import { ROWS } from './rows.ts'
 
 const PROJECT = join(import.meta.dirname, '../..')
 const COPIED = [

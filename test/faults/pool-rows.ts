@@ -1,5 +1,5 @@
 /** Rows of kinds C to F: pools, their processes and their mounts. */
-import type { Row } from './rows.ts'
+import type { Row } from './row.ts'
 
 const MOUNT = 'test/mount'
 const VM = 'test/vm'

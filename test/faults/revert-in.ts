@@ -1,7 +1,7 @@
 /** Takes a mend back in a copy of the sources. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Revert } from './rows.ts'
+import type { Revert } from './row.ts'
 
 /** Throws where the sources have what the mend put there not exactly once: the table is to be mended then. */
 export function revertIn(folder: string, { path, now, before }: Revert): void {
