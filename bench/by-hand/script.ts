@@ -5,6 +5,7 @@
  */
 import { guestCommand } from '../../testbed/guests/qemu.ts'
 import { JUMP } from '../../testbed/scenario/by-hand.ts'
+import { CPR_REBOOT } from '../../testbed/scenario/guest-monitor.ts'
 
 /** One guest, as both sides start it. */
 export interface BenchGuest {
@@ -19,7 +20,7 @@ const DEVICE = '/dev/dax1.0'
 const STATES = '/var/lib/by-hand'
 /** As `daxctl reconfigure-device --mode=devdax` does; where it is bound already the kernel refuses it. */
 const BIND = 'echo dax1.0 >/sys/bus/dax/drivers/device_dax/new_id 2>/dev/null || true'
-const CPR_REBOOT = `'migrate_set_capability x-ignore-shared on' 'migrate_set_parameter mode cpr-reboot'`
+const SET = CPR_REBOOT.map((line) => `'${line}'`).join(' ')
 
 const monitorOf = (name: string): string => `/run/${name}.monitor`
 
@@ -47,7 +48,7 @@ export const startByHand = (guests: readonly BenchGuest[]): string =>
 export function jumpByHand(guests: readonly BenchGuest[]): string {
   const save = guests.map(
     ({ name }) =>
-      `printf '%s\\n' ${CPR_REBOOT} 'migrate file:${STATES}/${name}' quit | socat -t 60 - UNIX-CONNECT:${monitorOf(name)} >/dev/null &`,
+      `printf '%s\\n' ${SET} 'migrate file:${STATES}/${name}' quit | socat -t 60 - UNIX-CONNECT:${monitorOf(name)} >/dev/null &`,
   )
   return [`mkdir -p ${STATES}`, ...save, 'wait', JUMP].join('\n')
 }
@@ -61,7 +62,7 @@ export const restoreByHand = (guests: readonly BenchGuest[]): string =>
     BIND,
     ...lines(guests).map(
       (line, index) =>
-        `printf '%s\\n' ${CPR_REBOOT} 'migrate_incoming file:${STATES}/${guests[index]?.name}' | setsid ${line} -monitor stdio -incoming defer >>/run/testbed/logs/by-hand 2>&1 &`,
+        `printf '%s\\n' ${SET} 'migrate_incoming file:${STATES}/${guests[index]?.name}' | setsid ${line} -monitor stdio -incoming defer >>/run/testbed/logs/by-hand 2>&1 &`,
     ),
   ].join('\n')
 

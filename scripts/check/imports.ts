@@ -51,7 +51,12 @@ export const RULES: Record<string, Rule> = {
   keeper: { may: ['values', 'linux', 'run', 'server/messages.ts', 'server/runtime-area.ts', 'stores'] },
   qemu: { may: ['values', 'linux', 'run'] },
   liveupdate: { may: ['values', 'linux', 'run', 'bootmem', 'qemu', 'host', 'pool', 'stores/registry.ts'] },
-  early: { may: ['values', 'linux', 'run', 'stores', 'fs', 'pool', 'qemu', 'liveupdate'] },
+  early: {
+    may: [
+      ...['values', 'linux', 'run', 'stores', 'fs', 'pool', 'qemu', 'liveupdate'],
+      'server/open-file-system.ts',
+    ],
+  },
   pool: { may: ['values', 'linux', 'run', 'stores', 'fs', ...SERVER_AS_LIBRARY, ...KEEPER_AS_PEER] },
   host: { may: ['values', 'linux', 'bootmem'] },
   metrics: { may: ['values', 'linux', 'run', 'qemu', 'pool', 'liveupdate'] },

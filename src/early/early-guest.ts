@@ -14,12 +14,11 @@ import { isInside } from '../qemu/memory-backends.ts'
 import type { QmpClient } from '../qemu/qmp-client.ts'
 import { continueGuest, loadSaved, prepareLoad } from '../qemu/restore.ts'
 import { CONSUMED } from '../qemu/saved-state.ts'
-import { closeStreams, logStreams } from '../qemu/start/start-process.ts'
 import { type BeforeMount, STATE_PATH, startSaved } from '../qemu/start/start-saved.ts'
 import { completeLoad } from '../qemu/start-from-saved.ts'
 import { ramFileOf, type VmDefinition } from '../qemu/vm-definition.ts'
 import { waitForQmp } from '../qemu/wait-for-qmp.ts'
-import { liveQemu, makeVmDirectory, readRuntime, tryLock, vmPaths } from '../run/vm-runtime.ts'
+import { liveQemu, makeVmDirectory, tryLock, vmPaths } from '../run/vm-runtime.ts'
 import type { EarlyRegion } from '../stores/driver.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { Errno } from '../values/errno.ts'
@@ -99,12 +98,8 @@ async function startAndContinue(
   let qmp: QmpClient | undefined
   let unset: readonly string[]
   try {
-    const before = readRuntime(name)
-    const streams = logStreams(name)
-    const { ended } = await startSaved(definition, streams, timeoutMs, beforeMount).finally(() =>
-      closeStreams(streams),
-    )
-    qmp = await waitForQmp({ name, before, ended, timeoutMs, onStarted: () => done('launch') })
+    const started = await startSaved(definition, timeoutMs, beforeMount)
+    qmp = await waitForQmp({ name, ...started, timeoutMs, onStarted: () => done('launch') })
     done('start')
     checkNoneBelow(name, definition.mountPoint)
     await prepareLoad(qmp)

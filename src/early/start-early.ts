@@ -24,18 +24,16 @@
 import { readdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { probe } from '../fs/image/header.ts'
-import { Image } from '../fs/image/image.ts'
-import { State } from '../fs/state/state.ts'
 import { close } from '../linux/descriptors.ts'
 import type { EarlyGuests } from '../liveupdate/guest/early-result.ts'
 import { parseMountOptions } from '../pool/mount-options.ts'
 import type { MountRequest } from '../pool/mount-pool.ts'
 import { tapProblems } from '../qemu/taps.ts'
 import { lockRegion } from '../run/region-lock.ts'
+import { readState } from '../server/open-file-system.ts'
 import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
-import type { EarlyRegion, Region } from '../stores/driver.ts'
-import { chunkBlocksOf, findRegion } from '../stores/registry.ts'
-import { UsageError } from '../values/errors.ts'
+import type { EarlyRegion } from '../stores/driver.ts'
+import { findRegion } from '../stores/registry.ts'
 import { isRegionKind, type RegionKind } from '../values/store-kinds.ts'
 import { continueEarly, type EarlyGuest, reachGuest } from './early-guest.ts'
 import { countSaved, savedGuests } from './saved-guests.ts'
@@ -97,7 +95,8 @@ function reachGuests({ pool, mountPoint, kind, region: named }: Place): Reached 
   const locks = lockRegion(region)
   try {
     if (region.probe(probe).content !== 'ours') return NOTHING
-    const state = readState(region, kind, pool)
+    const { totalBlocks } = region
+    const state = readState(region.readMetadata(), { storeKind: kind, totalBlocks }, pool)
     const ready = savedGuests(state, mountPoint).filter(
       ({ definition }) => tapProblems(definition).length === 0,
     )
@@ -109,13 +108,4 @@ function reachGuests({ pool, mountPoint, kind, region: named }: Place): Reached 
     // The keeper takes them next. The memory of these guests is in use by then, and no server takes that.
     for (const lock of locks) close(lock)
   }
-}
-
-function readState(region: Region, storeKind: RegionKind, pool: string): State {
-  const { totalBlocks } = region
-  const state = new State()
-  const expected = { storeKind, totalBlocks, chunkBlocks: chunkBlocksOf(storeKind) }
-  const { poolName } = Image.read(region.readMetadata(), expected, state)
-  if (poolName !== pool) throw new UsageError(`it is pool '${poolName}'`)
-  return state
 }

@@ -76,9 +76,7 @@ export async function measureStateFile(
   timeoutMs: number,
   base?: Base,
 ): Promise<{ sizeBytes: number; crc32: number }> {
-  const { O_RDONLY, O_NONBLOCK } = constants
-  const open = ({ directory, name }: PlaceBeneath) => openBeneath(directory, name, O_RDONLY | O_NONBLOCK)
-  const fd = withPlace(path, open, base)
+  const fd = openStateFile(path, base)
   if (fd instanceof Errno) throw new CorruptBytesError(`state file ${path}: ${pathProblem(fd)}`)
   const until = performance.now() + timeoutMs
   const measured = measure(fd, path, until).finally(() => closeSync(fd))
@@ -86,6 +84,13 @@ export async function measureStateFile(
   const first = await within(measured, timeoutMs)
   if (first === LATE) throw notInTime(path)
   return first
+}
+
+/** Never waits for the other end of what is no file. Errors: those of the way to it. */
+function openStateFile(path: string, base?: Base): Fd | Errno {
+  const { O_RDONLY, O_NONBLOCK } = constants
+  const open = ({ directory, name }: PlaceBeneath) => openBeneath(directory, name, O_RDONLY | O_NONBLOCK)
+  return withPlace(path, open, base)
 }
 
 async function measure(fd: Fd, path: string, until: number): Promise<{ sizeBytes: number; crc32: number }> {
@@ -129,9 +134,7 @@ export const CONSUMED = Buffer.from('CONSUMED')
 
 /** Whether the file begins so. False: it does not, or cannot be read. */
 export function isConsumed(path: string, base?: Base): boolean {
-  const { O_RDONLY, O_NONBLOCK } = constants
-  const open = ({ directory, name }: PlaceBeneath) => openBeneath(directory, name, O_RDONLY | O_NONBLOCK)
-  const fd = withPlace(path, open, base)
+  const fd = openStateFile(path, base)
   if (fd instanceof Errno) return false
   try {
     const first = Buffer.alloc(CONSUMED.length)

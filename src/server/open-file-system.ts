@@ -62,8 +62,10 @@ export function checkServable(copy: Uint8Array, store: Store, { pool, isNew }: P
  * `area`: the image of a pool that another server has, which cannot be mapped privately. Errors: those of
  * `openFileSystem`.
  */
-export function checkReadable(area: Uint8Array, expected: Expected, pool: string): void {
-  checkName(Image.read(area, expected, new State()), pool)
+export function readState(area: Uint8Array, expected: Expected, pool: string): State {
+  const state = new State()
+  checkName(Image.read(area, expected, state), pool)
+  return state
 }
 
 function checkName({ poolName }: Identity, pool: string): void {

@@ -15,7 +15,7 @@ import type { Fd } from '../values/ids.ts'
 import { checkAlignment } from './alignment-xattr.ts'
 import type { KeeperLink } from './keeper-link.ts'
 import type { MemorySource } from './messages.ts'
-import { checkReadable } from './open-file-system.ts'
+import { readState } from './open-file-system.ts'
 
 export interface OpenedStore {
   readonly store: Store
@@ -62,7 +62,7 @@ export function readableBlocks(pool: string, source: RegionSource): number {
   const region = findRegion(source)
   if (source.alignBytes) checkAlignment(region, source.alignBytes)
   const { totalBlocks } = region
-  checkReadable(region.readMetadata(), { storeKind: source.kind, totalBlocks }, pool)
+  readState(region.readMetadata(), { storeKind: source.kind, totalBlocks }, pool)
   return totalBlocks
 }
 

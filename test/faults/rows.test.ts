@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { testsTitled } from '../../scripts/check/titles.ts'
 import { revertIn } from './revert-in.ts'
 import { ROWS } from './rows.ts'
 
@@ -40,22 +41,10 @@ test('a row is content with its own failure alone', () => {
   assert.equal(new Set(ROWS.map(({ says }) => says.source)).size, ROWS.length)
 })
 
-/** Whether a title of the file, with anything in the place of each `${…}`, is this one. */
-function hasTest(text: string, title: string): boolean {
-  const quoted = [`'${title.replaceAll("'", "\\'")}'`, `"${title}"`]
-  const templates = [...text.matchAll(/test\(`([^`]+)`/g)].map(([, template = '']) =>
-    template.split(/\$\{[^}]*\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')),
-  )
-  return (
-    quoted.some((each) => text.includes(each)) ||
-    templates.some((parts) => new RegExp(`^${parts.join('.+')}$`).test(title))
-  )
-}
-
 for (const { id, file, title } of ROWS)
   test(`${id}: its test is there`, () => {
     const text = readFileSync(join(PROJECT, file), 'utf8')
-    assert.ok(hasTest(text, title), `${file} has no test '${title}'`)
+    assert.ok(testsTitled(text, title) > 0, `${file} has no test '${title}'`)
   })
 
 for (const { id, how } of ROWS)

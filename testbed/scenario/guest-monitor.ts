@@ -38,7 +38,11 @@ export class GuestMonitor {
   }
 }
 
-const CPR_REBOOT = ['migrate_set_capability x-ignore-shared on', 'migrate_set_parameter mode cpr-reboot']
+/** Before a save, and before a restore. */
+export const CPR_REBOOT = [
+  'migrate_set_capability x-ignore-shared on',
+  'migrate_set_parameter mode cpr-reboot',
+]
 
 /** QEMU's line editor echoes each character with the line so far: the last of these is what was typed. */
 const AS_TYPED = `sed -u -E 's/^(\\(qemu\\) ).*\\x1b\\[D/\\1/; s/\\x1b\\[K//g; s/\\r//g'`

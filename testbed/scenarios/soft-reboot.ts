@@ -5,6 +5,7 @@
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
+import { appendText } from '../scenario/append-text.ts'
 import { expectClean, keeperPid, poolStatus } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
@@ -12,7 +13,6 @@ const DIRECTORY = '/mnt/guestmemfs'
 const MEBIBYTES = 128
 const GUESTS = ['stays', 'ends'] as const
 
-const file = (path: string, text: string): string => `base64 -d <<<${btoa(text)} >>${path}`
 const start = (name: string): string =>
   `ExecStart=/usr/local/bin/guestmemfs run --name ${name} -- ${guestCommand({ name, mebibytes: MEBIBYTES })}\n`
 /** As systemd.unit(5) asks of a unit that outlives it; every slice but the root is stopped. */
@@ -64,9 +64,9 @@ export const softReboot: Scenario = {
 async function install({ host, keep }: Stage): Promise<void> {
   keep('systemd', await host.run('systemctl --version | head -1'))
   await host.run(`guestmemfs install --yes; mkdir -p ${DIRECTORY}
-    ${file('/etc/fstab', `guestmemfs ${DIRECTORY} guestmemfs size=1G,nofail 0 0\n`)}
-    ${file('/etc/systemd/system/vm-stays.service', UNITS.stays)}
-    ${file('/etc/systemd/system/vm-ends.service', UNITS.ends)}
+    ${appendText('/etc/fstab', `guestmemfs ${DIRECTORY} guestmemfs size=1G,nofail 0 0\n`)}
+    ${appendText('/etc/systemd/system/vm-stays.service', UNITS.stays)}
+    ${appendText('/etc/systemd/system/vm-ends.service', UNITS.ends)}
     systemctl daemon-reload; mount ${DIRECTORY}; sync`)
 }
 

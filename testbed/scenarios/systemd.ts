@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
+import { appendText } from '../scenario/append-text.ts'
 import type { GuestLog } from '../scenario/guest-log.ts'
 import { expectReady, expectUpdated, liveUpdate } from '../scenario/live-update.ts'
 import { expectClean, poolStatus } from '../scenario/pool.ts'
@@ -27,7 +28,6 @@ RequiresMountsFor=/mnt/guestmemfs
 [Service]
 ExecStart=/usr/local/bin/guestmemfs run --name %i -- ${guestCommand({ name: '%i', mebibytes: MEBIBYTES })}
 `
-const file = (path: string, text: string): string => `base64 -d <<<${btoa(text)} >>${path}`
 
 interface Choice extends Pick<Scenario, 'about' | 'kernel' | 'memory' | 'append'> {
   /** In the line of fstab. */
@@ -108,8 +108,8 @@ async function install(stage: Stage, options: string): Promise<void> {
   const { host, keep, expect } = stage
   keep('systemd', await host.run('systemctl --version | head -1'))
   await host.run(`guestmemfs install --yes; mkdir -p /mnt/guestmemfs
-    ${file('/etc/fstab', `guestmemfs /mnt/guestmemfs guestmemfs ${options} 0 0\n`)}
-    ${file('/etc/systemd/system/vm@.service', VM_UNIT)}
+    ${appendText('/etc/fstab', `guestmemfs /mnt/guestmemfs guestmemfs ${options} 0 0\n`)}
+    ${appendText('/etc/systemd/system/vm@.service', VM_UNIT)}
     systemctl daemon-reload; mount /mnt/guestmemfs; sync`)
   const units = await host.run('systemctl is-active guestmemfs@guestmemfs mnt-guestmemfs.mount')
   expect('units', units.split('\n'), ['active', 'active'])

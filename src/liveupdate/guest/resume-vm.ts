@@ -8,13 +8,12 @@ import { endQemu } from '../../qemu/end-qemu.ts'
 import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { checkStateFile, isConsumed } from '../../qemu/saved-state.ts'
-import { closeStreams, logStreams } from '../../qemu/start/start-process.ts'
 import { startSaved } from '../../qemu/start/start-saved.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
-import { liveQemu, lockForUpdate, makeVmDirectory, readRuntime, vmPaths } from '../../run/vm-runtime.ts'
+import { liveQemu, lockForUpdate, makeVmDirectory, vmPaths } from '../../run/vm-runtime.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import type { EarlyResult } from './early-result.ts'
@@ -154,11 +153,9 @@ async function start(
     if (unfit !== undefined) throw unfit
     writeDefinition(definition)
   }
-  const before = readRuntime(definition.name)
-  const streams = logStreams(definition.name)
   try {
-    const { ended } = await startSaved(definition, streams, timeoutMs).finally(() => closeStreams(streams))
-    return await startFromSaved({ definition, before, ended, timeoutMs, onStep, onUnset })
+    const started = await startSaved(definition, timeoutMs)
+    return await startFromSaved({ definition, ...started, timeoutMs, onStep, onUnset })
   } catch (error) {
     if (error instanceof StartFromSavedError && error.isLoaded) throw error
     await endQemu(definition.name, ramFileOf(definition))

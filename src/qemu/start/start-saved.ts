@@ -13,7 +13,7 @@ import { killChild } from '../../linux/process.ts'
 import { setProcessLimits } from '../../linux/process-limits.ts'
 import { listenUnix } from '../../linux/unix-listener.ts'
 import { identify } from '../../run/process-identity.ts'
-import { makeVmDirectory, tryLock, vmPaths } from '../../run/vm-runtime.ts'
+import { makeVmDirectory, readRuntime, tryLock, vmPaths } from '../../run/vm-runtime.ts'
 import { QemuError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { LATE, within } from '../../values/within.ts'
@@ -23,8 +23,16 @@ import { spawnQemu } from '../spawn-qemu.ts'
 import { prepareStart } from '../start-arguments.ts'
 import { endLeftOver } from '../successor/left-over.ts'
 import { ramFileOf, type VmDefinition } from '../vm-definition.ts'
+import type { QmpWait } from '../wait-for-qmp.ts'
 import { type Inherited, recordStart } from './execute-qemu.ts'
-import { endOfChild, type Started, type Streams, startQemu } from './start-process.ts'
+import {
+  closeStreams,
+  endOfChild,
+  logStreams,
+  type Started,
+  type Streams,
+  startQemu,
+} from './start-process.ts'
 
 /** In the child, behind the descriptors that QEMU inherits. */
 const SOCKET = 5
@@ -42,19 +50,36 @@ export interface BeforeMount {
 
 /**
  * Errors (QemuError, UsageError): the VM runs already, /run takes no record, QEMU cannot be executed, or is
- * not within `timeoutMs`. The guest stays saved.
+ * not within `timeoutMs`. The guest stays saved. Returns what the wait for its QMP takes; what QEMU prints
+ * goes to the VM's log.
  */
 export async function startSaved(
   definition: VmDefinition,
-  streams: Streams,
   timeoutMs: number,
   beforeMount?: BeforeMount,
+): Promise<Pick<QmpWait, 'before' | 'ended'>> {
+  const before = readRuntime(definition.name)
+  const streams = logStreams(definition.name)
+  const { ended } = await startWith(streams, definition, timeoutMs, beforeMount).finally(() =>
+    closeStreams(streams),
+  )
+  return { before, ended }
+}
+
+async function startWith(
+  streams: Streams,
+  definition: VmDefinition,
+  timeoutMs: number,
+  beforeMount: BeforeMount | undefined,
 ): Promise<Pick<Started, 'ended'>> {
   const { name, before = [] } = definition
   const program = heldProgram(SOCKET)
+  // What another process would start from is read from the mount.
+  if (program === undefined && beforeMount !== undefined)
+    throw new QemuError(`VM ${name} needs its mount to start`)
   // A command before QEMU must run in the VM's cgroup, where the processes that it leaves stay, and a window
   // of /dev/mem must be mapped by the process that executes QEMU.
-  if (program === undefined || before.length > 0 || isInDevmem(definition))
+  if (program === undefined || before.length > 0 || (beforeMount === undefined && isInDevmem(definition)))
     return startQemu('first', ramFileOf(definition), { streams })
   const lock = tryLock(makeVmDirectory(name).lock)
   if (lock === undefined) throw new QemuError(`VM ${name} runs already`)
