@@ -3,23 +3,21 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lgetxattr } from '../../src/linux/xattr.ts'
 import { Errno } from '../../src/values/errno.ts'
 import { MAP_XATTR } from '../../src/values/xattr-names.ts'
-import { QEMU, ramOptions, SMALL_MACHINE } from '../../test/vm/support.ts'
+import { QEMU, ramOptions } from '../../test/vm/support.ts'
 import { findBreak, firstBadWord, readTicks } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
+import { type Accelerator, isInternalError, machineWith } from './accelerator.ts'
 import type { PoolHost } from './pool-host.ts'
 
 const PATTERN_MIB = 8
 export const GUEST_RAM_MIB = 32
 /** Twentieths of a second between two passes, so that the guests leave processors to the killed processes. */
 const PACE = 10
-
-/** KVM where there is one: in an emulated host, an emulated guest is too slow. */
-const MACHINE = SMALL_MACHINE.map((word) => (word === 'tcg' && existsSync('/dev/kvm') ? 'kvm' : word))
 
 /**
  * Returns what QEMU is to map: the file, or its window of /dev/mem as `guestmemfs run` would put it there.
@@ -36,29 +34,34 @@ function makeRam(host: PoolHost, name: string): string {
 
 export class Guest {
   readonly #serial: string
+  /** The file of QEMU's standard error. */
+  readonly #complaints: string
   readonly #process: ChildProcess
   readonly #ended: Promise<unknown>
   readonly #name: string
 
-  private constructor(name: string, serial: string, process: ChildProcess) {
+  private constructor(name: string, serial: string, complaints: string, process: ChildProcess) {
     this.#name = name
     this.#serial = serial
+    this.#complaints = complaints
     this.#process = process
     this.#ended = once(process, 'exit')
   }
 
   /** `folder` is for its kernel and its output; `number` gives it a pattern of its own. */
-  static start(host: PoolHost, folder: string, number: number): Guest {
+  static start(host: PoolHost, folder: string, number: number, accelerator: Accelerator): Guest {
     const name = `guest-${number}`
     const [kernel, serial] = [join(folder, `${name}.bin`), join(folder, `${name}.out`)]
+    const complaints = join(folder, `${name}.err`)
     writeFileSync(kernel, buildTinyGuest({ mebibytes: PATTERN_MIB, seed: number, pace: PACE }))
     const ram = ramOptions(makeRam(host, `${name}-ram`), `${GUEST_RAM_MIB}M`)
-    const machine = [...MACHINE, '-machine', 'memory-backend=ram']
+    const machine = [...machineWith(accelerator), '-machine', 'memory-backend=ram']
     const line = [...host.inside(), QEMU, ...machine, ...ram, '-kernel', kernel, '-serial', 'stdio']
-    const output = openSync(serial, 'a')
-    const child = spawn(line[0] as string, line.slice(1), { stdio: ['ignore', output, 'inherit'] })
+    const [output, errors] = [openSync(serial, 'a'), openSync(complaints, 'a')]
+    const child = spawn(line[0] as string, line.slice(1), { stdio: ['ignore', output, errors] })
     closeSync(output)
-    return new Guest(name, serial, child)
+    closeSync(errors)
+    return new Guest(name, serial, complaints, child)
   }
 
   get ticks(): number {
@@ -69,13 +72,15 @@ export class Guest {
     return readFileSync(this.#serial, 'latin1')
   }
 
-  /** Throws where a tick is missing or a word was wrong, or where it has ended. Returns its ticks. */
+  /** Throws where a tick is missing or a word was wrong, or where it cannot go on. Returns its ticks. */
   check(): number {
     const text = this.#text()
     const wrong = findBreak(readTicks(text))
     if (wrong !== undefined) throw new Error(`${this.#name}: ${wrong}${firstBadWord(text)}`)
+    const complaint = readFileSync(this.#complaints, 'latin1').trim()
     if (this.#process.exitCode !== null)
-      throw new Error(`${this.#name} ended with status ${this.#process.exitCode}`)
+      throw new Error(`${this.#name} ended with status ${this.#process.exitCode}: ${complaint}`)
+    if (isInternalError(complaint)) throw new Error(`${this.#name} is stopped: ${complaint}`)
     return this.ticks
   }
 

@@ -18,6 +18,7 @@ import { installedQemu } from '../../src/host/qemu-package.ts'
 import { freeBlocks, until } from '../../test/mount/support.ts'
 import { cannotRunSystemd } from '../../test/mount/systemd-host.ts'
 import { type Campaign, count, round, type Stage } from '../campaign.ts'
+import { guestAccelerator } from './accelerator.ts'
 import { GUEST_RAM_MIB, Guest } from './guests.ts'
 import { killAtRandom } from './kill-at-random.ts'
 import type { Lifetimes, LoadResult } from './lifetimes.ts'
@@ -97,10 +98,12 @@ async function oneRound({
   const figures: Record<string, number> = { [host.inside().length > 0 ? 'roundsInUnit' : byHand]: 1 }
   const root = host.root()
   const folders = (): string[] => readdirSync(root).filter((name) => name.startsWith('load-'))
-  const guests = Array.from({ length: GUESTS }, (_, index) => Guest.start(host, folder, index + 1))
+  const accelerator = await guestAccelerator()
+  const start = (_: unknown, index: number): Guest => Guest.start(host, folder, index + 1, accelerator)
+  const guests = Array.from({ length: GUESTS }, start)
   const loads: RunningLoad[] = []
   try {
-    await until('every guest ticks', () => guests.every(({ ticks }) => ticks > 1), SETTLE_MS)
+    await until('every guest ticks', () => guests.every((guest) => guest.check() > 1), SETTLE_MS)
     const free = freeBlocks(root)
     for (const [index, name] of LOADS.entries()) {
       mkdirSync(join(root, name))

@@ -12,6 +12,7 @@ import { mountObstacle } from '../../src/host/checks.ts'
 import { installedQemu } from '../../src/host/qemu-package.ts'
 import { until } from '../../test/mount/support.ts'
 import { type Campaign, type Round, round, type Stage } from '../campaign.ts'
+import { guestAccelerator } from '../kill/accelerator.ts'
 import { Guest } from '../kill/guests.ts'
 import { mountPlainly } from '../kill/plain-host.ts'
 import type { PoolHost } from '../kill/pool-host.ts'
@@ -50,7 +51,7 @@ function shuffled<T>(all: readonly T[], random: Random): T[] {
   return all.map(() => left.splice(random.below(left.length), 1)[0] as T)
 }
 
-const ticking = (guest: Guest): Promise<void> => until('the guest ticks', () => guest.ticks > 1, ANSWER_MS)
+const ticking = (guest: Guest): Promise<void> => until('the guest ticks', () => guest.check() > 1, ANSWER_MS)
 
 /** The pairs of one store that are left, in an equal part of the time that is left. */
 async function runStore(stage: Stage, { store, host: make }: Kind, endSeconds: number): Promise<void> {
@@ -59,7 +60,7 @@ async function runStore(stage: Stage, { store, host: make }: Kind, endSeconds: n
   const host = make(pool)
   let guest: Guest | undefined
   try {
-    guest = Guest.start(host, folder, 1)
+    guest = Guest.start(host, folder, 1, await guestAccelerator())
     await ticking(guest)
     const traced = new TracedPool(host, pool, guest, folder)
     if (await runPairs(stage, store, traced, endSeconds)) stage.say(`${store}: every pair is done`)
