@@ -3,7 +3,7 @@
  * bounded: a QEMU that is stopped or hangs must not delay other guests. Must not: interpret a command.
  */
 import { connect, Socket } from 'node:net'
-import { errorText, QemuError, QemuRefusal } from '../values/errors.ts'
+import { errorText, QemuDisconnected, QemuError, QemuRefusal } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { LATE, within } from '../values/within.ts'
 import { type QemuVersion, versionOf } from './qemu-version.ts'
@@ -56,9 +56,9 @@ export class QmpClient {
     this.#socket.setEncoding('utf8')
     this.#socket.on('data', (chunk: string) => this.#receive(chunk))
     this.#socket.on('error', (error: NodeJS.ErrnoException) =>
-      this.#finish(new QemuError(`QMP socket ${path}: ${closeMessage(error)}`)),
+      this.#finish(new QemuDisconnected(`QMP socket ${path}: ${closeMessage(error)}`)),
     )
-    this.#socket.on('close', () => this.#finish(new QemuError(`QMP socket ${path}: QEMU closed it`)))
+    this.#socket.on('close', () => this.#finish(new QemuDisconnected(`QMP socket ${path}: QEMU closed it`)))
   }
 
   /**

@@ -46,6 +46,12 @@ export class QemuError extends Error {
  */
 export class QemuRefusal extends QemuError {}
 
+/**
+ * No process listens on QEMU's socket, or QEMU closed the connection: where nothing else is wrong, it is
+ * ending.
+ */
+export class QemuDisconnected extends QemuError {}
+
 /** What to print of anything that was thrown: an error's message, anything else as it is. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

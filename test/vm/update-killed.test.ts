@@ -14,8 +14,9 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
 import { readDefinition, type VmDefinition, writeDefinition } from '../../src/qemu/vm-definition.ts'
-import { vmPaths } from '../../src/run/vm-runtime.ts'
-import { CLI } from '../mount/support.ts'
+import { identify } from '../../src/run/process-identity.ts'
+import { readRuntime, vmPaths, writeRuntime } from '../../src/run/vm-runtime.ts'
+import { CLI, until } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
 import { qemusOf } from './holders-of-ram.ts'
 import { Serial } from './serial.ts'
@@ -141,6 +142,35 @@ test('an update that is killed leaves a guest that vms calls stopped, and that p
   await vm.serial.moreTicks(2)
   assert.equal(vm.serial.findBreak(), undefined)
   assert.equal((await listVms(pool))[0]?.state, 'running')
+})
+
+test('a guest whose old QEMU was ending when its update was killed goes on in another, after that end', async (t) => {
+  const pool = await mountVmPool(t)
+  const qemu = moodyQemu(scratchFolder(t))
+  const vm = await startTinyVm(t, pool, 'ending', {
+    qemu: qemu.path,
+    options: quitFirst(scratchFolder(t)),
+  })
+  qemu.set('exit 7')
+  const { report } = await updateVmm(pool)
+  assert.equal(report.vms[0]?.outcome, 'saved')
+  assert.equal(await vm.ended, 0)
+  qemu.reset()
+  // A process that lives and has no socket, as a QEMU is for the last moments of its life.
+  const ending = spawn('sleep', ['60'], { stdio: 'ignore' })
+  t.after(() => ending.kill())
+  const process = identify(ending.pid as number)
+  assert.ok(process)
+  writeRuntime(vm.name, { ramFile: vm.ramFile, qemu: process, end: null })
+  const resumption = resumeVms(pool)
+  await sleep(1500)
+  assert.equal(readRuntime(vm.name)?.qemu?.pid, ending.pid, 'no second QEMU beside it')
+  ending.kill()
+  const resumed = await resumption
+  assert.deepEqual([resumed.report.vms[0]?.outcome, resumed.status], ['resumed', 0], JSON.stringify(resumed))
+  await until('it ticks', () => ticksOf(vm.serial, vm.name).length > vm.serial.ticks().length + 2)
+  for (const [index, { number, bad }] of ticksOf(vm.serial, vm.name).entries())
+    assert.deepEqual([number, bad], [index + 1, 0])
 })
 
 test('a guest that was loaded and put on record, and not told to run, is as it was before: running, or paused by the operator', async (t) => {

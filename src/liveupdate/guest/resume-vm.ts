@@ -2,6 +2,7 @@
  * The resumption of one saved VM, after a failed update or in the next kernel. It checks the VM's RAM and
  * state file before it starts a QEMU.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { close } from '../../linux/descriptors.ts'
 import { probeBinary } from '../../qemu/binary.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
@@ -14,7 +15,7 @@ import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { liveQemu, lockForUpdate, makeVmDirectory, vmPaths } from '../../run/vm-runtime.ts'
-import { errorText, UsageError } from '../../values/errors.ts'
+import { errorText, QemuDisconnected, UsageError } from '../../values/errors.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import type { EarlyResult } from './early-result.ts'
 import { recoverGuest } from './recover-guest.ts'
@@ -23,6 +24,9 @@ import { checkGuestsHost, isLate, waitForHost } from './wait-for-host.ts'
 
 /** At boot the network, and a pool with more of a guest's RAM, may come up after this command has started. */
 const HOST_TIMEOUT_MS = 30_000
+
+/** For a QEMU that takes no commands any more: as long as an update waits for one that it told to quit. */
+const END_TIMEOUT_MS = 10_000
 
 /** Never rejects: what goes wrong is in the result. The VM's RAM and state file are kept then. */
 export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
@@ -68,7 +72,7 @@ async function waitForLateHost({ vm, timeoutMs, withoutLock }: VmRequest): Promi
 }
 
 class ResumeRun {
-  readonly #request: VmRequest
+  #request: VmRequest
   readonly #clock: PhaseClock
   readonly #early: EarlyResult | undefined
   #after: VmDefinition | undefined
@@ -87,8 +91,7 @@ class ResumeRun {
   }
 
   async run(): Promise<VmTimeline> {
-    const { vm, timeoutMs, isNamed = false } = this.#request
-    const onStep = (step: Phase, atMs?: number) => {
+    const onStep: OnStep = (step, atMs) => {
       this.#clock.ended(step, atMs)
       this.#request.onPhase(step)
     }
@@ -97,23 +100,34 @@ class ResumeRun {
     }
     try {
       this.#after =
-        vm.state === 'running'
-          ? await recoverGuest({
-              definition: vm.definition,
-              isNamed,
-              timeoutMs,
-              onStep,
-              onUnset,
-              unset: this.#early?.unset,
-            })
+        this.#request.vm.state === 'running'
+          ? await this.#recover(onStep, onUnset)
           : await start(this.#request, onStep, onUnset)
       return this.result('resumed', this.#unset)
     } catch (error) {
-      const { definition, state } = vm
+      const { definition, state } = this.#request.vm
       const isLoaded = error instanceof StartFromSavedError && error.isLoaded
       const isLive = liveQemu(definition.name, ramFileOf(definition)) !== undefined
       const isStranded = isLoaded || (state === 'running' && isLive)
       return this.result(isStranded ? 'stranded' : 'saved', `${errorText(error)}; its RAM is kept`)
+    }
+  }
+
+  /**
+   * Continues it in its QEMU. An update that was killed may have told that to quit, and its socket is gone
+   * before its process is: then another QEMU gets the guest, by what is on record when it has ended.
+   */
+  async #recover(onStep: OnStep, onUnset: StartRequest['onUnset']): Promise<VmDefinition> {
+    const { vm, isNamed = false, timeoutMs } = this.#request
+    const { definition } = vm
+    try {
+      const unset = this.#early?.unset
+      return await recoverGuest({ definition, isNamed, timeoutMs, onStep, onUnset, unset })
+    } catch (error) {
+      const ended = error instanceof QemuDisconnected ? await whenEnded(definition, timeoutMs) : undefined
+      if (ended === undefined) throw error
+      this.#request = { ...this.#request, vm: ended }
+      return await start(this.#request, onStep, onUnset)
     }
   }
 
@@ -131,9 +145,23 @@ class ResumeRun {
   }
 }
 
+/** The VM as it is once its QEMU has ended. undefined: that does not end, or the record of the VM is gone. */
+async function whenEnded(definition: VmDefinition, timeoutMs: number): Promise<Vm | undefined> {
+  const [name, ramFile] = [definition.name, ramFileOf(definition)]
+  const deadline = performance.now() + Math.min(timeoutMs, END_TIMEOUT_MS)
+  while (liveQemu(name, ramFile) !== undefined) {
+    if (performance.now() > deadline) return undefined
+    await sleep(20)
+  }
+  await endFormerSupervisor(name)
+  return readVms([ramFile]).vms[0]
+}
+
+type OnStep = (step: Phase, atMs?: number) => void
+
 async function start(
   { vm, nextQemu, timeoutMs }: VmRequest,
-  onStep: (step: Phase, atMs?: number) => void,
+  onStep: OnStep,
   onUnset: StartRequest['onUnset'],
 ): Promise<VmDefinition> {
   const { argv, saved } = vm.definition
