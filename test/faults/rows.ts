@@ -6,5 +6,6 @@
 import { GUEST_ROWS } from './guest-rows.ts'
 import { POOL_ROWS } from './pool-rows.ts'
 import type { Row } from './row.ts'
+import { UPDATE_ROWS } from './update-rows.ts'
 
-export const ROWS: readonly Row[] = [...GUEST_ROWS, ...POOL_ROWS]
+export const ROWS: readonly Row[] = [...GUEST_ROWS, ...UPDATE_ROWS, ...POOL_ROWS]

@@ -128,9 +128,14 @@ test('threads are scheduled as they were, pinned, at their policy and nice value
   const before = await schedules()
   assert.deepEqual([before[1]?.cpus, before[1]?.policy, before[1]?.nice], ['0', 3, 7])
   assert.notDeepEqual(before[0], before[1])
-  await expectUpdated(machine)
+  const pid = qemuPid(name)
+  const { status, stderr } = await updateVmm(machine.pool)
+  assert.equal(status, 0, stderr)
+  assert.notEqual(qemuPid(name), pid)
   assert.deepEqual(await schedules(), before)
   assert.deepEqual(readProcessLimits(qemuPid(name)), limits)
+  await machine.vm.serial.moreTicks(2)
+  assert.equal(machine.vm.serial.findBreak(), undefined)
 })
 
 test('a port that another process has taken meanwhile is reported, and the guest runs on', async (t) => {

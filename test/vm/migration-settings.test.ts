@@ -17,6 +17,7 @@ import {
   qemuPid,
   resumeVms,
   scratchFolder,
+  startTinyVm,
   type TestVm,
   updateVmm,
   type VmPool,
@@ -65,6 +66,35 @@ test('an update with the next QEMU first: that one has them, and the save was no
     assert.notEqual(qemuPid(vm.name), pid)
     assert.deepEqual(await settingsOf(vm), before)
   }
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
+
+test('rounds of announcements and a limit of the downtime that the operator set are those of the next QEMU', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'announced')
+  const settings = async (): Promise<unknown[]> => {
+    const all = (await monitor(vm.name, 'query-migrate-parameters')) as Record<string, unknown>
+    return [all['announce-rounds'], all['downtime-limit']]
+  }
+  await monitor(vm.name, 'migrate-set-parameters', { 'announce-rounds': 7, 'downtime-limit': 123 })
+  assert.deepEqual(await settings(), [7, 123])
+  const pid = qemuPid(vm.name)
+  const { status, stderr } = await updateVmm(pool)
+  assert.deepEqual([status, stderr], [0, ''])
+  assert.notEqual(qemuPid(vm.name), pid)
+  assert.deepEqual(await settings(), [7, 123])
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
+
+test("the operator's limit of the bandwidth of migrations does not pace a save, which stops the guest", async (t) => {
+  const { pool, vm } = await startSlowVm(t, 'limited')
+  // Its private memory would take a minute.
+  await monitor(vm.name, 'migrate-set-parameters', { 'max-bandwidth': 1 << 20 })
+  const { status, report } = await updateVmm(pool, '--timeout-ms', '20000')
+  const [timeline] = report.vms
+  assert.deepEqual([status, timeline?.outcome, timeline?.problem], [0, 'updated', null])
   await vm.serial.moreTicks(2)
   assert.equal(vm.serial.findBreak(), undefined)
 })

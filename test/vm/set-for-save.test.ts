@@ -47,8 +47,8 @@ test('a preflight, of a dry run as well, leaves the mode of a guest that another
   await leaveSet(vm)
   const refusal = `VM ${vm.name}: another update of it is under way`
   const refusals = (await linesOfPlan(t)).filter((line) => line.includes(refusal))
-  assert.equal(refusals.length, 1)
   assert.equal(await modeOf(vm), SAVE_MODE)
+  assert.equal(refusals.length, 1)
   const { status, stderr } = await updateVmm(pool)
   assert.deepEqual([status, stderr], [1, `guestmemfs: ${refusal}\n`])
   assert.equal(await modeOf(vm), SAVE_MODE)

@@ -154,10 +154,10 @@ test('/run is full: the guest goes on, and it is updated once there is room', as
   t.after(() => remount('50%'))
   assert.throws(() => writeFileSync(filler, Buffer.alloc(2 << 20)), { code: 'ENOSPC' })
   for (const _ of [1, 2]) {
-    const { status } = await updateVmm(slow.pool)
+    const { status } = await updateVmm(slow.pool, '--timeout-ms', '20000')
     assert.equal(status, 1)
-    await slow.vm.serial.moreTicks(2)
     assert.deepEqual(await qemusOf(slow.vm), [slow.before])
+    await slow.vm.serial.moreTicks(2)
   }
   rmSync(filler)
   await expectUpdated(slow)
