@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 /**
- * The program's entry: it sets the umask, turns on the compile cache before any other source is loaded, and
- * starts a keeper's process at the same time, because after a kexec guests wait for every command that
- * resumes them.
+ * The program's entry: it sets the umask, turns on the compile cache before any other source is loaded, lets
+ * saved guests go on, and starts a keeper's process while the rest is loaded, because after a kexec guests
+ * wait for every command that resumes them.
  */
+import { DEFAULT_TIMEOUT_MS } from './cli/options.ts'
+import { resumingMount } from './early/mount-words.ts'
 import { useCompileCache } from './linux/compile-cache.ts'
 import { fixUmask } from './linux/umask.ts'
 import { hasUnit } from './pool/has-unit.ts'
@@ -11,9 +13,14 @@ import { WaitingKeeper } from './pool/waiting-keeper.ts'
 
 fixUmask()
 useCompileCache()
+const words = process.argv.slice(2)
+const resuming = resumingMount(words)
+const early =
+  resuming &&
+  (await (await import('./early/before-mount.ts')).guestsBeforeMount(resuming, Number(DEFAULT_TIMEOUT_MS)))
 // Only `mount` starts a keeper, and not where the service manager starts it as the unit's process.
-const [command, , directory] = process.argv.slice(2)
+const [command, , directory] = words
 const mounts = command === 'mount' && directory !== undefined && process.env.GUESTMEMFS_UNIT === undefined
 const waiting = mounts && !hasUnit() && process.getuid?.() === 0 ? new WaitingKeeper() : undefined
 const { main } = await import('./cli/program.ts')
-await main(waiting)
+await main({ waiting, early })

@@ -14,6 +14,9 @@ const FOLDER = 'dist'
 /** `new URL(`./main${import.meta.url.slice(-3)} `, …)`: how a source names another one that it starts. */
 const STARTS = /`([\w./-]+)\$\{import\.meta\.url\.slice\(-3\)\}`/g
 
+/** What the entry loads when it needs it, so that Node reads no more than that. */
+const LOADED_LATER = ['early/before-mount.ts', 'cli/program.ts']
+
 /** Started by processes of former versions that still run. */
 const FORMER = ['keeper/luo-worker.ts']
 
@@ -24,7 +27,7 @@ function started(): string[] {
       normalize(join(dirname(path), `${name}.ts`)),
     ),
   )
-  return [...new Set(['cli.ts', 'cli/program.ts', ...FORMER, ...named])]
+  return [...new Set(['cli.ts', ...LOADED_LATER, ...FORMER, ...named])]
 }
 
 /** Writes `dist` in `folder` anew. Errors: those of esbuild. */
@@ -66,13 +69,16 @@ const whereItWas: Plugin = {
 }
 
 /**
- * Loaded separately: `cli/program.ts`, which must come after the setting of Node's compile cache; and the
- * package for progress on a terminal.
+ * Loaded separately: what the entry loads later, `cli/program.ts` after the setting of Node's compile cache;
+ * and the package for progress on a terminal.
  */
 const besideIt: Plugin = {
   name: 'beside-it',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\/cli\/program\.ts$/ }, () => ({ path: './cli/program.js', external: true }))
+    onResolve({ filter: /^\.{1,2}\/(cli\/program|early\/before-mount)\.ts$/ }, ({ path }) => ({
+      path: path.replace(/\.ts$/, '.js'),
+      external: true,
+    }))
     onResolve({ filter: /^listr2$/ }, ({ path }) => ({ path, external: true }))
   },
 }

@@ -64,10 +64,10 @@ export const RULES: Record<string, Rule> = {
   cli: {
     may: [
       ...['values', 'run', 'qemu', 'pool', 'liveupdate', 'commands'],
-      ...['linux/system-log.ts', 'linux/end-by-sigpipe.ts'],
+      ...['linux/system-log.ts', 'linux/end-by-sigpipe.ts', 'early/start-early.ts'],
     ],
   },
-  'cli.ts': { may: ['linux', 'pool/waiting-keeper.ts', 'pool/has-unit.ts', 'cli'] },
+  'cli.ts': { may: ['linux', 'pool/waiting-keeper.ts', 'pool/has-unit.ts', 'early', 'cli'] },
 }
 
 /** Packages that only one room may use. */

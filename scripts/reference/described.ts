@@ -57,7 +57,7 @@ const USUAL_STATUS = { 0: 'it was done', 1: 'it was not done; one line on standa
 
 export async function describeProgram(): Promise<DescribedProgram> {
   const modules = await loadModules('help')
-  const program = makeProgram(modules, undefined, () => {})
+  const program = makeProgram(modules, {}, () => {})
   const moduleOf = (name: string) => modules.find((module) => module.name === name)
   return {
     name: program.name(),

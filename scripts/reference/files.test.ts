@@ -16,7 +16,7 @@ const manualPaths = () => filesThere(PROJECT).filter((path) => path.startsWith('
 
 /** The options that `--help` shows, each with its dashes, by command; '' is the program. */
 async function optionsOfHelp(): Promise<Map<string, string[]>> {
-  const program = makeProgram(await loadModules('help'), undefined, () => {})
+  const program = makeProgram(await loadModules('help'), {}, () => {})
   const visible = program.createHelp().visibleCommands(program)
   const flagsIn = (help: string) =>
     [...help.matchAll(/^ {2}(-\S.*?)(?: {2}|$)/gm)].flatMap(

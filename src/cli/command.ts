@@ -1,5 +1,6 @@
 /** A subcommand as its file in `src/commands/` exports it: `export const command: CommandModule`. */
 import type { Command } from 'commander'
+import type { Early } from '../early/start-early.ts'
 import type { WaitingKeeper } from '../pool/waiting-keeper.ts'
 
 /** The headings of `guestmemfs help`. */
@@ -11,6 +12,14 @@ export interface CommandExample {
   readonly about: string
   /** As an operator types it; may have several lines. */
   readonly typed: string
+}
+
+/** What the entry of the program has begun before it loaded the rest, for `mount` alone. */
+export interface BegunMount {
+  /** The process that may become the pool's keeper. */
+  readonly waiting?: WaitingKeeper | undefined
+  /** The guests that went on before the mount. undefined: nothing has tried. */
+  readonly early?: Early | undefined
 }
 
 export interface CommandModule {
@@ -41,9 +50,6 @@ export interface CommandModule {
    * Its standard streams become another program's. Node would make them non-blocking for that one as well.
    */
   readonly lendsStreams?: true
-  /**
-   * Adds arguments, options and the action to `command`, which has its name and its description. `waiting`:
-   * for `mount`, the process that may become its keeper.
-   */
-  readonly register: (command: Command, waiting: WaitingKeeper | undefined) => unknown
+  /** Adds arguments, options and the action to `command`, which has its name and its description. */
+  readonly register: (command: Command, begun: BegunMount) => unknown
 }

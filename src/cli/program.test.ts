@@ -23,7 +23,7 @@ test('each name of the table loads its command, and no name or alias is missing'
 })
 
 test('the help has the commands under their headings', async () => {
-  const help = makeProgram(await loadModules('help'), undefined, () => {}).helpInformation()
+  const help = makeProgram(await loadModules('help'), {}, () => {}).helpInformation()
   const headings = ['Pools', 'Guests', 'Live update', 'Setup', 'Inspect', 'Help']
   assert.deepEqual(
     [...help.matchAll(/^([A-Z][a-z ]+):$/gm)].map(([, heading]) => heading),
@@ -36,7 +36,7 @@ test('the help has the commands under their headings', async () => {
 })
 
 test('the help of a command has its description, the list of all commands its summary', async () => {
-  const program = makeProgram(await loadModules('help'), undefined, () => {})
+  const program = makeProgram(await loadModules('help'), {}, () => {})
   const umount = program.commands.find((command) => command.name() === 'umount')
   assert.match(
     umount?.helpInformation() ?? '',
@@ -49,7 +49,7 @@ test('the help of a command has its description, the list of all commands its su
 
 test('a command that is typed is the only one that is loaded', async () => {
   const loaded = async (typed: string) =>
-    makeProgram(await loadModules(typed), undefined, () => {}).commands.map((c) => c.name())
+    makeProgram(await loadModules(typed), {}, () => {}).commands.map((c) => c.name())
   assert.deepEqual(await loaded('thaw'), ['thaw'])
   assert.deepEqual(await loaded('hand-over'), ['handover'])
   const files = readdirSync(COMMANDS_FOLDER)

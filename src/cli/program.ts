@@ -1,9 +1,8 @@
 /** The command line as a whole: the table of subcommands, and how an error is printed. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import type { WaitingKeeper } from '../pool/waiting-keeper.ts'
 import { CorruptBytesError, QemuError, UsageError } from '../values/errors.ts'
-import type { CommandModule } from './command.ts'
+import type { BegunMount, CommandModule } from './command.ts'
 import { type Began, CommandEnd } from './command-end.ts'
 import { journalWords } from './journal-words.ts'
 import { complain } from './print.ts'
@@ -55,7 +54,7 @@ export async function loadModules(typed: string): Promise<CommandModule[]> {
 /** `begin` is called when the arguments of a command were parsed, before its action. */
 export function makeProgram(
   modules: readonly CommandModule[],
-  waiting: WaitingKeeper | undefined,
+  begun: BegunMount,
   begin: (module: CommandModule, command: Command) => void,
 ): Command {
   const program = new Command('guestmemfs')
@@ -68,7 +67,7 @@ export function makeProgram(
     .commandsGroup('Help:')
     .helpCommand('help [command]', 'show the options of a command')
   for (const module of modules) {
-    const command = add(program, module, waiting)
+    const command = add(program, module, begun)
     command.hook('preAction', () => begin(module, command))
   }
   return program
@@ -78,13 +77,13 @@ export function makeProgram(
 export const paragraphs = (description: string): string[] =>
   description.split(/\n\s*\n/).map((text) => text.trim().replace(/\s+/g, ' '))
 
-function add(program: Command, module: CommandModule, waiting: WaitingKeeper | undefined): Command {
+function add(program: Command, module: CommandModule, begun: BegunMount): Command {
   const { name, aliases = [], group, summary, description = summary, register } = module
   const command = program.command(name, { hidden: group === undefined })
   command.summary(summary).description(paragraphs(description).join('\n\n'))
   for (const alias of aliases) command.alias(alias)
   if (group !== undefined) command.helpGroup(`${group}:`)
-  register(command, waiting)
+  register(command, begun)
   return command
 }
 
@@ -97,11 +96,10 @@ function beginOf(module: CommandModule, command: Command): Began {
   }
 }
 
-/** `waiting`: for `mount`, the process that may become its keeper. */
-export async function main(waiting: WaitingKeeper | undefined): Promise<void> {
+export async function main(begun: BegunMount): Promise<void> {
   const modules = await loadModules(process.argv[2] ?? '')
   const end = new CommandEnd(modules.length === 1 && modules[0]?.lendsStreams === true)
-  const program = makeProgram(modules, waiting, (...begun) => end.begin(beginOf(...begun)))
+  const program = makeProgram(modules, begun, (...begun) => end.begin(beginOf(...begun)))
   try {
     await program.parseAsync()
   } catch (error) {

@@ -12,7 +12,6 @@ import { mountThroughUnit } from '../pool/systemd-unit.ts'
 import { RUN } from '../run/paths.ts'
 import { hasRecordInRun } from '../run/pool-record.ts'
 import { formatSize } from '../values/size.ts'
-import { within } from '../values/within.ts'
 
 const HOW = {
   new: 'new pool',
@@ -22,8 +21,10 @@ const HOW = {
   lost: 'new pool: the processes of the former one had died, and its memory with them',
 } as const
 
-/** A QEMU that hangs holds up the mount no longer. */
-const MOST_BEFORE_MOUNT_MS = 15_000
+async function guestsBeforeMount(request: MountRequest): Promise<Early> {
+  const before = await import('../early/before-mount.ts')
+  return await before.guestsBeforeMount(request, Number(DEFAULT_TIMEOUT_MS))
+}
 
 interface Options {
   readonly o: string[]
@@ -58,7 +59,7 @@ export const command: CommandModule = {
   ],
   seeAlso: ['mount.guestmemfs(8)', 'guestmemfs-umount(8)', 'mount(8)', 'fstab(5)', 'docs/stores.md'],
   changes: true,
-  register: (command, waiting) =>
+  register: (command, { waiting, early }) =>
     command
       .argument('<source>', "the pool's name, such as guestmemfs")
       .argument('<mountpoint>', 'an existing directory')
@@ -71,9 +72,8 @@ export const command: CommandModule = {
           await remountPool(request)
           return
         }
-        const early = options.resume ? await guestsBeforeMount(request) : undefined
-        // Keeper and server would take the processors from QEMUs while guests stand still.
-        if (early?.areAll) await within(Promise.all(early.guests.values()), MOST_BEFORE_MOUNT_MS)
+        // Words that had to be parsed first.
+        const resumed = options.resume && (early ?? (await guestsBeforeMount(request)))
         // Loaded while the keeper starts: guests wait for both.
         const resuming = options.resume && import('../cli/show-resumption.ts')
         const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
@@ -98,17 +98,7 @@ export const command: CommandModule = {
             timeoutMs: DEFAULT_TIMEOUT_MS,
             ...(json && { json }),
           },
-          early?.guests,
+          resumed?.guests,
         )
       }),
-}
-
-/**
- * After a kexec guests wait for their QEMUs as well: those that need nothing of the mount start at once. A
- * pool that has a record is none that a kexec has left.
- */
-async function guestsBeforeMount(request: MountRequest): Promise<Early | undefined> {
-  if (process.getuid?.() !== 0 || hasUnit() || hasRecordInRun(request.pool)) return undefined
-  const { startEarly } = await import('../early/start-early.ts')
-  return startEarly(request, Number(DEFAULT_TIMEOUT_MS))
 }

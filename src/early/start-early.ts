@@ -66,7 +66,7 @@ export interface Early {
   /** No other guest waits for the mount. */
   readonly areAll: boolean
 }
-const NONE: Early = { guests: new Map(), areAll: false }
+export const NONE: Early = { guests: new Map(), areAll: false }
 
 interface Reached {
   readonly region: EarlyRegion | undefined
