@@ -228,6 +228,14 @@ export async function lockForUpdate(name: string): Promise<Fd | undefined> {
   }
 }
 
+/** Whether a process has the VM's lock: its QEMU, or one that is about to be that. */
+export function hasProcess(name: string): boolean {
+  const lock = tryLock(vmPaths(name).lock)
+  if (lock === undefined) return true
+  close(lock)
+  return false
+}
+
 /** Undefined: another process holds the lock, or its directory is just being removed. */
 export function tryLock(path: string): Fd | undefined {
   for (;;) {

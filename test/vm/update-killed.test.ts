@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -168,7 +168,33 @@ test('a guest whose old QEMU was ending when its update was killed goes on in an
   ending.kill()
   const resumed = await resumption
   assert.deepEqual([resumed.report.vms[0]?.outcome, resumed.status], ['resumed', 0], JSON.stringify(resumed))
-  await until('it ticks', () => ticksOf(vm.serial, vm.name).length > vm.serial.ticks().length + 2)
+  const before = ticksOf(vm.serial, vm.name).length
+  await until('it ticks', () => ticksOf(vm.serial, vm.name).length > before + 2)
+  for (const [index, { number, bad }] of ticksOf(vm.serial, vm.name).entries())
+    assert.deepEqual([number, bad], [index + 1, 0])
+})
+
+test('a process that a killed update has started to be the next QEMU is the only one, and gets the guest', async (t) => {
+  const pool = await mountVmPool(t)
+  const folder = scratchFolder(t)
+  const begun = join(folder, 'begun')
+  const vm = await startTinyVm(t, pool, 'starting', {
+    options: quitFirst(folder),
+    // That process has the VM's lock meanwhile, and is not on record.
+    runOptions: ['--before', `touch ${begun}; sleep 1`],
+  })
+  rmSync(begun)
+  const update = spawn(process.execPath, [CLI, ...UPDATE, pool.mountPoint], { stdio: 'ignore' })
+  const ended = once(update, 'exit')
+  await untilMade(begun)
+  update.kill('SIGKILL')
+  await ended
+  const { report } = await resumeVms(pool)
+  assert.equal(report.vms[0]?.outcome, 'resumed', JSON.stringify(report))
+  assert.deepEqual(await qemusOf(vm), [qemuPid(vm.name)])
+  assert.ok(existsSync(vmPaths(vm.name).lock), 'and holds the lock that the next command looks for')
+  const before = ticksOf(vm.serial, vm.name).length
+  await until('it ticks', () => ticksOf(vm.serial, vm.name).length > before + 2)
   for (const [index, { number, bad }] of ticksOf(vm.serial, vm.name).entries())
     assert.deepEqual([number, bad], [index + 1, 0])
 })

@@ -14,7 +14,7 @@ import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qe
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
-import { liveQemu, lockForUpdate, makeVmDirectory, vmPaths } from '../../run/vm-runtime.ts'
+import { hasProcess, liveQemu, lockForUpdate, makeVmDirectory, vmPaths } from '../../run/vm-runtime.ts'
 import { errorText, QemuDisconnected, UsageError } from '../../values/errors.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import type { EarlyResult } from './early-result.ts'
@@ -27,6 +27,7 @@ const HOST_TIMEOUT_MS = 30_000
 
 /** For a QEMU that takes no commands any more: as long as an update waits for one that it told to quit. */
 const END_TIMEOUT_MS = 10_000
+const LOOK_MS = 20
 
 /** Never rejects: what goes wrong is in the result. The VM's RAM and state file are kept then. */
 export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
@@ -39,6 +40,7 @@ export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
   const lock = request.isLocked === true ? null : await lockForUpdate(name)
   if (lock === undefined) return new ResumeRun(request).result('saved', 'an update of it is under way')
   try {
+    await untilNoneStarts(name, request.timeoutMs)
     const [vm] = readVms([ramFileOf(definition)]).vms
     // One whose QEMU runs is continued there.
     if (vm?.state !== 'running') await endFormerSupervisor(name)
@@ -49,6 +51,16 @@ export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
   } finally {
     if (lock !== null) close(lock)
   }
+}
+
+/**
+ * A command that was killed may have started a process that has the VM's lock and is not on record yet: it
+ * becomes the VM's QEMU, or ends.
+ */
+async function untilNoneStarts(name: string, timeoutMs: number): Promise<void> {
+  const deadline = performance.now() + Math.min(timeoutMs, END_TIMEOUT_MS)
+  while (hasProcess(name) && liveQemu(name) === undefined && performance.now() < deadline)
+    await sleep(LOOK_MS)
 }
 
 const isResumed = ({ state, definition: { saved, underUpdate } }: Vm): boolean =>
@@ -151,7 +163,7 @@ async function whenEnded(definition: VmDefinition, timeoutMs: number): Promise<V
   const deadline = performance.now() + Math.min(timeoutMs, END_TIMEOUT_MS)
   while (liveQemu(name, ramFile) !== undefined) {
     if (performance.now() > deadline) return undefined
-    await sleep(20)
+    await sleep(LOOK_MS)
   }
   await endFormerSupervisor(name)
   return readVms([ramFile]).vms[0]

@@ -15,6 +15,8 @@ import { endLeftOver } from '../successor/left-over.ts'
 import { readDefinition, type VmDefinition } from '../vm-definition.ts'
 
 const LOOK_MS = 20
+/** Each look takes the update lock for a moment, which a command may want. */
+const START_LOOK_MS = 100
 
 export interface EndedQemu {
   readonly name: string
@@ -27,22 +29,32 @@ export interface EndedQemu {
 
 /**
  * Resolves when it is done, or when the guest is another QEMU's: an update that was under way. Waits for the
- * command that has the VM's update lock. Never rejects.
+ * command that has the VM's update lock, and for a process that has the VM's lock: it is about to be the next
+ * QEMU, also where the command that started it was killed. Never rejects.
  */
 export async function settle(ended: EndedQemu): Promise<void> {
   const { name, qemu } = ended
-  const lock = await lockUnless(name, () => !isOnRecord(name, qemu))
-  if (lock === undefined) return
-  try {
-    if (isOnRecord(name, qemu)) await settleLocked(ended, lock)
-  } catch {
-    // Its pool is frozen or gone, or /run is full: the record stays, and says that no QEMU runs.
-  } finally {
-    close(lock)
+  const isAnothers = (): boolean => !isOnRecord(name, qemu)
+  for (;;) {
+    const update = await lockUnless(name, isAnothers)
+    if (update === undefined) return
+    const own = tryLock(vmPaths(name).lock)
+    try {
+      if (isAnothers()) return
+      if (own !== undefined) return await settleLocked(ended, update)
+    } catch {
+      // Its pool is frozen or gone, or /run is full: the record stays, and says that no QEMU runs.
+      return
+    } finally {
+      if (own !== undefined) close(own)
+      close(update)
+    }
+    await sleep(START_LOOK_MS)
   }
 }
 
-async function settleLocked({ name, end, streams }: EndedQemu, lock: Fd): Promise<void> {
+/** With both locks of the VM; `update`: its update lock. */
+async function settleLocked({ name, end, streams }: EndedQemu, update: Fd): Promise<void> {
   const definition = definitionOf(name)
   await endLeftOver(name)
   for (const command of definition?.after ?? [])
@@ -50,9 +62,7 @@ async function settleLocked({ name, end, streams }: EndedQemu, lock: Fd): Promis
       await runHook(definition, command, [0, streams?.[0] ?? 1, streams?.[1] ?? 2])
   const isOver = end !== undefined && end.signal === null
   if (isOver && definition?.saved === null) endRecord(definition)
-  const own = tryLock(vmPaths(name).lock)
-  removeRuntime(name, lock)
-  if (own !== undefined) close(own)
+  removeRuntime(name, update)
 }
 
 /** Ends what a command that was killed has left of an update. Never rejects. */
