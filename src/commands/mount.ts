@@ -72,7 +72,7 @@ export const command: CommandModule = {
           return
         }
         const early = options.resume ? await guestsBeforeMount(request) : undefined
-        // Keeper and server would take the processors from QEMUs while guests stand still.
+        // Keeper and server would take processor time from the QEMUs while guests are stopped.
         if (early?.areAll) await within(Promise.all(early.guests.values()), MOST_BEFORE_MOUNT_MS)
         // Loaded while the keeper starts: guests wait for both.
         const resuming = options.resume && import('../cli/show-resumption.ts')

@@ -151,7 +151,7 @@ export class FileSystem {
     return markClean(this.#begin(rq), extent)
   }
 
-  // The end of inodes, and the beginning after a crash
+  // Evictions, and the recovery after a crash
   evict(rq: OwnRequest, ino: Ino): Eviction | Errno {
     return evict(this.#volume, rq, ino)
   }

@@ -32,7 +32,7 @@ import { takeRegionLocks } from './takeover/take-region-lock.ts'
 
 /**
  * A server that served is replaced at once, because callers of open(2) wait. One that ends before it serves
- * is started again ever more slowly, without an end, as the mount hangs without a server.
+ * is started again after longer and longer pauses, without an end, as the mount hangs without a server.
  */
 const MAX_BACKOFF_MS = 1000
 /** A server that ends by itself, again and again, must fill neither the log nor the processors. */
@@ -115,7 +115,8 @@ export class Keeper {
     const isServed = isLive && previousHolder?.role !== 'store'
     const more = isLive ? { isServed } : { rootDirectory: options.rootDirectory }
     const server = await this.#startServer(source, more)
-    // Two servers on one connection would answer in turns: the old one must end before the new one reads.
+    // Two servers on one connection would each read some of the requests: the old one must end before the new
+    // one reads.
     if (isLive) await endPrevious()
     if (!isLive) {
       try {

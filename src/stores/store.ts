@@ -116,7 +116,10 @@ export interface Store {
   resize(object: ObjectId, to: Placement): Refusal | undefined
   /** True while a process maps the object: its blocks must not be used again yet. A Wait: not known yet. */
   isHeld(object: ObjectId): boolean | Wait
-  /** For messages: a process that the last look found to hold it. Where a store looks for them itself. */
+  /**
+   * For messages: a process that the last search found to hold it. Of a store that searches for holders
+   * itself.
+   */
   holder?(object: ObjectId): Holder | undefined
   /**
    * Releases the object's memory. Called after the record that removes it, and again after a crash in

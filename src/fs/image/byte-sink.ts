@@ -72,7 +72,7 @@ export class ByteSink implements ByteOutput {
     return this.#length
   }
 
-  /** Forget the content, keep the memory. */
+  /** Drops the content, and keeps the memory. */
   clear(): void {
     this.#length = 0
   }

@@ -28,12 +28,12 @@ export interface ImageDump {
   readonly summary: Summary
   /** Since the checkpoint, oldest first. */
   readonly records: readonly PlainRecord[]
-  /** What checkpoint and records amount to. */
+  /** The fold of checkpoint and records. */
   readonly entries: readonly PlainEntry[]
 }
 
 export interface Summary {
-  /** Special files are there where there are any. */
+  /** Kinds of special files of which there are none are left out. */
   readonly inodes: Readonly<
     Record<'directory' | 'file' | 'symlink', number> & Partial<Record<FileKind, number>>
   >

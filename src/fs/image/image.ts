@@ -91,7 +91,7 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * Make `area` an image of `state`, whatever it held before. Until the last store it is none. Throws
+   * Makes `area` an image of `state`, whatever it held before. Until the last store it is none. Throws
    * `UsageError` if the area's size cannot hold an image.
    */
   static format(
@@ -112,9 +112,9 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * Open the image in `area` and bring `emptyState` to where it was. Throws `CorruptBytesError`, having
-   * changed nothing, if the area holds no image, one of another version or pool, or one that lost
-   * acknowledged bytes.
+   * Opens the image in `area`, and brings `emptyState` to the state that it holds. Throws
+   * `CorruptBytesError`, having changed nothing, if the area holds no image, one of another version or pool,
+   * or one that lost acknowledged bytes.
    */
   static open<S extends ImageState>(
     area: Uint8Array,
@@ -204,7 +204,8 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * Encoded bytes of each entry and of a record of them all; `commit` asks for what `fits` just asked for.
+   * Encoded bytes of each entry and of a record of them all; `commit` is called with the list that `fits` has
+   * just measured.
    */
   #measure(entries: readonly Entry[]): Measure {
     if (this.#measured?.entries !== entries) {

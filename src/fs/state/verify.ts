@@ -73,7 +73,7 @@ function verifyNames({ inodes, directories, pool }: Tables): string[] {
   return found
 }
 
-/** Every named inode can be reached from the root: there is no ring of directories beside the tree. */
+/** Every named inode can be reached from the root: there is no cycle of directories beside the tree. */
 function verifyReach({ inodes, directories }: Tables): string[] {
   if (inodes.get(ROOT_INO)?.kind !== 'directory') return ['there is no root directory']
   const reached = new Set<Ino>([ROOT_INO])

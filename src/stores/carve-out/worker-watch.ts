@@ -19,7 +19,7 @@ export const beat = (words: PulseWords): void => void Atomics.add(words, WORD.st
 
 /** How often the server looks. */
 export const CHECK_MS = 500
-/** A step is one sysfs write, one look through /proc, one slice of zeroing: some ten milliseconds. */
+/** A step is one sysfs write, one task of /proc searched, one slice of zeroing: some ten milliseconds. */
 const STEP_MS = 4000
 /** Starting a thread means reading its program; on a machine that has just booted that is slow. */
 const START_MS = 30_000
