@@ -60,7 +60,7 @@ export function tryMemfdCreate(
 }
 
 /**
- * Map `lengthBytes` of `fd` from `offset` on readable and writable, shared, as bytes. From 2 MiB on the
+ * Maps `lengthBytes` of `fd` from `offset` on readable and writable, shared, as bytes. From 2 MiB on the
  * address is a multiple of 2 MiB, so that the kernel can use huge pages. Throws SystemCallError.
  *
  * Never unmapped: JavaScript cannot tell when the last view is gone, and a store through a view whose mapping
@@ -86,14 +86,14 @@ export function mapShared(fd: Fd, lengthBytes: number, offset = 0): Uint8Array<A
   return viewOf(start, lengthBytes)
 }
 
-/** Ask for huge pages on a mapping (a hint: nothing happens where shmem_enabled is `never`). */
+/** Requests huge pages for a mapping (a hint: nothing happens where shmem_enabled is `never`). */
 export function adviseHuge(mapping: Uint8Array): Errno | undefined {
   // SAFETY: the range is exactly the view's own mapping; MADV_HUGEPAGE changes no byte.
   return errnoUnlessZero(madvise(addressOf(mapping), mapping.byteLength, MADV_HUGEPAGE))
 }
 
 /**
- * Make huge pages of a mapping now, whatever shmem_enabled says (Linux 6.1). Slow, O(bytes), allocates what
+ * Makes huge pages of a mapping now, whatever shmem_enabled says (Linux 6.1). Slow, O(bytes), allocates what
  * is missing. Errors: EAGAIN and EBUSY (pages in use: try later), ENOMEM, EINVAL (a 2 MiB range of it has no
  * page at all yet, or it is not aligned).
  */
@@ -152,7 +152,7 @@ export function sealWrites(fd: Fd): Errno | undefined {
 }
 
 /**
- * Fill `bytes` from `offset`. Returns the bytes moved: fewer at the end of the file, or before a page that
+ * Fills `bytes` from `offset`. Returns the bytes moved: fewer at the end of the file, or before a page that
  * cannot be read. Errors: why none were moved, EIO (a poisoned page), EFAULT.
  */
 export function readAt(fd: Fd, offset: number, bytes: Uint8Array): number | Errno {
@@ -161,7 +161,7 @@ export function readAt(fd: Fd, offset: number, bytes: Uint8Array): number | Errn
 }
 
 /**
- * Store `bytes` at `offset`. Returns the bytes moved: fewer where the next one cannot be stored. Errors: why
+ * Stores `bytes` at `offset`. Returns the bytes moved: fewer where the next one cannot be stored. Errors: why
  * none were: ENOMEM (a cgroup's limit), ENOSPC, EFBIG (RLIMIT_FSIZE), EIO (a poisoned page), EPERM (sealed),
  * EDQUOT, EAGAIN.
  */
@@ -170,7 +170,7 @@ export function writeAt(fd: Fd, offset: number, bytes: Uint8Array): number | Err
   return moveAll(bytes, (rest, done) => pwrite(fd, rest, rest.byteLength, offset + done))
 }
 
-/** Store all of `bytes`, or say what stopped it: those of `writeAt`, ENOSPC. Some may be stored then. */
+/** Stores all of `bytes`. Errors: those of `writeAt`, ENOSPC; some may be stored then. */
 export function writeAllAt(fd: Fd, offset: number, bytes: Uint8Array): Errno | undefined {
   for (let done = 0; done < bytes.byteLength; ) {
     const moved = writeAt(fd, offset + done, bytes.subarray(done))
