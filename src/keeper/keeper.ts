@@ -25,7 +25,7 @@ import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
 import { checkOwnFiles, mountWithNewFiles, ReplacedError } from './own-version.ts'
 import { recordPool } from './record-pool.ts'
 import { ServerHistory } from './server-history.ts'
-import { describeEnd, type FirstOrder, ServerProcess, whyPoolNotOpened } from './server-process.ts'
+import { describeServerEnd, type FirstOrder, ServerProcess, whyPoolNotOpened } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
 import { killHolder, openHolder, resumeHolder } from './takeover/holder-process.ts'
 import { takeRegionLocks } from './takeover/take-region-lock.ts'
@@ -154,7 +154,7 @@ export class Keeper {
       const ended = await server.end
       if (ended.kind === 'unmounted') return await this.#unmounted(options.mountPoint, ended.isHeld)
       this.#history.ended(ended)
-      this.#log.event(`server ${server.pid} ${describeEnd(ended)}; starting it again`, {
+      this.#log.event(`server ${server.pid} ${describeServerEnd(ended)}; starting it again`, {
         restarts: this.#history.restarts,
       })
       if (this.#history.isCrashed) await sleep(CRASH_PAUSE_MS)

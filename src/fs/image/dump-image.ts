@@ -10,7 +10,7 @@ import { readHeader } from './header.ts'
 import type { Geometry } from './image-format.ts'
 import { decodeProperty, type Property } from './property.ts'
 import type { LogRecord } from './record.ts'
-import { recover } from './recovery.ts'
+import { recoverImage } from './recovery.ts'
 
 export interface ImageDump {
   readonly header: {
@@ -76,7 +76,7 @@ export type PlainEntry =
 /** Everything in the image of `area`. Throws `CorruptBytesError` if it cannot be read. */
 export function dumpImage(area: Uint8Array): ImageDump {
   const { identity, geometry, version } = readHeader(area)
-  const found = recover(area, geometry)
+  const found = recoverImage(area, geometry)
   const entries = [...found.fold.entries()]
   return {
     header: {

@@ -33,7 +33,7 @@ import {
 } from './image-format.ts'
 import type { ImageState } from './image-state.ts'
 import { recordBytes } from './record.ts'
-import { type Recovered, recover } from './recovery.ts'
+import { type Recovered, recoverImage } from './recovery.ts'
 import { Segment } from './segment.ts'
 import { entryBytes, StateSize } from './state-size.ts'
 import { AreaWriter, type Trace } from './writer.ts'
@@ -124,7 +124,7 @@ export class Image<S extends ImageState = ImageState> {
   ): Image<S> {
     const header = readHeader(area)
     checkExpected(header.identity, expected)
-    const found = recover(area, header.geometry)
+    const found = recoverImage(area, header.geometry)
     return new Image(new AreaWriter(area, trace), header, found, emptyState)
   }
 
@@ -132,7 +132,7 @@ export class Image<S extends ImageState = ImageState> {
   static read(area: Uint8Array, expected: Expected, emptyState: ImageState): Identity {
     const { identity, geometry } = readHeader(area)
     checkExpected(identity, expected)
-    for (const entry of recover(area, geometry).fold.entries()) emptyState.apply(entry)
+    for (const entry of recoverImage(area, geometry).fold.entries()) emptyState.apply(entry)
     return identity
   }
 

@@ -25,7 +25,7 @@ export function read(volume: Volume, ino: Ino, offset: number, into: Uint8Array)
  * known.
  * Errors: ESTALE, EISDIR, EINVAL, ENXIO beyond the end.
  */
-export function seek(volume: Volume, ino: Ino, offset: number, whence: number): number | Refusal {
+export function seekFile(volume: Volume, ino: Ino, offset: number, whence: number): number | Refusal {
   const inode = regularFile(volume, ino)
   if (inode instanceof Errno) return inode
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) return EINVAL
