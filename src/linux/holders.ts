@@ -12,6 +12,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EACCES } from '../values/errno.ts'
+import { S_IFCHR, S_IFMT } from '../values/uapi.ts'
 import type { DeviceNumber } from './device-node.ts'
 import { errnoOfNodeError, libcCall } from './library.ts'
 
@@ -22,8 +23,6 @@ const AT_NO_AUTOMOUNT = 0x800
 const AT_STATX_DONT_SYNC = 0x4000
 /** struct statx, include/uapi/linux/stat.h. */
 const STATX = { sizeBytes: 256, mode: 28, rdevMajor: 128, rdevMinor: 132 } as const
-const S_IFMT = 0o170000
-const S_IFCHR = 0o020000
 
 /** A pass may miss a process that is forked meanwhile: then another one follows, this many at most. */
 const MAX_PASSES = 5

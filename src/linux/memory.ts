@@ -1,10 +1,11 @@
 /**
  * Memfds and their mappings: made, sized, mapped, punched, sealed, read and written. Numbers:
- * include/uapi/linux/memfd.h, fcntl.h, mman.h, falloc.h.
+ * include/uapi/linux/memfd.h, fcntl.h, mman.h.
  */
 import { fstatSync } from 'node:fs'
 import { EINTR, EINVAL, ENOSPC, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../values/uapi.ts'
 import { PMD_BYTES, PTE_BYTES } from '../values/units.ts'
 import { addressOf, errnoUnlessZero, lastErrno, libcCall, must, orErrno, viewOf } from './library.ts'
 
@@ -25,8 +26,6 @@ const MFD_ALLOW_SEALING = 2
  * Since Linux 6.3, which would otherwise take the default of vm.memfd_noexec; before, each can be executed.
  */
 const MFD_EXEC = 0x10
-const FALLOC_FL_KEEP_SIZE = 1
-const FALLOC_FL_PUNCH_HOLE = 2
 const PROT_READ = 1
 const PROT_WRITE = 2
 const MAP_SHARED = 1

@@ -6,6 +6,7 @@ import type { Extent } from '../../stores/store.ts'
 import { EFBIG, EINVAL, ENOSPC, Errno } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
 import { Refusal, Wait } from '../../values/refusal.ts'
+import { S_ISGID } from '../../values/uapi.ts'
 import { countBlocks, cutExtents } from '../space/extents.ts'
 import type { BlockState } from '../state/entry.ts'
 import { type Inode, objectOf } from '../state/inode.ts'
@@ -19,7 +20,6 @@ import { growObject, planExtents, sizeRefusal, undoGrowth } from './resize.ts'
 const OWN_WORK = { unique: 0n, epoch: 0 }
 
 const S_ISUID = 0o4000
-const S_ISGID = 0o2000
 const S_IXGRP = 0o010
 /** XATTR_NAME_CAPS: what makes a program privileged without set-id bits. */
 const CAPABILITIES = 'security.capability' as ByteString

@@ -4,11 +4,12 @@
  */
 import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
 import { type ByteString, type Ino, type ObjectId, printable, ROOT_INO } from '../../values/ids.ts'
+import { PERMISSION_BITS } from '../../values/uapi.ts'
 import { decodeProperty, type Property } from '../image/property.ts'
 import type { BlockStates } from '../space/block-states.ts'
 import type { Directory } from './directory.ts'
 import { type FileKind, type Inode, isSpecial } from './inode.ts'
-import { NAME_MAX, XATTR_SIZE_MAX } from './limits.ts'
+import { GENERATIONS, NAME_MAX, XATTR_SIZE_MAX } from './limits.ts'
 import { totalBlocksOf } from './pool-size.ts'
 
 /** The tables of a `State`. */
@@ -104,13 +105,13 @@ function verifyInode(inode: Inode): string[] {
   must(inode.kind !== 'directory' || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
   must(!isSpecial(inode.kind) || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
   must(inode.kind.endsWith('-device') || inode.rdev === 0, `has device number ${inode.rdev}`)
-  must((inode.mode & ~0o7777) === 0, `has mode ${inode.mode.toString(8)}`)
+  must((inode.mode & ~PERMISSION_BITS) === 0, `has mode ${inode.mode.toString(8)}`)
   return found
 }
 
 function verifyGenerations({ inodes, pool }: Tables): string[] {
   // Generations have 32 bits in the protocol: once the counter has wrapped, any of them may be in use.
-  if (pool.nextGeneration >= 2 ** 32) return []
+  if (pool.nextGeneration >= GENERATIONS) return []
   return [...inodes.values()]
     .filter((inode) => inode.generation >= pool.nextGeneration)
     .map(
