@@ -6,6 +6,7 @@
  */
 
 import type { Holder } from '../linux/holders.ts'
+import type { PhysicalRange } from '../linux/memory-ranges.ts'
 import type { Errno } from '../values/errno.ts'
 import type { HandoverStep } from '../values/handover-step.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
@@ -62,12 +63,6 @@ export interface PlacementRules {
 /** For a store that takes blocks from anywhere. */
 export const NO_RULES: PlacementRules = { chunkBlocks: undefined, contiguous: false, frames: undefined }
 
-/** The physical memory that is set aside for a pool, in bytes. */
-export interface PoolPlace {
-  readonly startByte: number
-  readonly sizeBytes: number
-}
-
 /** Facts about a store that hold as long as it is open. */
 export interface StoreDescriptor {
   /** As the image of the pool spells it. */
@@ -80,8 +75,8 @@ export interface StoreDescriptor {
   /** Pool size in blocks. */
   readonly totalBlocks: number
   readonly rules: PlacementRules
-  /** undefined: ordinary memory of the host. */
-  readonly place: PoolPlace | undefined
+  /** The physical memory that is set aside for the pool; undefined: ordinary memory of the host. */
+  readonly place: PhysicalRange | undefined
 }
 
 /**

@@ -53,7 +53,7 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
       clearing: 'ours',
       totalBlocks: layout.totalBlocks,
       rules: { chunkBlocks: CHUNK_BLOCKS, contiguous, frames },
-      place: { startByte: layout.startByte, sizeBytes: layout.sizeBytes },
+      place: layout.range,
     }
     this.data = new CarveOutData(this.#objects, chunks, worker.wake)
     this.ram = ram
