@@ -187,7 +187,7 @@ function verifyXattrs({ inodes, xattrs }: Tables): string[] {
 }
 
 /** Which kind of inode has a property. */
-const BEARER: Readonly<Record<Property['is'], FileKind>> = {
+const OWNER_KIND: Readonly<Record<Property['is'], FileKind>> = {
   poisoned: 'file',
   mark: 'file',
   nodes: 'directory',
@@ -201,7 +201,7 @@ function verifyProperties({ inodes, properties }: Tables): string[] {
     if (kind === undefined) found.push(`properties of inode ${ino}, which does not exist`)
     for (const [number, value] of values) {
       const property = decodeProperty(number, value)
-      if (kind !== undefined && property !== undefined && BEARER[property.is] !== kind)
+      if (kind !== undefined && property !== undefined && OWNER_KIND[property.is] !== kind)
         found.push(`property ${number} (${property.is}) of inode ${ino}, which is a ${kind}`)
       else if (property?.is === 'size' && ino !== ROOT_INO)
         found.push(`inode ${ino} has the size of the pool, and is not the root`)
