@@ -87,25 +87,25 @@ function verifyReach({ inodes, directories }: Tables): string[] {
 
 function verifyInode(inode: Inode): string[] {
   const found: string[] = []
-  const must = (holds: boolean, what: string) => {
+  const check = (holds: boolean, what: string) => {
     if (!holds) found.push(`${inode.kind} ${inode.ino} ${what}`)
   }
   const isFile = inode.kind === 'file'
   const blocks = inode.extents.reduce((sum, extent) => sum + extent.count, 0)
   const needed = isFile ? Math.ceil(inode.sizeBytes / BLOCK_BYTES) : 0
-  must(Number.isSafeInteger(inode.sizeBytes) && inode.sizeBytes >= 0, `has size ${inode.sizeBytes}`)
-  must(blocks === needed, `owns ${blocks} blocks where ${inode.sizeBytes} bytes need ${needed}`)
-  must((inode.object !== undefined) === isFile, isFile ? 'has no memory object' : 'has a memory object')
-  must(!inode.guestRam || (isFile && inode.sizeBytes > 0), 'is guest RAM without a size')
-  must(inode.kind === 'symlink' || inode.target === '', 'has a target')
-  must(
+  check(Number.isSafeInteger(inode.sizeBytes) && inode.sizeBytes >= 0, `has size ${inode.sizeBytes}`)
+  check(blocks === needed, `owns ${blocks} blocks where ${inode.sizeBytes} bytes need ${needed}`)
+  check((inode.object !== undefined) === isFile, isFile ? 'has no memory object' : 'has a memory object')
+  check(!inode.guestRam || (isFile && inode.sizeBytes > 0), 'is guest RAM without a size')
+  check(inode.kind === 'symlink' || inode.target === '', 'has a target')
+  check(
     inode.kind !== 'symlink' || inode.target.length === inode.sizeBytes,
     `is ${inode.sizeBytes} long, its target is not`,
   )
-  must(inode.kind !== 'directory' || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
-  must(!isSpecial(inode.kind) || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
-  must(inode.kind.endsWith('-device') || inode.rdev === 0, `has device number ${inode.rdev}`)
-  must((inode.mode & ~PERMISSION_BITS) === 0, `has mode ${inode.mode.toString(8)}`)
+  check(inode.kind !== 'directory' || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
+  check(!isSpecial(inode.kind) || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
+  check(inode.kind.endsWith('-device') || inode.rdev === 0, `has device number ${inode.rdev}`)
+  check((inode.mode & ~PERMISSION_BITS) === 0, `has mode ${inode.mode.toString(8)}`)
   return found
 }
 
