@@ -25,8 +25,8 @@ const OPERATIONS = ['create', 'first stat', 'stat', 'truncate', 'unlink'] as con
 
 /**
  * Operations per second of one round in a directory of its own. Each takes two processes, which any other one
- * disturbs: rounds are short, and the best of many is the least disturbed. `unlink` ends when the server owes
- * nothing any more: both sides give a file up only after the kernel has forgotten it, and count it among the
+ * disturbs: rounds are short, and the best of many is the least disturbed. `unlink` ends when the server has
+ * evicted every file: both sides free a file only after the kernel has forgotten it, and count it among the
  * files of statfs(2) until then.
  */
 function round(mountPoint: string): Record<string, number> {

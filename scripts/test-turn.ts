@@ -8,9 +8,9 @@ import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { LUO, luoKernelPlace } from '../testbed/kernel/luo.ts'
 import { findScenario } from '../testbed/scenarios/registry.ts'
-import { Life } from './tiers/life.ts'
 import { endOnSignals } from './tiers/run-child.ts'
 import { makeRunFolder, removeKilledRuns } from './tiers/run-folder.ts'
+import { RunProgress } from './tiers/run-progress.ts'
 import { endRun, runTier } from './tiers/run-tier.ts'
 import { sumUp } from './tiers/sum.ts'
 import { type Job, TIERS } from './tiers/tiers.ts'
@@ -26,8 +26,8 @@ const { values } = parseArgs({
 })
 const turn = Number(values.turn)
 const deadlineMs = performance.now() + Number(values.minutes) * 60_000
-const life = new Life()
-for (const line of await removeKilledRuns()) life.say(`ended what a killed run left: ${line}`)
+const progress = new RunProgress()
+for (const line of await removeKilledRuns()) progress.print(`ended what a killed run left: ${line}`)
 const folder = makeRunFolder()
 endOnSignals(folder)
 
@@ -58,13 +58,13 @@ function goesOn(job: Job): boolean {
   return true
 }
 
-life.say(`turn ${turn % TURNS} of ${TURNS}: ${own.join(', ')}; then as many more as fit`)
+progress.print(`turn ${turn % TURNS} of ${TURNS}: ${own.join(', ')}; then as many more as fit`)
 const [tier] = tiers
 if (tier === undefined) throw new Error('there is no tier of scenarios')
-const tally = await runTier({ ...tier, name: 'testbed' }, ordered, { project, folder, life }, goesOn)
-endRun({ folder, life })
+const tally = await runTier({ ...tier, name: 'testbed' }, ordered, { project, folder, progress }, goesOn)
+endRun({ folder, progress })
 const left = ordered.filter(({ path }) => !ran.includes(path)).map(({ path }) => path)
-life.say(`left for other turns: ${left.join(', ') || 'none'}`)
+progress.print(`left for other turns: ${left.join(', ') || 'none'}`)
 const { lines, isGood } = sumUp([[tier, tally]])
-for (const line of lines) life.say(line)
+for (const line of lines) progress.print(line)
 process.exitCode = isGood ? 0 : 1

@@ -8,9 +8,9 @@
  *   npm test -- allocator        jobs whose path holds the word, of every tier
  */
 import { dirname } from 'node:path'
-import { Life } from './tiers/life.ts'
 import { endOnSignals } from './tiers/run-child.ts'
 import { makeRunFolder, removeKilledRuns } from './tiers/run-folder.ts'
+import { RunProgress } from './tiers/run-progress.ts'
 import { endRun, runTier } from './tiers/run-tier.ts'
 import { sumUp } from './tiers/sum.ts'
 import type { Tally } from './tiers/tally.ts'
@@ -21,8 +21,8 @@ const isAll = process.argv.includes('--all')
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 const tierNames = words.filter((word) => TIERS.some(({ name }) => name === word))
 const filters = words.filter((word) => !tierNames.includes(word))
-const life = new Life()
-for (const line of await removeKilledRuns()) life.say(`ended what a killed run left: ${line}`)
+const progress = new RunProgress()
+for (const line of await removeKilledRuns()) progress.print(`ended what a killed run left: ${line}`)
 const folder = makeRunFolder()
 endOnSignals(folder)
 
@@ -36,9 +36,9 @@ for (const tier of TIERS.filter(isAsked)) {
   const jobs = tier
     .jobs(project)
     .filter(({ path }) => filters.length === 0 || filters.some((word) => path.includes(word)))
-  if (jobs.length > 0) tallies.push([tier, await runTier(tier, jobs, { project, folder, life })])
+  if (jobs.length > 0) tallies.push([tier, await runTier(tier, jobs, { project, folder, progress })])
 }
-endRun({ folder, life })
+endRun({ folder, progress })
 const { lines, isGood } = sumUp(tallies)
-for (const line of ['', ...lines]) life.say(line)
+for (const line of ['', ...lines]) progress.print(line)
 process.exitCode = isGood ? 0 : 1

@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
-import { mountObstacle } from '../../src/host/checks.ts'
+import { mountProblem } from '../../src/host/checks.ts'
 import { installedQemu } from '../../src/host/qemu-package.ts'
 import { freeBlocks, until } from '../../test/mount/support.ts'
 import { cannotRunSystemd } from '../../test/mount/systemd-host.ts'
@@ -189,7 +189,7 @@ async function run(stage: Stage): Promise<void> {
 export const kill: Campaign = {
   about: 'server and keeper killed at random moments under 32 processes of metadata load and four guests',
   obstacle: async () => {
-    const finding = mountObstacle()
+    const finding = mountProblem()
     if (finding !== undefined) return `${finding.subject}: ${finding.message} (${finding.advice})`
     return installedQemu() === undefined ? 'QEMU is missing: npm run setup installs it' : undefined
   },

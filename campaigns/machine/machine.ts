@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
-import { mountObstacle } from '../../src/host/checks.ts'
+import { mountProblem } from '../../src/host/checks.ts'
 import { installedQemu } from '../../src/host/qemu-package.ts'
 import { type Campaign, count, round } from '../campaign.ts'
 import { mountPlainly } from '../kill/plain-host.ts'
@@ -63,7 +63,7 @@ export const machine: Campaign = {
   about:
     'a living guest is plugged, snapshotted, pinned and limited at random, then updated: the same machine',
   obstacle: async () =>
-    mountObstacle()?.message ?? (installedQemu() === undefined ? 'QEMU is not installed' : undefined),
+    mountProblem()?.message ?? (installedQemu() === undefined ? 'QEMU is not installed' : undefined),
   async run(stage) {
     do {
       const seed = stage.seed()

@@ -21,7 +21,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
-import { mountObstacle } from '../../src/host/checks.ts'
+import { mountProblem } from '../../src/host/checks.ts'
 import { installedQemu } from '../../src/host/qemu-package.ts'
 import { removexattr, setxattr } from '../../src/linux/xattr.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
@@ -211,7 +211,7 @@ export const soak: Campaign = {
   about:
     'files, freezes, takeovers and updates again and again, with memory and descriptors of both processes flat',
   obstacle: async () => {
-    const finding = mountObstacle()
+    const finding = mountProblem()
     if (finding !== undefined) return `${finding.subject}: ${finding.message} (${finding.advice})`
     return installedQemu() === undefined ? 'QEMU is missing: npm run setup installs it' : undefined
   },

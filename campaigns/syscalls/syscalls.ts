@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Random, randomFrom } from '../../src/fs/image/testing/random.ts'
-import { mountObstacle } from '../../src/host/checks.ts'
+import { mountProblem } from '../../src/host/checks.ts'
 import { installedQemu } from '../../src/host/qemu-package.ts'
 import { until } from '../../test/mount/support.ts'
 import { type Campaign, type Round, round, type Stage } from '../campaign.ts'
@@ -150,7 +150,7 @@ function known(rounds: readonly Round[]): Record<string, number> {
 export const syscalls: Campaign = {
   about: 'a kill on the way into each system call of each operation, and of a takeover',
   obstacle: async () => {
-    const finding = mountObstacle()
+    const finding = mountProblem()
     if (finding !== undefined) return `${finding.subject}: ${finding.message} (${finding.advice})`
     if (installedQemu() === undefined) return 'QEMU is missing: npm run setup installs it'
     return await straceObstacle()

@@ -110,3 +110,17 @@ test('no two files of src export a type of one name, those that tests share incl
     [],
   )
 })
+
+test('no two files of the product export a function or a constant of one name, but the commands', () => {
+  const values = (...files: [string, string][]) =>
+    spelledTwiceProblems(files.map(([path, text]) => source(path, [], text)))
+  assert.deepEqual(
+    values(
+      ['src/fs/a.ts', 'export async function seek(): Promise<void> {}\n'],
+      ['src/linux/b.ts', 'export const seek = 1\nexport const command = 1\n'],
+      ['src/linux/c.ts', 'const seek = 1\nexport const command = 2\n'],
+      ['src/linux/testing/d.ts', 'export const seek = 1\n'],
+    ),
+    ['src/linux/b.ts: src/fs/a.ts exports seek, too'],
+  )
+})

@@ -1,7 +1,7 @@
 /**
  * The check that names of xattrs, named sizes and kinds of store are spelled in one file of the product, that
- * no two of its files have one name, and that no two files of `src/` export a type of one name. Tests spell
- * values out, to notice a change.
+ * no two of its files have one name, and that no two files of `src/` export a type, a function or a constant
+ * of one name. Tests spell values out, to notice a change.
  */
 import { basename } from 'node:path'
 import { isTest, type Source } from './sources.ts'
@@ -43,7 +43,7 @@ export function spelledTwiceProblems(sources: readonly Source[]): string[] {
   return [
     ...product.flatMap(valuesSpelledTwice),
     ...sameNames(product.map(({ path }) => path)),
-    ...sameTypes(sources),
+    ...sameExports(sources),
   ]
 }
 
@@ -67,18 +67,30 @@ function sameNames(paths: readonly string[]): string[] {
 }
 
 const EXPORTED_TYPE = /^export (?:declare )?(?:abstract )?(?:type|interface|class|enum) (\w+)/gm
+const EXPORTED_VALUE = /^export (?:async )?(?:function\*?|const|let) (\w+)/gm
+/** What each file of `src/commands/` exports. */
+const COMMAND = 'command'
 
 /**
- * A name that stands for two ideas must be looked up at each use. What tests share has names of its own, too.
+ * A name that stands for two ideas must be looked up at each use. What tests share has types with names of
+ * their own, too.
  */
-function sameTypes(sources: readonly Source[]): string[] {
-  const first = new Map<string, string>()
+function sameExports(sources: readonly Source[]): string[] {
   const files = sources.filter(({ path }) => path.startsWith('src/') && !path.endsWith('.test.ts'))
+  const product = files.filter(({ path }) => !isTest(path))
+  return [
+    ...exportedTwice(files, EXPORTED_TYPE, 'a type '),
+    ...exportedTwice(product, EXPORTED_VALUE, '').filter((line) => !line.endsWith(` ${COMMAND}, too`)),
+  ]
+}
+
+function exportedTwice(files: readonly Source[], exported: RegExp, what: string): string[] {
+  const first = new Map<string, string>()
   return files.flatMap(({ path, text }) =>
-    [...new Set([...text.matchAll(EXPORTED_TYPE)].map(([, name = '']) => name))].flatMap((name) => {
+    [...new Set([...text.matchAll(exported)].map(([, name = '']) => name))].flatMap((name) => {
       const other = first.get(name)
       if (other === undefined) first.set(name, path)
-      return other === undefined ? [] : [`${path}: ${other} exports a type ${name}, too`]
+      return other === undefined ? [] : [`${path}: ${other} exports ${what}${name}, too`]
     }),
   )
 }

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { THIS_HOST } from '../../src/host/apt.ts'
-import { mountObstacle } from '../../src/host/checks.ts'
+import { mountProblem } from '../../src/host/checks.ts'
 import { ensureQemu } from '../../src/host/qemu-package.ts'
 import { formatVersion } from '../../src/host/version.ts'
 import { UsageError } from '../../src/values/errors.ts'
@@ -45,7 +45,7 @@ async function readJson<T>(...words: string[]): Promise<T> {
 
 /** Ends with one line when this machine cannot run it; installs QEMU when only that is missing. */
 async function prepare(yes: boolean): Promise<void> {
-  const obstacle = mountObstacle()
+  const obstacle = mountProblem()
   if (obstacle) throw new UsageError(`${obstacle.subject}: ${obstacle.message}: ${obstacle.advice}`)
   const version = await ensureQemu(THIS_HOST, { yes }, (line) => screen.print(`  ${line}`))
   screen.print(`  QEMU ${formatVersion(version)}`)

@@ -6,30 +6,30 @@ import { rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorText } from '../../src/values/errors.ts'
 import type { Phase } from '../../testbed/scenario/parts.ts'
-import type { Life } from './life.ts'
 import { compiledOf, outputOf } from './run-child.ts'
 import { removeRunnerName } from './run-folder.ts'
+import type { RunProgress } from './run-progress.ts'
 import { countJob, countSkippedJobs, countUnprepared, emptyTally, jobLines, type Tally } from './tally.ts'
 import type { Job, Tier } from './tiers.ts'
 
-const TELL_MS = 10_000
+const PRINT_MS = 10_000
 
 export interface Run {
   readonly project: string
   /** For the folders of jobs. Short, since the path of a socket has at most 107 bytes. */
   readonly folder: string
-  readonly life: Life
+  readonly progress: RunProgress
 }
 
 /** After the last job: removes the folder, unless it has what a failed test left behind. */
-export function endRun({ folder, life }: Pick<Run, 'folder' | 'life'>): void {
-  life.end()
+export function endRun({ folder, progress }: Pick<Run, 'folder' | 'progress'>): void {
+  progress.end()
   rmSync(compiledOf(folder), { recursive: true, force: true })
   removeRunnerName(folder)
   try {
     rmdirSync(folder)
   } catch {
-    life.say(`kept ${folder}: it holds what a failed test left behind`)
+    progress.print(`kept ${folder}: it holds what a failed test left behind`)
   }
 }
 
@@ -41,7 +41,7 @@ export async function runTier(
   goesOn: (job: Job) => boolean = () => true,
 ): Promise<Tally> {
   const tally = emptyTally()
-  const phase = preparing(tier, tally, run.life)
+  const phase = preparing(tier, tally, run.progress)
   if (jobs.length === 0 || !(await isReady(() => tier.obstacle(phase), jobs.length, tally))) return tally
   const startMs = performance.now()
   const before = tally.preparedMs
@@ -62,13 +62,13 @@ async function runJob(
   folder: string,
   tally: Tally,
   phase: Phase,
-  { project, life }: Run,
+  { project, progress }: Run,
 ): Promise<void> {
   if (!(await isReady(async () => job.obstacle?.(phase), 1, tally))) return
   const work = () => job.run({ project, folder })
-  const result = await life.during(`${tier.name}: ${job.path}`, outputOf(folder), work)
+  const result = await progress.during(`${tier.name}: ${job.path}`, outputOf(folder), work)
   countJob(tally, result)
-  for (const line of jobLines(result)) life.say(line)
+  for (const line of jobLines(result)) progress.print(line)
 }
 
 /**
@@ -88,18 +88,21 @@ async function isReady(ask: () => Promise<string | undefined>, jobs: number, tal
 
 /** Prints each step of downloads and builds, and counts their time separately. */
 const preparing =
-  (tier: Tier, tally: Tally, life: Life): Phase =>
+  (tier: Tier, tally: Tally, progress: RunProgress): Phase =>
   async (step, work, detail) => {
     const startMs = performance.now()
     const name = `${tier.name}: preparing, ${step}`
     const seconds = () => ((performance.now() - startMs) / 1000).toFixed(0)
-    const timer = setInterval(() => life.say(`… ${name}  ${seconds()} s  ${detail?.() ?? ''}`), TELL_MS)
+    const timer = setInterval(
+      () => progress.print(`… ${name}  ${seconds()} s  ${detail?.() ?? ''}`),
+      PRINT_MS,
+    )
     try {
       return await work()
     } finally {
       clearInterval(timer)
       const tookMs = performance.now() - startMs
       tally.preparedMs += tookMs
-      if (tookMs > 1000) life.say(`${name}: ${seconds()} s`)
+      if (tookMs > 1000) progress.print(`${name}: ${seconds()} s`)
     }
   }

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { globSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { mountObstacle } from '../../src/host/checks.ts'
+import { mountProblem } from '../../src/host/checks.ts'
 import { installedQemu, QEMU_MINIMUM } from '../../src/host/qemu-package.ts'
 import { atLeast } from '../../src/host/version.ts'
 import { UsageError } from '../../src/values/errors.ts'
@@ -84,7 +84,7 @@ async function unlessUsage(work: () => Promise<unknown>): Promise<string | undef
 }
 
 async function mountTierObstacle(): Promise<string | undefined> {
-  const finding = mountObstacle()
+  const finding = mountProblem()
   return finding && `${finding.subject}: ${finding.message} (${finding.advice})`
 }
 

@@ -19,13 +19,13 @@ const RANGES_MAX = 4
 export interface KaslrView {
   /** The whole kernel goes below this address. Infinity: anywhere. */
   readonly limitBytes: number
-  /** Where it does not go. */
+  /** Ranges that the kernel avoids. */
   readonly avoided: readonly PhysicalRange[]
   /** Without it the kernel stays where its loader put it: `nokaslr`, or too many ranges in one option. */
   readonly movesKernel: boolean
 }
 
-/** What KASLR makes of a command line. `words`: see splitCommandLine(). */
+/** The limits that KASLR reads from a command line. `words`: see splitCommandLine(). */
 export function kaslrView(words: readonly string[]): KaslrView {
   let limitBytes = Number.POSITIVE_INFINITY
   let tooMany = false

@@ -34,7 +34,7 @@ const PAGES_SHARE = 64
 
 export interface PlaceRequest {
   readonly sizeBytes: number
-  /** Reserved memory has no struct pages, which the host would pay for. */
+  /** Reserved memory has no struct pages, so it takes none of the host's own memory. */
   readonly type: CarveOutType
   /** Physical address; undefined: wherever it is best. */
   readonly at: number | undefined

@@ -55,8 +55,8 @@ export interface ReservePlan {
 }
 
 /**
- * COMMAND_LINE_SIZE, arch/x86/include/asm/setup.h, with the byte at its end: the kernel cuts a longer line
- * without a message.
+ * COMMAND_LINE_SIZE, arch/x86/include/asm/setup.h, without the NUL at its end: the kernel cuts a longer line
+ * off without a message.
  */
 const COMMAND_LINE_MAX = 2047
 

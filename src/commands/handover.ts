@@ -6,7 +6,7 @@
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
 import { findMount } from '../pool/pool-view.ts'
-import { freezeAndHandOver } from '../pool/request-handover.ts'
+import { freezeAndPreserve } from '../pool/request-handover.ts'
 
 export const command: CommandModule = {
   name: 'handover',
@@ -20,7 +20,7 @@ export const command: CommandModule = {
       .option('--json', 'print JSON')
       .action(async (named: string | undefined, options: { json?: true }) => {
         const mount = findMount(named)
-        const { preserved } = await freezeAndHandOver(mount)
+        const { preserved } = await freezeAndPreserve(mount)
         if (options.json) printJson({ ...mount, frozen: true, preserved })
         else
           print(

@@ -3,7 +3,7 @@ import type { CommandModule } from '../cli/command.ts'
 import { complain, printJson, printTable } from '../cli/print.ts'
 import type { Holder } from '../linux/holders.ts'
 import { storeUseIn, whyUnsafe } from '../pool/check-stored.ts'
-import { findMount, HANDOVER, ROOT_XATTRS, readVirtual, readVirtualList } from '../pool/pool-view.ts'
+import { findMount, HANDOVER_VIEW, ROOT_XATTRS, readVirtual, readVirtualList } from '../pool/pool-view.ts'
 
 export const command: CommandModule = {
   name: 'status',
@@ -29,7 +29,7 @@ export const command: CommandModule = {
         const mount = findMount(named)
         // Values that name files, in whatever directories, can be read by root alone.
         const isRoot = process.getuid?.() === 0
-        const names = isRoot ? [...ROOT_XATTRS, HANDOVER] : ROOT_XATTRS
+        const names = isRoot ? [...ROOT_XATTRS, HANDOVER_VIEW] : ROOT_XATTRS
         const sections = names.map((name) => [name, readVirtual(mount.mountPoint, name)] as const)
         const [orphans, vms] = ['orphans', 'vms'].map((name) =>
           isRoot ? readVirtualList(mount.mountPoint, name) : null,

@@ -11,12 +11,12 @@ import type { Refusal } from '../values/refusal.ts'
 import { type AtimeRule, accessed } from './operations/access.ts'
 import { type AttributeChange, fallocate, setAttributes } from './operations/attributes.ts'
 import { create, mkdir, mknod, symlink } from './operations/create.ts'
-import { read, seek } from './operations/data.ts'
+import { read, seekFile } from './operations/data.ts'
 import { link, rmdir, unlink } from './operations/links.ts'
 import { type ListedName, readDirectory, readlink } from './operations/listing.ts'
 import { lookup, parentOf } from './operations/names.ts'
 import { type Eviction, evict, orphans, recover, retryOrphans } from './operations/orphans.ts'
-import { dirtyExtent, markClean, type PoolUse, setFrozen, statfs } from './operations/pool.ts'
+import { dirtyExtent, markClean, type PoolUse, setPoolFrozen, statfs } from './operations/pool.ts'
 import { rename } from './operations/rename.ts'
 import { retryShrinks } from './operations/resize.ts'
 import { type WriteOptions, write } from './operations/write.ts'
@@ -110,7 +110,7 @@ export class FileSystem {
     return write(this.#begin(rq), ino, offset, from, options)
   }
   seek(ino: Ino, offset: number, whence: number): number | Refusal {
-    return seek(this.#volume, ino, offset, whence)
+    return seekFile(this.#volume, ino, offset, whence)
   }
 
   // Extended attributes
@@ -139,10 +139,10 @@ export class FileSystem {
     return this.#volume.frozen
   }
   freeze(rq: OwnRequest): Errno | undefined {
-    return setFrozen(this.#begin(rq), true)
+    return setPoolFrozen(this.#begin(rq), true)
   }
   thaw(rq: OwnRequest): Errno | undefined {
-    return setFrozen(this.#begin(rq), false)
+    return setPoolFrozen(this.#begin(rq), false)
   }
   dirtyExtent(maxBlocks: number, except: readonly Extent[] = []): Extent | undefined {
     return dirtyExtent(this.#volume, maxBlocks, except)
@@ -151,7 +151,7 @@ export class FileSystem {
     return markClean(this.#begin(rq), extent)
   }
 
-  // The end of inodes, and the beginning after a crash
+  // Evictions, and the recovery after a crash
   evict(rq: OwnRequest, ino: Ino): Eviction | Errno {
     return evict(this.#volume, rq, ino)
   }

@@ -36,7 +36,7 @@ for (const [opcode, row] of Object.entries<Row>(OPCODES))
   byNumber[row.number] = { opcode: opcode as Opcode, row }
 
 /**
- * Decode the first `length` bytes of `buffer`, one request as /dev/fuse gives it. Names are copied out,
+ * Decodes the first `length` bytes of `buffer`, one request as /dev/fuse gives it. Names are copied out,
  * `data` is a view into `buffer`. Struct bytes and extensions that a newer kernel may add behind the known
  * ones are skipped.
  */

@@ -4,6 +4,7 @@
  * reply. Sizes are in bytes, `blocks` in 512-byte units as stat(2) has it.
  */
 import type { BackingId, NodeId } from '../values/ids.ts'
+import { S_IFMT } from '../values/uapi.ts'
 import { ATTR, DIRENT, ENTRY_OUT, OPEN_OUT } from './kernel-structs.ts'
 import { setQuantity } from './struct.ts'
 
@@ -47,7 +48,6 @@ export interface OpenReply {
 }
 
 /** A directory entry's type is the file type of its mode. */
-const TYPE_MASK = 0o170000
 const TYPE_SHIFT = 12
 
 export function putEntry(view: DataView, start: number, entry: EntryReply): void {
@@ -102,7 +102,7 @@ export function putDirent(
   setQuantity(view, start + at.ino, ino)
   setQuantity(view, start + at.off, cookie)
   view.setUint32(start + at.namelen, name.byteLength, true)
-  view.setUint32(start + at.type, (mode & TYPE_MASK) >> TYPE_SHIFT, true)
+  view.setUint32(start + at.type, (mode & S_IFMT) >> TYPE_SHIFT, true)
   const rest = new Uint8Array(view.buffer, view.byteOffset + start + sizeBytes, direntBytes(name) - sizeBytes)
   rest.fill(0, name.byteLength)
   rest.set(name)

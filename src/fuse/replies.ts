@@ -150,7 +150,7 @@ export class Reply {
   }
 
   /**
-   * Add an entry for READDIR. `cookie` is where the next read continues: behind this entry. False: no room,
+   * Adds an entry for READDIR. `cookie` is where the next read continues: behind this entry. False: no room,
    * nothing was added. `mode` supplies the file type alone.
    */
   name(name: ByteString, ino: number, mode: number, cookie: number): boolean {
@@ -163,7 +163,7 @@ export class Reply {
   }
 
   /**
-   * Add an entry for READDIRPLUS. The kernel counts it as a lookup of `entry.nodeid`, so the caller counts
+   * Adds an entry for READDIRPLUS. The kernel counts it as a lookup of `entry.nodeid`, so the caller counts
    * it, too; `.` and `..`, and names that are not to be looked up, have no `entry`. False: no room, nothing
    * was added or is to be counted.
    */

@@ -60,7 +60,7 @@ function checkStructPages(config: string): Finding[] {
   const advice = isDeferred
     ? undefined
     : 'a kernel with CONFIG_DEFERRED_STRUCT_PAGE_INIT: this one initialises all struct pages before it goes on'
-  return [finding('struct pages', 'initialised later, side by side', advice)]
+  return [finding('struct pages', 'initialised later, in parallel', advice)]
 }
 
 function checkSettle(): Finding[] {

@@ -5,7 +5,7 @@ import type { DaxDevice, DaxRegion } from '../linux/dax.ts'
 import type { DeviceNumber } from '../linux/device-node.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
 import type { PhysicalRange } from '../linux/memory-ranges.ts'
-import { type CarveOutView, judgeCarveOuts } from './check-carve-out.ts'
+import { type CarveOutView, carveOutFindings } from './check-carve-out.ts'
 import type { FixableFinding } from './fix.ts'
 
 const G = 2 ** 30
@@ -43,7 +43,7 @@ function judge(
 ): FixableFinding[] {
   const memory = { iomem: [], hasMemoryDevice: true, lockdown: undefined, unreadable: undefined }
   const words = splitCommandLine(line)
-  const findings = judgeCarveOuts({ words, regions, hasDriver, ...memory, ...more })
+  const findings = carveOutFindings({ words, regions, hasDriver, ...memory, ...more })
   assert.equal(new Set(findings.map(({ subject }) => subject)).size, findings.length)
   for (const { severity, advice } of findings) assert.equal(advice === undefined, severity === 'ok')
   return findings

@@ -45,7 +45,7 @@ export function checkCarveOuts(): FixableFinding[] {
   const words = kernelCommandLine()
   try {
     const hasDriver = existsSync('/sys/bus/dax/drivers/device_dax')
-    return judgeCarveOuts({
+    return carveOutFindings({
       words,
       regions: readDaxRegions(),
       hasDriver,
@@ -60,7 +60,7 @@ export function checkCarveOuts(): FixableFinding[] {
   }
 }
 
-export function judgeCarveOuts(view: CarveOutView): FixableFinding[] {
+export function carveOutFindings(view: CarveOutView): FixableFinding[] {
   const { words, regions, hasDriver } = view
   const reserved = reservedRanges(words).filter(isForPool)
   const asked = carveOuts(words)
@@ -69,12 +69,12 @@ export function judgeCarveOuts(view: CarveOutView): FixableFinding[] {
   if (asked.length + made.length + reserved.length === 0)
     return [ok(NAME, 'none; `guestmemfs reserve --size 10G` says how to set RAM aside')]
   return [
-    ...asked.map((range) => judgeRange(range, made, hasDriver)),
+    ...asked.map((range) => checkRange(range, made, hasDriver)),
     ...unasked.map((region) => ok(`${NAME} ${region.id}`, `${describe(region)}, offered by the firmware`)),
-    ...(asked.length + made.length > 0 ? [judgeKmem(words, made)] : []),
-    ...reserved.map((range) => judgeReserved(range, view)),
-    judgeKaslr(words, [...asked, ...reserved]),
-    judgeHolders(view),
+    ...(asked.length + made.length > 0 ? [checkKmem(words, made)] : []),
+    ...reserved.map((range) => checkReserved(range, view)),
+    checkKaslr(words, [...asked, ...reserved]),
+    checkHolders(view),
   ]
 }
 
@@ -82,7 +82,7 @@ export function judgeCarveOuts(view: CarveOutView): FixableFinding[] {
  * The server gives memory of a deleted file to another one only when no process maps it, and one that it may
  * not read could.
  */
-function judgeHolders({ unreadable }: CarveOutView): Finding {
+function checkHolders({ unreadable }: CarveOutView): Finding {
   const name = `${NAME} processes`
   if (unreadable === undefined) return ok(name, 'all show root what they map')
   return warn(
@@ -107,7 +107,7 @@ const isWhole = (region: DaxRegion, range: PhysicalRange): boolean =>
 const describe = ({ id, sizeBytes, alignBytes, targetNode }: DaxRegion): string =>
   `dax${id}: ${formatSize(sizeBytes)} in pages of ${formatSize(alignBytes)}${targetNode < 0 ? '' : `, memory node ${targetNode}`}`
 
-function judgeRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver: boolean): FixableFinding {
+function checkRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver: boolean): FixableFinding {
   const name = `${NAME} ${formatRange(range)}`
   const there = made.filter((region) => touches(region, range))
   const [region] = there
@@ -136,7 +136,7 @@ function judgeRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver:
 const isForPool = ({ start, lengthBytes }: PhysicalRange): boolean =>
   lengthBytes >= SMALLEST_REGION_BYTES && start % PMD_BYTES === 0
 
-function judgeReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown }: CarveOutView): Finding {
+function checkReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown }: CarveOutView): Finding {
   const name = `reserved ${formatRange(range)}`
   const used = iomem.find(
     (line) => line.depth === 0 && line.name === 'System RAM' && overlap(line.range, range),
@@ -168,7 +168,7 @@ const LOAD: Fix = {
 }
 
 /** The driver kmem makes it ordinary RAM, which the kernel then uses: nothing in it survives a kexec. */
-function judgeKmem(words: readonly string[], made: readonly DaxRegion[]): Finding {
+function checkKmem(words: readonly string[], made: readonly DaxRegion[]): Finding {
   const name = `${NAME} kmem`
   const claimed = made.flatMap(({ devices }) => devices.filter(({ driver }) => driver === 'kmem'))
   if (claimed.length > 0) {
@@ -180,7 +180,7 @@ function judgeKmem(words: readonly string[], made: readonly DaxRegion[]): Findin
 }
 
 /** The next kernel has the same command line, unless the operator gives it another. */
-function judgeKaslr(words: readonly string[], asked: readonly PhysicalRange[]): Finding {
+function checkKaslr(words: readonly string[], asked: readonly PhysicalRange[]): Finding {
   const name = `${NAME} KASLR`
   const exposed = asked.filter((range) => kaslrMayLandIn(words, range))
   if (exposed.length === 0) return ok(name, 'a kernel with this command line stays out')

@@ -1,27 +1,20 @@
 /** The doctor's findings about the kernel and this process's rights in it. Must not: change anything. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { CAP_SYS_ADMIN, CAP_SYS_BOOT, hasCapability } from '../linux/capabilities.ts'
 import { kernelCommandLine, kernelRelease } from '../linux/memory-info.ts'
 import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { isConfigured, kernelConfig } from './kernel-config.ts'
 import { luoDoubt } from './luo-kernels.ts'
 import { atLeast, formatVersion, type Version } from './version.ts'
 
-/**
- * Capability numbers of include/uapi/linux/capability.h: what is needed now, and what a kexec needs besides.
- */
-const CAP_SYS_ADMIN = 21n
-const CAP_SYS_BOOT = 22n
-
 /** FUSE passthrough came with 6.9 (fs/fuse/backing.c). */
 const KERNEL_MINIMUM: Version = { major: 6, minor: 9 }
 
+/** CAP_SYS_ADMIN: for mounting. CAP_SYS_BOOT: for a kexec. */
 export function checkPrivileges(): Finding {
-  const status = readFileSync('/proc/self/status', 'latin1')
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`)
-  const has = (capability: bigint): boolean => ((effective >> capability) & 1n) === 1n
-  if (!has(CAP_SYS_ADMIN))
+  if (!hasCapability(CAP_SYS_ADMIN))
     return fail('privileges', 'no CAP_SYS_ADMIN', 'mounting needs root: try again with sudo')
-  if (!has(CAP_SYS_BOOT))
+  if (!hasCapability(CAP_SYS_BOOT))
     return warn('privileges', 'no CAP_SYS_BOOT', 'a kernel update needs it; all else works')
   return ok('privileges', 'CAP_SYS_ADMIN and CAP_SYS_BOOT')
 }

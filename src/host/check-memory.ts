@@ -4,14 +4,12 @@
  */
 import { close } from '../linux/descriptors.ts'
 import { mapShared, memfdCreate, collapse as requestCollapse, resize } from '../linux/memory.ts'
-import { memoryInfo, setShmemHugePages, shmemHugePages } from '../linux/memory-info.ts'
+import { memoryInfo, SHMEM_ENABLED, setShmemHugePages, shmemHugePages } from '../linux/memory-info.ts'
 import { Errno } from '../values/errno.ts'
 import { errorText, UsageError } from '../values/errors.ts'
 import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { MIB } from '../values/units.ts'
 import { type FixableFinding, fixable } from './fix.ts'
-
-const SHMEM_ENABLED = '/sys/kernel/mm/transparent_hugepage/shmem_enabled'
 
 /**
  * Modes under which a memfd gets 2 MiB pages where the process that maps it asks for them (`MADV_HUGEPAGE`,

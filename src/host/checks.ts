@@ -37,7 +37,7 @@ const CHECKS: readonly (() => FixableFinding)[] = [
 export const examine = (): FixableFinding[] => [...CHECKS.map((check) => check()), ...checkCarveOuts()]
 
 /** The first thing that stops a pool from being mounted here, or `undefined`. */
-export function mountObstacle(): Finding | undefined {
+export function mountProblem(): Finding | undefined {
   for (const check of MOUNT_CHECKS) {
     const finding = check()
     if (finding.severity === 'error') return finding

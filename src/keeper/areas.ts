@@ -38,7 +38,7 @@ export function makeTable(): { fd: Fd; table: DescriptorTable } {
   return { fd, table: mapTable(fd) }
 }
 
-/** One that an earlier version made may be shorter: what is missing reads as zero. */
+/** One that a former version made may be shorter: what is missing reads as zero. */
 export function mapTable(fd: Fd): DescriptorTable {
   if (memfdSize(fd).sizeBytes < DESCRIPTOR_TABLE_BYTES)
     must(resize(fd, DESCRIPTOR_TABLE_BYTES), 'ftruncate of the descriptor table')

@@ -25,14 +25,14 @@ import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
 import { checkOwnFiles, mountWithNewFiles, ReplacedError } from './own-version.ts'
 import { recordPool } from './record-pool.ts'
 import { ServerHistory } from './server-history.ts'
-import { describeEnd, type FirstOrder, ServerProcess, whyPoolNotOpened } from './server-process.ts'
+import { describeServerEnd, type FirstOrder, ServerProcess, whyPoolNotOpened } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
 import { killHolder, openHolder, resumeHolder } from './takeover/holder-process.ts'
 import { takeRegionLocks } from './takeover/take-region-lock.ts'
 
 /**
  * A server that served is replaced at once, because callers of open(2) wait. One that ends before it serves
- * is started again ever more slowly, without an end, as the mount hangs without a server.
+ * is started again after longer and longer pauses, without an end, as the mount hangs without a server.
  */
 const MAX_BACKOFF_MS = 1000
 /** A server that ends by itself, again and again, must fill neither the log nor the processors. */
@@ -115,7 +115,8 @@ export class Keeper {
     const isServed = isLive && previousHolder?.role !== 'store'
     const more = isLive ? { isServed } : { rootDirectory: options.rootDirectory }
     const server = await this.#startServer(source, more)
-    // Two servers on one connection would answer in turns: the old one must end before the new one reads.
+    // Two servers on one connection would each read some of the requests: the old one must end before the new
+    // one reads.
     if (isLive) await endPrevious()
     if (!isLive) {
       try {
@@ -153,7 +154,7 @@ export class Keeper {
       const ended = await server.end
       if (ended.kind === 'unmounted') return await this.#unmounted(options.mountPoint, ended.isHeld)
       this.#history.ended(ended)
-      this.#log.event(`server ${server.pid} ${describeEnd(ended)}; starting it again`, {
+      this.#log.event(`server ${server.pid} ${describeServerEnd(ended)}; starting it again`, {
         restarts: this.#history.restarts,
       })
       if (this.#history.isCrashed) await sleep(CRASH_PAUSE_MS)

@@ -67,7 +67,7 @@ export type ServerEnd =
   | { readonly kind: 'died'; readonly how: string }
 
 /** For a line of the log. */
-export function describeEnd(ended: ServerEnd): string {
+export function describeServerEnd(ended: ServerEnd): string {
   switch (ended.kind) {
     case 'died':
       return `died (${ended.how})`
@@ -83,7 +83,7 @@ export function whyPoolNotOpened(ended: ServerEnd, log: string): string {
   if (ended.kind === 'refused') return ended.reason
   return ended.kind === 'died' && ended.how === 'SIGBUS'
     ? `the machine has lost memory of its image (SIGBUS): see ${log}`
-    : `its server ${describeEnd(ended)}: see ${log}`
+    : `its server ${describeServerEnd(ended)}: see ${log}`
 }
 
 /** What a server asks of its keeper besides holding and releasing objects. */

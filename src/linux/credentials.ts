@@ -64,7 +64,7 @@ export function asUser<T>(credentials: Credentials, work: () => T): T {
 /**
  * Starts a program that has that user's real, effective and saved ids and groups, and no capability (root's
  * has root's). Throws SystemCallError: EPERM (only root may), EINVAL. Where the program does not start, the
- * child emits `error`, as ever.
+ * child emits `error`, as with Node's `spawn`.
  */
 export function spawnAs(
   credentials: Credentials,

@@ -51,7 +51,7 @@ export function duplicateAbove(fd: Fd, min: number): Fd {
 }
 
 /**
- * Raise this process's limit on open descriptors as far as it may: to the hard limit, which root
+ * Raises this process's limit on open descriptors as far as it may: to the hard limit, which root
  * (CAP_SYS_RESOURCE) first raises to fs.nr_open. Children inherit it. Returns the limit in force.
  */
 export function raiseDescriptorLimit(): number {
@@ -66,7 +66,7 @@ export function raiseDescriptorLimit(): number {
 }
 
 /**
- * Block this thread until `fd` can be read, has ended or has failed: the next read will not block. False
+ * Blocks this thread until `fd` can be read, has ended or has failed: the next read will not block. False
  * after `timeoutMs`; a negative timeout means no limit. Pidfds become readable at exit.
  */
 export function waitReadable(fd: Fd, timeoutMs: number): boolean {
@@ -129,7 +129,7 @@ export class Poller {
 }
 
 /**
- * Block this thread until `fd` takes a write, or its other end is gone, which the write will report. Throws
+ * Blocks this thread until `fd` takes a write, or its other end is gone, which the write will report. Throws
  * SystemCallError.
  */
 export function waitWritable(fd: Fd): void {

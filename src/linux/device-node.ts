@@ -5,12 +5,10 @@
 import { chmodSync, chownSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { ENOENT, ENOTDIR, type Errno } from '../values/errno.ts'
+import { PERMISSION_BITS, S_IFCHR, S_IFMT } from '../values/uapi.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
 
 const mknod = libcCall('mknod', 'int', ['str', 'uint', 'ulong'])
-
-const S_IFMT = 0o170000
-const S_IFCHR = 0o020000
 
 /** As sysfs and /proc write it: `MAJOR:MINOR`. */
 export type DeviceNumber = `${number}:${number}`
@@ -36,7 +34,7 @@ export function makeDeviceNode(path: string, device: DeviceNumber, owner: NodeOw
     const failed = errnoUnlessZero(mknod(unready, S_IFCHR, deviceWord(device)))
     if (failed) return failed
     chownSync(unready, owner.uid, owner.gid)
-    chmodSync(unready, owner.mode & 0o7777)
+    chmodSync(unready, owner.mode & PERMISSION_BITS)
     renameSync(unready, path)
     return undefined
   } catch (error) {
@@ -52,7 +50,9 @@ export interface DeviceNode extends NodeOwner {
 export function readDeviceNode(path: string): DeviceNode | Errno | undefined {
   try {
     const { mode, uid, gid, rdev } = lstatSync(path)
-    return (mode & S_IFMT) === S_IFCHR ? { device: numberOf(rdev), uid, gid, mode: mode & 0o7777 } : undefined
+    return (mode & S_IFMT) === S_IFCHR
+      ? { device: numberOf(rdev), uid, gid, mode: mode & PERMISSION_BITS }
+      : undefined
   } catch (error) {
     return unlessGone(errnoOfNodeError(error))
   }

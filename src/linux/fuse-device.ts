@@ -25,10 +25,10 @@ export function openFuseDevice(): Fd {
 }
 
 /**
- * Block until the kernel sends a request and return its length. `buffer` must hold max_write + 4096 bytes, or
- * every read fails with EINVAL. 'again': a signal, the request was aborted while it was read, or the kernel
- * had no memory to copy it, and has answered it EIO (fuse_dev_do_read). 'gone': the connection has ended
- * (unmounted or aborted). Throws SystemCallError, EPERM before the mount.
+ * Blocks until the kernel sends a request, and returns its length. `buffer` must hold max_write + 4096 bytes,
+ * or every read fails with EINVAL. 'again': a signal, the request was aborted while it was read, or the
+ * kernel had no memory to copy it, and has answered it EIO (fuse_dev_do_read). 'gone': the connection has
+ * ended (unmounted or aborted). Throws SystemCallError, EPERM before the mount.
  */
 export function readRequest(fd: Fd, buffer: Uint8Array): number | 'gone' | 'again' {
   // SAFETY: read writes at most buffer.byteLength bytes to the buffer, which is reachable during the call.
@@ -56,7 +56,7 @@ export function writeReply(fd: Fd, bytes: Uint8Array): Errno | undefined {
 }
 
 /**
- * Let files of this connection be backed by `fd`; the kernel keeps its own reference. Needs CAP_SYS_ADMIN.
+ * Lets files of this connection be backed by `fd`; the kernel keeps its own reference. Needs CAP_SYS_ADMIN.
  * Errors: EINVAL (not a regular file), ELOOP (its file system cannot be stacked on), EPERM (passthrough not
  * negotiated), EBADF.
  */

@@ -12,6 +12,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EACCES } from '../values/errno.ts'
+import { S_IFCHR, S_IFMT } from '../values/uapi.ts'
 import type { DeviceNumber } from './device-node.ts'
 import { errnoOfNodeError, libcCall } from './library.ts'
 
@@ -22,12 +23,10 @@ const AT_NO_AUTOMOUNT = 0x800
 const AT_STATX_DONT_SYNC = 0x4000
 /** struct statx, include/uapi/linux/stat.h. */
 const STATX = { sizeBytes: 256, mode: 28, rdevMajor: 128, rdevMinor: 132 } as const
-const S_IFMT = 0o170000
-const S_IFCHR = 0o020000
 
 /** A pass may miss a process that is forked meanwhile: then another one follows, this many at most. */
 const MAX_PASSES = 5
-/** A process may change its mappings between the list of them and the look at one. */
+/** A process may change its mappings after the list of them was read, and before one is. */
 const MAX_LOOKS = 3
 
 export interface Holder {
@@ -42,7 +41,7 @@ type Held<What> = Map<What, Holder>
 
 /**
  * Which of `devices` a process holds, and one holder of each. No process held a device that is not in the
- * answer: two looks in a row, or one during which no process was forked, found none. Only a holder can make
+ * answer: two passes in a row, or one during which no process was forked, found none. Only a holder can make
  * another one (by fork or by passing a descriptor), as long as no node leads to the device. A process counts
  * as a holder if this one may not read its mappings, or if they change all the time.
  */
@@ -170,7 +169,7 @@ export function characterDevice(path: string): DeviceNumber | 'gone' | undefined
 const forkCount = (proc: string): string =>
   /^processes (\d+)$/m.exec(readWhileAlive(join(proc, 'stat')))?.[1] ?? String(Math.random())
 
-/** A process that ends during the look holds nothing any more. */
+/** A process that ends during the pass holds nothing any more. */
 const list = (path: string): string[] => unlessEnded(() => readdirSync(path)) ?? []
 export const readWhileAlive = (path: string): string => unlessEnded(() => readFileSync(path, 'latin1')) ?? ''
 

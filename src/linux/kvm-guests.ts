@@ -27,7 +27,7 @@ export function kvmGuests(proc = '/proc'): KvmGuest[] {
 const namesIn = (folder: string): string[] => orGone(() => readdirSync(folder)) ?? []
 const isGuest = (fd: string): boolean => orGone(() => readlinkSync(fd)) === KVM_GUEST
 
-/** undefined where the process ended during the look. */
+/** undefined where the process ended during the search. */
 function orGone<T>(look: () => T): T | undefined {
   try {
     return look()

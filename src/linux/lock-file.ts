@@ -11,7 +11,7 @@ const LOCK_EX = 2
 const LOCK_NB = 4
 
 /**
- * Take the lock on `path`, made if it is missing, mode 0600; by a descriptor that cannot write, as programs
+ * Takes the lock on `path`, made if it is missing, mode 0600; by a descriptor that cannot write, as programs
  * of other users may inherit it. It is held until every duplicate of the returned descriptor is closed, at
  * the latest when this process ends. Never waits. Errors: EAGAIN (another holds it), ENOENT, EACCES; EROFS,
  * because the holder of a lock writes files beside it.

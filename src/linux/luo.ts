@@ -71,7 +71,7 @@ function sessionCall(device: Fd, number: number, name: string): Fd | Errno {
 }
 
 /**
- * Preserve a memfd: its pages are pinned, its holes are filled, and it can be neither resized nor punched
+ * Preserves a memfd: its pages are pinned, its holes are filled, and it can be neither resized nor punched
  * until the session is closed. A process that maps it may go on writing, up to the kexec. Takes time in
  * proportion to its pages. Errors: EEXIST (token taken in this session), EBUSY (preserved already), ENOENT
  * (not a memfd), ENOSPC (the session is full), ENOMEM, EFBIG, EOPNOTSUPP (its seals), EINVAL.

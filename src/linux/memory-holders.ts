@@ -26,7 +26,7 @@ export function findMemoryHolders(
 
 const isOurs = (task: string, self: number): boolean => Number(task.slice(task.lastIndexOf('/') + 1)) === self
 
-/** A process may change its mappings between the list of them and the look at one. */
+/** A process may change its mappings after the list of them was read, and before one is. */
 const MAX_LOOKS = 3
 
 /** undefined: the mappings cannot be read. */

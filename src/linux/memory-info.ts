@@ -7,7 +7,7 @@ import type { Errno } from '../values/errno.ts'
 import { CorruptBytesError } from '../values/errors.ts'
 import { errnoOfNodeError } from './library.ts'
 
-const SHMEM_ENABLED = '/sys/kernel/mm/transparent_hugepage/shmem_enabled'
+export const SHMEM_ENABLED = '/sys/kernel/mm/transparent_hugepage/shmem_enabled'
 
 export interface MemoryInfo {
   readonly totalBytes: number

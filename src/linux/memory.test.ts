@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { EBUSY, EINVAL, ENXIO, EPERM } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
+import { SEEK_DATA, SEEK_HOLE } from '../values/uapi.ts'
 import { close } from './descriptors.ts'
 import { addressOf } from './library.ts'
 import {
@@ -21,8 +22,6 @@ import {
 } from './memory.ts'
 
 const MIB = 1024 * 1024
-const SEEK_DATA = 3
-const SEEK_HOLE = 4
 
 function memfd(sizeBytes: number): Fd {
   const fd = memfdCreate('test', { sealable: true })

@@ -1,10 +1,11 @@
 /**
  * Memfds and their mappings: made, sized, mapped, punched, sealed, read and written. Numbers:
- * include/uapi/linux/memfd.h, fcntl.h, mman.h, falloc.h.
+ * include/uapi/linux/memfd.h, fcntl.h, mman.h.
  */
 import { fstatSync } from 'node:fs'
 import { EINTR, EINVAL, ENOSPC, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../values/uapi.ts'
 import { PMD_BYTES, PTE_BYTES } from '../values/units.ts'
 import { addressOf, errnoUnlessZero, lastErrno, libcCall, must, orErrno, viewOf } from './library.ts'
 
@@ -25,8 +26,6 @@ const MFD_ALLOW_SEALING = 2
  * Since Linux 6.3, which would otherwise take the default of vm.memfd_noexec; before, each can be executed.
  */
 const MFD_EXEC = 0x10
-const FALLOC_FL_KEEP_SIZE = 1
-const FALLOC_FL_PUNCH_HOLE = 2
 const PROT_READ = 1
 const PROT_WRITE = 2
 const MAP_SHARED = 1
@@ -60,7 +59,7 @@ export function tryMemfdCreate(
 }
 
 /**
- * Map `lengthBytes` of `fd` from `offset` on readable and writable, shared, as bytes. From 2 MiB on the
+ * Maps `lengthBytes` of `fd` from `offset` on readable and writable, shared, as bytes. From 2 MiB on the
  * address is a multiple of 2 MiB, so that the kernel can use huge pages. Throws SystemCallError.
  *
  * Never unmapped: JavaScript cannot tell when the last view is gone, and a store through a view whose mapping
@@ -86,14 +85,14 @@ export function mapShared(fd: Fd, lengthBytes: number, offset = 0): Uint8Array<A
   return viewOf(start, lengthBytes)
 }
 
-/** Ask for huge pages on a mapping (a hint: nothing happens where shmem_enabled is `never`). */
+/** Requests huge pages for a mapping (a hint: nothing happens where shmem_enabled is `never`). */
 export function adviseHuge(mapping: Uint8Array): Errno | undefined {
   // SAFETY: the range is exactly the view's own mapping; MADV_HUGEPAGE changes no byte.
   return errnoUnlessZero(madvise(addressOf(mapping), mapping.byteLength, MADV_HUGEPAGE))
 }
 
 /**
- * Make huge pages of a mapping now, whatever shmem_enabled says (Linux 6.1). Slow, O(bytes), allocates what
+ * Makes huge pages of a mapping now, whatever shmem_enabled says (Linux 6.1). Slow, O(bytes), allocates what
  * is missing. Errors: EAGAIN and EBUSY (pages in use: try later), ENOMEM, EINVAL (a 2 MiB range of it has no
  * page at all yet, or it is not aligned).
  */
@@ -152,7 +151,7 @@ export function sealWrites(fd: Fd): Errno | undefined {
 }
 
 /**
- * Fill `bytes` from `offset`. Returns the bytes moved: fewer at the end of the file, or before a page that
+ * Fills `bytes` from `offset`. Returns the bytes moved: fewer at the end of the file, or before a page that
  * cannot be read. Errors: why none were moved, EIO (a poisoned page), EFAULT.
  */
 export function readAt(fd: Fd, offset: number, bytes: Uint8Array): number | Errno {
@@ -161,7 +160,7 @@ export function readAt(fd: Fd, offset: number, bytes: Uint8Array): number | Errn
 }
 
 /**
- * Store `bytes` at `offset`. Returns the bytes moved: fewer where the next one cannot be stored. Errors: why
+ * Stores `bytes` at `offset`. Returns the bytes moved: fewer where the next one cannot be stored. Errors: why
  * none were: ENOMEM (a cgroup's limit), ENOSPC, EFBIG (RLIMIT_FSIZE), EIO (a poisoned page), EPERM (sealed),
  * EDQUOT, EAGAIN.
  */
@@ -170,7 +169,7 @@ export function writeAt(fd: Fd, offset: number, bytes: Uint8Array): number | Err
   return moveAll(bytes, (rest, done) => pwrite(fd, rest, rest.byteLength, offset + done))
 }
 
-/** Store all of `bytes`, or say what stopped it: those of `writeAt`, ENOSPC. Some may be stored then. */
+/** Stores all of `bytes`. Errors: those of `writeAt`, ENOSPC; some may be stored then. */
 export function writeAllAt(fd: Fd, offset: number, bytes: Uint8Array): Errno | undefined {
   for (let done = 0; done < bytes.byteLength; ) {
     const moved = writeAt(fd, offset + done, bytes.subarray(done))

@@ -55,9 +55,10 @@ export function socketPair(): [Fd, Fd] {
 }
 
 /**
- * Send one message, blocking while the peer has net.unix.max_dgram_qlen (10 by default) unread. `bytes` must
- * not be empty (an empty message reads as the end). When it returns, message and descriptors are queued and
- * survive this process. Throws SystemCallError: EPIPE (peer gone), EMSGSIZE (about 200 KiB), ETOOMANYREFS.
+ * Sends one message, and blocks while the peer has net.unix.max_dgram_qlen (10 by default) unread. `bytes`
+ * must not be empty (an empty message reads as the end). When it returns, message and descriptors are queued
+ * and survive this process. Throws SystemCallError: EPIPE (peer gone), EMSGSIZE (about 200 KiB),
+ * ETOOMANYREFS.
  */
 export function sendMessage(fd: Fd, bytes: Uint8Array, descriptors: readonly Fd[] = []): void {
   const envelope = envelopeOf(bytes, descriptors)
@@ -180,7 +181,7 @@ export async function receiveMessage(fd: Fd, maxBytes = 65536): Promise<Message 
 }
 
 /**
- * End both directions for every process that holds the socket; the peer reads what is queued, then the end.
+ * Ends both directions for every process that holds the socket; the peer reads what is queued, then the end.
  */
 export function shutdownSocket(fd: Fd): void {
   must(shutdown(fd, SHUT_RDWR), `shutdown fd ${fd}`)

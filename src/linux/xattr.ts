@@ -53,7 +53,7 @@ function listWith(call: string): List {
 }
 
 /**
- * Read a value of unknown size: into a small buffer first, and when that is too small into one of the size
+ * Reads a value of unknown size: into a small buffer first, and when that is too small into one of the size
  * that the kernel returns; again as often as the value grows in between.
  */
 function whole(read: (into: Uint8Array | null) => number | Errno): Uint8Array | Errno {

@@ -38,7 +38,7 @@ export function poolMetrics(pools: readonly MeasuredPool[]): MetricFamily[] {
     ),
     gauge(
       'memory_bytes',
-      'Memory of a served pool by its use: used by files; clean, for the next file; dirty, which the server owes zeroing; bad, which has poisoned pages.',
+      'Memory of a served pool by its use: used by files; clean, for the next file; dirty, which the server has still to zero; bad, which has poisoned pages.',
       pools.flatMap(memoryOf),
     ),
     gauge(
@@ -48,7 +48,7 @@ export function poolMetrics(pools: readonly MeasuredPool[]): MetricFamily[] {
     ),
     gauge(
       'orphans',
-      'Files without a name of which the server owes the eviction: processes have them open or mapped, or it is under way.',
+      'Files without a name that the server has still to evict: processes have them open or mapped, or it is under way.',
       ofServed(({ health }) => health.orphans),
     ),
     gauge(

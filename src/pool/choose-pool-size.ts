@@ -7,7 +7,7 @@ import { BLOCK_BYTES } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize, parseSize } from '../values/size.ts'
 
-/** The seed's kernel parameter: `guestmemfs=10G`. */
+/** The kernel parameter of the guestmemfs kernel patches: `guestmemfs=10G`. */
 const KERNEL_PARAMETER = 'guestmemfs='
 const DEFAULT_SHARE_OF_RAM = 0.5
 

@@ -60,7 +60,7 @@ export async function findHolder(
     return { role: 'server', process: record.server, record }
   const found = stored && (record ?? storedRecord(pool))
   if (stored !== undefined && found !== undefined) {
-    stored.claim()
+    stored.becomeHolder()
     if (!isMountedHere(found)) stored.closeConnection()
     return { role: 'store', process: stored.process, record: found }
   }

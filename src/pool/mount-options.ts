@@ -10,6 +10,7 @@ import { STORES } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 import { parseSize } from '../values/size.ts'
 import { DEFAULT_STORE, STORE_KINDS, type StoreKind } from '../values/store-kinds.ts'
+import { PERMISSION_BITS } from '../values/uapi.ts'
 import { PMD_BYTES, PUD_BYTES } from '../values/units.ts'
 import { addVfsOption, splitOptions, type VfsOptions } from './vfs-options.ts'
 
@@ -173,7 +174,8 @@ function parsePoolSize(text: string): number {
 }
 
 function parseMode(text: string): number {
-  if (/^[0-7]{1,5}$/.test(text) && Number.parseInt(text, 8) <= 0o7777) return Number.parseInt(text, 8)
+  if (/^[0-7]{1,5}$/.test(text) && Number.parseInt(text, 8) <= PERMISSION_BITS)
+    return Number.parseInt(text, 8)
   throw new UsageError(`mode=${text} is no mode: write it in octal, as 0755`)
 }
 

@@ -139,7 +139,7 @@ function checkLost({ pool, source }: Lost, { isNew, store }: MountOptions): void
  * Errors: UsageError.
  */
 export async function parkAgain({ pool, source }: PoolRecord, stored: StoredPool): Promise<void> {
-  stored.claim()
+  stored.becomeHolder()
   stored.closeConnection()
   const previousHolder = { role: 'store', process: stored.process } as const
   const hold = { version: CONTACT_VERSION, kind: 'hold', sessionFiles: SESSION_FILES } as const

@@ -92,7 +92,7 @@ function stateOf(
 
 /** Of a pool that has neither a keeper nor a server which is seen. */
 function stateWithoutProcesses(lost: Lost, holders: readonly ImageHolder[]): PoolSummary['state'] {
-  // Nor does the kernel show another user which process holds what.
+  // The kernel does not show other users which process holds what, either.
   if (whyUnseen(lost) !== undefined) return 'unseen'
   // Its memory has outlived its processes, and `mount` finds it.
   if (lost.source !== undefined && isInRegion(lost.source)) return isMountedHere(lost) ? 'unserved' : 'parked'

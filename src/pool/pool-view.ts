@@ -14,7 +14,7 @@ import { FROZEN_XATTR, VIRTUAL_PREFIX } from '../values/xattr-names.ts'
  */
 export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server'] as const
 /** Only root can read it. It exists only for a store whose objects the keeper can preserve. */
-export const HANDOVER = 'handover'
+export const HANDOVER_VIEW = 'handover'
 
 export interface PoolMount {
   readonly pool: string

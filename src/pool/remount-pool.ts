@@ -14,6 +14,7 @@ import { EBUSY, EPERM, EROFS, type Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import { isInRegion } from '../values/store-kinds.ts'
+import { PERMISSION_BITS } from '../values/uapi.ts'
 import { SIZE_XATTR } from '../values/xattr-names.ts'
 import { choosePoolSize, wholeBlocks } from './choose-pool-size.ts'
 import { type MountOptions, parseMountOptions } from './mount-options.ts'
@@ -124,7 +125,7 @@ function checkUnchanged(pool: string, { store, region }: MountOptions): PoolReco
 export function differingRoot(mountPoint: string, { mode, uid, gid }: RootDirectory): string | undefined {
   if (mode === undefined && uid === undefined && gid === undefined) return undefined
   const is = statSync(mountPoint)
-  const isMode = is.mode & 0o7777
+  const isMode = is.mode & PERMISSION_BITS
   if ((mode ?? isMode) === isMode && (uid ?? is.uid) === is.uid && (gid ?? is.gid) === is.gid)
     return undefined
   return `the root directory stays ${isMode.toString(8)} ${is.uid}:${is.gid}: mode=, uid= and gid= are for a pool that holds nothing yet; use chmod and chown`

@@ -10,7 +10,7 @@ import { EBUSY, EOPNOTSUPP, EPERM, type Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { HANDOVER_STEPS, type HandoverStep } from '../values/handover-step.ts'
 import { HANDOVER_XATTR } from '../values/xattr-names.ts'
-import { type PoolMount, readVirtual, setFrozen } from './pool-view.ts'
+import { HANDOVER_VIEW, type PoolMount, readVirtual, setFrozen } from './pool-view.ts'
 
 const StatusSchema = v.object({
   step: v.picklist(['none', ...HANDOVER_STEPS]),
@@ -29,7 +29,7 @@ const STANDSTILL_MS = 600_000
 
 /** undefined: its memory outlives a kernel by itself. Errors: UsageError. */
 export function handoverStatus({ mountPoint }: PoolMount): HandoverView | undefined {
-  const value = readVirtual(mountPoint, 'handover')
+  const value = readVirtual(mountPoint, HANDOVER_VIEW)
   return value === undefined ? undefined : v.parse(StatusSchema, value)
 }
 
@@ -51,7 +51,7 @@ export async function requestHandover(mount: PoolMount, step: HandoverStep): Pro
  * Freezes the pool and preserves all of it. Errors: UsageError, with nothing preserved, and the pool frozen
  * only where it was before.
  */
-export async function freezeAndHandOver(mount: PoolMount): Promise<Pick<HandoverView, 'preserved'>> {
+export async function freezeAndPreserve(mount: PoolMount): Promise<Pick<HandoverView, 'preserved'>> {
   if (handoverStatus(mount) === undefined)
     throw new UsageError(
       `pool '${mount.pool}' needs no handing over: its memory outlives a kernel by itself, 'freeze' is enough`,

@@ -50,8 +50,8 @@ export function searchHolders(): ImageHolder[] {
       const errno = errnoOfNodeError(error)
       // It ended meanwhile; a process that is ending answers EINVAL for its mounts.
       if ([ENOENT, ESRCH, EINVAL].includes(errno)) return []
-      // The kernel lets no other user look, who so finds no holder; nor may that user do what root does with
-      // the answer.
+      // The kernel refuses users other than root: they find no holder, and may not do what root does with the
+      // answer.
       if (errno === EACCES && process.getuid?.() !== 0) return []
       throw new UsageError(
         `whether process ${pid} holds a pool cannot be seen (${errno}): give this process CAP_SYS_PTRACE, or try again`,

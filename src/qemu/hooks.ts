@@ -7,7 +7,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { LATE, within } from '../values/within.ts'
 import { forwardSignals } from './forward-signals.ts'
-import { spawnQemu } from './spawn-qemu.ts'
+import { spawnQemu } from './start/spawn-qemu.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
 /** A guest waits no longer for a helper that does not start. */

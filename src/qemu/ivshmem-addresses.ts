@@ -9,7 +9,7 @@
  */
 import * as v from 'valibot'
 import { QemuError } from '../values/errors.ts'
-import { pathOf, readDevices } from './carry/device-facts.ts'
+import { pathOfDevice, readDevices } from './carry/device-facts.ts'
 import { type Ask, askOf, unlessRefused } from './machine/ask.ts'
 import { memdevOf } from './machine/memory-devices.ts'
 import type { QmpClient } from './qmp-client.ts'
@@ -35,7 +35,7 @@ export async function readIvshmems(ask: Ask): Promise<Omit<IvshmemAddress, 'addr
   const found = [...(await readDevices(ask))].filter(([, driver]) => driver === 'ivshmem-plain')
   return await Promise.all(
     found.map(async ([device]) => {
-      const memdev = await ask(v.string(), 'qom-get', { path: pathOf(device), property: 'memdev' })
+      const memdev = await ask(v.string(), 'qom-get', { path: pathOfDevice(device), property: 'memdev' })
       return { device, memory: memdevOf({ memdev }) }
     }),
   )
@@ -86,7 +86,7 @@ const addressOf = (ask: Ask, memory: string): Promise<number> =>
 /** Slot and function of the bridges from the first bus down to a device, and its own. */
 async function busPathTo(ask: Ask, device: string): Promise<number[]> {
   const places: number[] = []
-  for (let path = pathOf(device); places.length < MOST_BUSES; ) {
+  for (let path = pathOfDevice(device); places.length < MOST_BUSES; ) {
     // The host bridge, which has the first bus, is no PCI device.
     const place = await unlessRefused(ask(v.number(), 'qom-get', { path, property: 'addr' }), undefined)
     if (place === undefined) return places

@@ -1,8 +1,8 @@
 /**
  * One pool at a time for a region: the processes that serve or format it hold its locks until the last of
- * them has ended. The kernel's lock on the range decides (linux/range-lock.ts). The file below /run is what
- * former releases lock, which a command can remove from /run: it is locked as well, so that a region is never
- * of two releases at once.
+ * them has ended. The kernel's lock on the range decides (linux/range-lock.ts). Former versions lock the file
+ * below /run instead, which a command can remove: it is locked as well, so that a former version and this one
+ * never have a region at once.
  */
 import { join } from 'node:path'
 import { close } from '../linux/descriptors.ts'
@@ -51,7 +51,7 @@ export function lockRegionRange(region: LockedRegion): Fd {
 }
 
 /**
- * undefined: /run is full and the file is not there, so that no process of a former release has it. Errors:
+ * undefined: /run is full and the file is not there, so that no process of a former version has it. Errors:
  * UsageError when another process has it.
  */
 export const lockFormerFile = (region: LockedRegion): Fd | undefined =>

@@ -22,9 +22,9 @@ export function checkAlignment(
   if (!/^flags\s*:.*\bpdpe1gb\b/m.test(cpuinfo))
     throw new UsageError(`this processor has no pages of ${page} (pdpe1gb): mount it without align=`)
   if (frames !== undefined && frames.first + frames.blocks <= totalBlocks) return
-  const { startByte, sizeBytes } = place ?? { startByte: 0, sizeBytes: totalBlocks * BLOCK_BYTES }
+  const { start, lengthBytes } = place ?? { start: 0, lengthBytes: totalBlocks * BLOCK_BYTES }
   throw new UsageError(
-    `no aligned page of ${page} fits into the pool, which begins at 0x${startByte.toString(16)} and has ${formatSize(sizeBytes)}: mount it without align=, or set more memory aside, at a multiple of ${page}`,
+    `no aligned page of ${page} fits into the pool, which begins at 0x${start.toString(16)} and has ${formatSize(lengthBytes)}: mount it without align=, or set more memory aside, at a multiple of ${page}`,
   )
 }
 

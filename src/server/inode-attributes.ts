@@ -3,6 +3,7 @@ import type { FileKind, Inode } from '../fs/state/inode.ts'
 import { MAX_WRITE_BYTES } from '../fuse/init.ts'
 import type { Attributes } from '../fuse/replies.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
+import { S_IFCHR, S_IFMT } from '../values/uapi.ts'
 
 /** S_IFDIR, S_IFREG, … (include/uapi/linux/stat.h). */
 const TYPE_BITS: { readonly [Kind in FileKind]: number } = {
@@ -11,10 +12,9 @@ const TYPE_BITS: { readonly [Kind in FileKind]: number } = {
   symlink: 0o120000,
   fifo: 0o010000,
   socket: 0o140000,
-  'character-device': 0o020000,
+  'character-device': S_IFCHR,
   'block-device': 0o060000,
 }
-const S_IFMT = 0o170000
 const SECTOR_BYTES = 512
 
 export const modeOf = (inode: Inode): number => TYPE_BITS[inode.kind] | inode.mode

@@ -16,10 +16,9 @@ import { memfdCreate, memfdSize, punchHole, readAt, resize, seek, writeAllAt } f
 import { EFAULT, EIO, ENXIO, type Errno } from '../values/errno.ts'
 import { CorruptBytesError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { SEEK_DATA, SEEK_HOLE } from '../values/uapi.ts'
 import { MIB, PTE_BYTES } from '../values/units.ts'
 
-const SEEK_DATA = 3
-const SEEK_HOLE = 4
 const LOOK_BYTES = MIB
 const WORD_BYTES = 8
 

@@ -6,6 +6,7 @@
  */
 
 import type { Holder } from '../linux/holders.ts'
+import type { PhysicalRange } from '../linux/memory-ranges.ts'
 import type { Errno } from '../values/errno.ts'
 import type { HandoverStep } from '../values/handover-step.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
@@ -62,12 +63,6 @@ export interface PlacementRules {
 /** For a store that takes blocks from anywhere. */
 export const NO_RULES: PlacementRules = { chunkBlocks: undefined, contiguous: false, frames: undefined }
 
-/** The physical memory that is set aside for a pool, in bytes. */
-export interface PoolPlace {
-  readonly startByte: number
-  readonly sizeBytes: number
-}
-
 /** Facts about a store that hold as long as it is open. */
 export interface StoreDescriptor {
   /** As the image of the pool spells it. */
@@ -80,8 +75,8 @@ export interface StoreDescriptor {
   /** Pool size in blocks. */
   readonly totalBlocks: number
   readonly rules: PlacementRules
-  /** undefined: ordinary memory of the host. */
-  readonly place: PoolPlace | undefined
+  /** The physical memory that is set aside for the pool; undefined: ordinary memory of the host. */
+  readonly place: PhysicalRange | undefined
 }
 
 /**
@@ -116,7 +111,10 @@ export interface Store {
   resize(object: ObjectId, to: Placement): Refusal | undefined
   /** True while a process maps the object: its blocks must not be used again yet. A Wait: not known yet. */
   isHeld(object: ObjectId): boolean | Wait
-  /** For messages: a process that the last look found to hold it. Where a store looks for them itself. */
+  /**
+   * For messages: a process that the last search found to hold it. Of a store that searches for holders
+   * itself.
+   */
   holder?(object: ObjectId): Holder | undefined
   /**
    * Releases the object's memory. Called after the record that removes it, and again after a crash in

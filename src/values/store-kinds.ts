@@ -10,7 +10,7 @@ export type RegionKind = Exclude<StoreKind, 'memfd'>
 export const isRegionKind = (kind: StoreKind): kind is RegionKind => kind !== 'memfd'
 export const REGION_KINDS = STORE_KINDS.filter(isRegionKind)
 
-/** That of a mount which names none. */
+/** The kind of a mount that names none. */
 export const DEFAULT_STORE = 'memfd'
 
 /** Whether the memory of a pool with that source is a region, which outlives the processes of the pool. */

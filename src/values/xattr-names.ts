@@ -11,7 +11,7 @@ export const XATTR_REPLACE = 2
 export const VIRTUAL_PREFIX = 'guestmemfs.'
 export const MAP_XATTR = 'guestmemfs.map'
 export const POOL_XATTR = 'guestmemfs.pool'
-/** Set by root, too: to a version of the image's format, which upgrades to it. */
+/** Set by root, too: to a version of the image's format, to which the server upgrades the image. */
 export const FORMAT_XATTR = 'guestmemfs.format'
 
 /** Set by root. */

@@ -170,8 +170,8 @@ export function sourcesFromThisMachine(suites: readonly string[] = SUITES): stri
 }
 
 /**
- * `attempt`, and once more with lists read anew where the mirror has moved on meanwhile: the next newer
- * package is then the one that the lists name. `say` gets a line about it.
+ * `attempt`, and once more with lists read anew where the mirror has newer packages meanwhile, which the
+ * lists then name. `say` gets a line about it.
  */
 export async function withFreshLists<T>(
   attempt: (apt: Apt) => Promise<T>,

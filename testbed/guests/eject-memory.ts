@@ -1,5 +1,5 @@
 /**
- * The part of a guest that lets DIMMs go: QEMU unplugs one when the guest writes to a port of its ACPI
+ * The part of a guest that releases DIMMs: QEMU unplugs one when the guest writes to a port of its ACPI
  * hardware, which an operating system does on a request (docs/specs/acpi_mem_hotplug.rst in QEMU).
  */
 import { type Assembler, EAX, EDX, ZERO } from './assembler.ts'

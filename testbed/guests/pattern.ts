@@ -4,7 +4,7 @@
  * A word that differs is compared once more, with what the processor computes anew, and without reading
  * memory again: where it is right then, the processor had computed wrongly, and the word was never wrong. The
  * emulated SVM was seen to do that once in some ten thousand passes (the word held what its pass demands, and
- * the guest called it bad); a lost, zeroed, exchanged or older page is as wrong the second time.
+ * the guest reported it as wrong); a lost, zeroed, exchanged or older page is as wrong the second time.
  */
 import { type Assembler, EAX, EBP, EBX, ECX, EDI, EDX, ESI, NOT_ZERO, ZERO } from './assembler.ts'
 import { emitNumber, emitText } from './serial-output.ts'

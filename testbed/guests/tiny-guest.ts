@@ -34,7 +34,7 @@ export interface TinyGuest {
    * most.
    */
   readonly pace?: number
-  /** Slots whose DIMMs the guest lets go when QEMU asks it to. Default 0: it answers no such request. */
+  /** Slots whose DIMMs the guest releases when QEMU asks it to. Default 0: it answers no such request. */
   readonly memorySlots?: number
 }
 

@@ -29,7 +29,10 @@ export interface Stop {
   readonly reason: string
   /** `info registers -a` at that moment. */
   readonly registers: string
-  /** `x` of each processor's stack, from its end on: what ran it down, where it was run down. */
+  /**
+   * `x` of each processor's stack, from its end on: what overflowed it, where that is why the machine
+   * stopped.
+   */
   readonly stacks: string
 }
 

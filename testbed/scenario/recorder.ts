@@ -96,7 +96,7 @@ export class Recorder {
     }
   }
 
-  /** What the guests' logs tell, for the verdict. */
+  /** What the guests' logs show, for the verdict. */
   guestEvidence(): GuestEvidence[] {
     return [...this.#guests.values()].map((guest) => guest.evidence())
   }
@@ -107,8 +107,8 @@ export class Recorder {
   }
 
   /**
-   * Turns a run with a seeded fault round: it is good when it failed, for that reason, and nothing excused
-   * it. Where the emulator failed before the fault could show, that stands.
+   * Inverts the verdict of a run with a seeded fault: it is good when it failed, for that reason, and nothing
+   * excused it. Where the emulator failed before the fault could show, that stands.
    */
   judgeSeeded(wanted: RegExp): void {
     const { failure, emulator } = this
@@ -125,8 +125,8 @@ export class Recorder {
   }
 
   /**
-   * Turns a run round that did what the emulator does wrong: it is good when it was excused for it. On a
-   * machine without an emulator nothing may be excused.
+   * Inverts the verdict of a run that did what the emulator does wrong: it is good when it was excused for
+   * it. On a machine without an emulator nothing may be excused.
    */
   judgeExcused(wanted: RegExp): void {
     const { failure, emulator } = this

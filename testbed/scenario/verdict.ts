@@ -174,10 +174,10 @@ const IN_KVM = /\b(?:kvm_vcpu_ioctl|kvm_arch_vcpu_ioctl_run|vcpu_put)\+0x\S+ \[k
 const IST1_WITHOUT_BASE = /\bCR2=0000000000000024\b/
 
 /**
- * The same moment, from which the emulator came back. A handler without a base in GS faults at once, and so
+ * The same moment, after which the emulator continued. A handler without a base in GS faults at once, and so
  * does each handler of that fault, down the thread's whole stack; where that ends, the processor takes a
  * double fault and reads the address of its stack from a TSS whose base is 0. No program and no code of the
- * kernel's reads there and goes on: a thread would have been ended, or the kernel would have told. Where the
+ * kernel's reads there and goes on: the kernel would have ended the thread, or printed a message. Where the
  * processor counts as the guest's still, the guest has the third fault (SVM_EXIT_SHUTDOWN, check_exception()
  * in QEMU's target/i386), and the host goes on with the end of its stack written over.
  */

@@ -100,7 +100,7 @@ export async function updateLinuxHost(
   await phase('and uses what it got', () => ticks.waitForTicks(TICKS, PATIENCE_MS))
   await expectWhole(stage, 'before')
   await expectMore('before')
-  // Each as the boot comes to it: the resumption waits for the pool that comes late.
+  // In the order of the boot: the resumption waits for the pool that is mounted late.
   await host.atBoot(
     `${NETWORK}\n${MAKE_MOUNT_POINTS}\n${linux.mount} --resume &\n${linux.mountSecond}\nwait $!`,
     { alone: true },

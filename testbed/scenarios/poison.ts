@@ -72,7 +72,9 @@ async function poisonCheckpoint(stage: Stage): Promise<void> {
   expect('fsck', await host.run('guestmemfs fsck guestmemfs'), 'guestmemfs: clean')
 }
 
-/** An acknowledged record is gone: the pool says so and serves nothing any more; nothing is guessed. */
+/**
+ * An acknowledged record is gone: the server refuses the image with that reason, and serves nothing any more.
+ */
 async function poisonLog(stage: Stage): Promise<void> {
   const { host, expect } = stage
   const { image, segments } = await imageOf(stage)

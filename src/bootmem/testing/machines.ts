@@ -47,7 +47,7 @@ export const Q35: MachineMemory = {
 }
 
 /**
- * A UEFI laptop with 16 GiB: RAM below 4 GiB in splinters, a hole for the graphics card, the rest in one
+ * A UEFI laptop with 16 GiB: RAM below 4 GiB in small pieces, a hole for the graphics card, the rest in one
  * piece.
  */
 export const LAPTOP: MachineMemory = {

@@ -4,9 +4,7 @@
  */
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString } from '../../values/ids.ts'
-import { dataViewOf } from './words.ts'
-
-const TWO_TO_32 = 2 ** 32
+import { dataViewOf, TWO_TO_32 } from './words.ts'
 
 /** What values are encoded into. */
 export interface ByteOutput {
@@ -72,7 +70,7 @@ export class ByteSink implements ByteOutput {
     return this.#length
   }
 
-  /** Forget the content, keep the memory. */
+  /** Drops the content, and keeps the memory. */
   clear(): void {
     this.#length = 0
   }

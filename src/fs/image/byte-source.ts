@@ -4,9 +4,7 @@
  */
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { ByteString } from '../../values/ids.ts'
-import { dataViewOf } from './words.ts'
-
-const TWO_TO_32 = 2 ** 32
+import { dataViewOf, TWO_TO_32 } from './words.ts'
 
 export class ByteSource {
   readonly #bytes: Buffer

@@ -51,7 +51,7 @@ export class CheckpointWriter {
     return this.#complete
   }
 
-  /** Write entries until the body has `targetBytes` or more, or is done and the checkpoint complete. */
+  /** Writes entries until the body has `targetBytes` or more, or is done and the checkpoint complete. */
   advance(targetBytes: number): void {
     scratch.clear()
     let done = false

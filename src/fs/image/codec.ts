@@ -6,6 +6,7 @@
 import type { Extent } from '../../stores/store.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { Ino, ObjectId } from '../../values/ids.ts'
+import { PERMISSION_BITS } from '../../values/uapi.ts'
 import type { BlockState, Entry } from '../state/entry.ts'
 import { type FileKind, type Inode, isSpecial, type SpecialKind, type Timestamp } from '../state/inode.ts'
 import type { ByteOutput } from './byte-sink.ts'
@@ -268,7 +269,8 @@ function decodeRdev(from: ByteSource): number {
 
 function decodeMode(from: ByteSource): number {
   const mode = from.varint()
-  if (mode > 0o7777) throw new CorruptBytesError(`mode 0${mode.toString(8)} has more than permission bits`)
+  if (mode > PERMISSION_BITS)
+    throw new CorruptBytesError(`mode 0${mode.toString(8)} has more than permission bits`)
   return mode
 }
 

@@ -10,7 +10,7 @@ import { readHeader } from './header.ts'
 import type { Geometry } from './image-format.ts'
 import { decodeProperty, type Property } from './property.ts'
 import type { LogRecord } from './record.ts'
-import { recover } from './recovery.ts'
+import { recoverImage } from './recovery.ts'
 
 export interface ImageDump {
   readonly header: {
@@ -28,12 +28,12 @@ export interface ImageDump {
   readonly summary: Summary
   /** Since the checkpoint, oldest first. */
   readonly records: readonly PlainRecord[]
-  /** What checkpoint and records amount to. */
+  /** The fold of checkpoint and records. */
   readonly entries: readonly PlainEntry[]
 }
 
 export interface Summary {
-  /** Special files are there where there are any. */
+  /** Kinds of special files of which there are none are left out. */
   readonly inodes: Readonly<
     Record<'directory' | 'file' | 'symlink', number> & Partial<Record<FileKind, number>>
   >
@@ -76,7 +76,7 @@ export type PlainEntry =
 /** Everything in the image of `area`. Throws `CorruptBytesError` if it cannot be read. */
 export function dumpImage(area: Uint8Array): ImageDump {
   const { identity, geometry, version } = readHeader(area)
-  const found = recover(area, geometry)
+  const found = recoverImage(area, geometry)
   const entries = [...found.fold.entries()]
   return {
     header: {

@@ -8,7 +8,7 @@ import { readCheckpoint, readSlotState } from './checkpoint.ts'
 import { readHeader } from './header.ts'
 import type { Geometry } from './image-format.ts'
 import type { VerifiableState } from './image-state.ts'
-import { type Recovered, recover } from './recovery.ts'
+import { type Recovered, recoverImage } from './recovery.ts'
 
 /** A part of an image: the subject of a finding. */
 type Part = 'header' | 'checkpoint' | 'log' | 'state'
@@ -29,7 +29,7 @@ export function checkImage(
   if (header === undefined) return findings
   if (header.isHalfUpgraded)
     findings.push(ok('header', `its upgrade to version ${header.version} is under way`))
-  const found = attempt(findings, 'log', () => recover(area, header.geometry))
+  const found = attempt(findings, 'log', () => recoverImage(area, header.geometry))
   findings.push(...checkSlots(area, header.geometry, found?.checkpointGeneration))
   if (found === undefined) return findings
   findings.push(...describeEnd(found))

@@ -18,7 +18,7 @@ export const NEWEST_VERSION: FormatVersion = 2
 export const HEADER_BYTES = 4096
 /** Below this a record would be too small for an inode with a long name. */
 export const SMALLEST_AREA_BYTES = 64 * KIB
-/** Tail words hold 32-bit offsets; a larger area would be of no use before that. */
+/** Offsets in its segments fit into the 32 bits of a tail word; no pool needs a larger one. */
 export const LARGEST_AREA_BYTES = 16 * GIB
 
 /**

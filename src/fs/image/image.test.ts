@@ -9,7 +9,7 @@ import { encodeEntry } from './codec.ts'
 import { probe, readHeader } from './header.ts'
 import { Image } from './image.ts'
 import { CHECKPOINT_PACE, geometryOf, HEADER_BYTES } from './image-format.ts'
-import { recover } from './recovery.ts'
+import { recoverImage } from './recovery.ts'
 import { randomFrom, testSeed } from './testing/random.ts'
 import { EXPECTED, formatted, IDENTITY, openImage, SMALL_AREA_BYTES } from './testing/sample-image.ts'
 import { BLOCKS, randomEntries, randomInode } from './testing/steps.ts'
@@ -104,7 +104,7 @@ test('a damaged byte anywhere is refused, or changes nothing: never a silently d
     readHeader(area)
     const sink = new ByteSink()
     let sum = 0
-    for (const entry of recover(area, geometry).fold.entries()) {
+    for (const entry of recoverImage(area, geometry).fold.entries()) {
       sink.clear()
       encodeEntry(entry, sink)
       sum += crc32(sink.view())

@@ -33,7 +33,7 @@ import {
 } from './image-format.ts'
 import type { ImageState } from './image-state.ts'
 import { recordBytes } from './record.ts'
-import { type Recovered, recover } from './recovery.ts'
+import { type Recovered, recoverImage } from './recovery.ts'
 import { Segment } from './segment.ts'
 import { entryBytes, StateSize } from './state-size.ts'
 import { AreaWriter, type Trace } from './writer.ts'
@@ -91,7 +91,7 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * Make `area` an image of `state`, whatever it held before. Until the last store it is none. Throws
+   * Makes `area` an image of `state`, whatever it held before. Until the last store it is none. Throws
    * `UsageError` if the area's size cannot hold an image.
    */
   static format(
@@ -112,9 +112,9 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * Open the image in `area` and bring `emptyState` to where it was. Throws `CorruptBytesError`, having
-   * changed nothing, if the area holds no image, one of another version or pool, or one that lost
-   * acknowledged bytes.
+   * Opens the image in `area`, and brings `emptyState` to the state that it holds. Throws
+   * `CorruptBytesError`, having changed nothing, if the area holds no image, one of another version or pool,
+   * or one that lost acknowledged bytes.
    */
   static open<S extends ImageState>(
     area: Uint8Array,
@@ -124,7 +124,7 @@ export class Image<S extends ImageState = ImageState> {
   ): Image<S> {
     const header = readHeader(area)
     checkExpected(header.identity, expected)
-    const found = recover(area, header.geometry)
+    const found = recoverImage(area, header.geometry)
     return new Image(new AreaWriter(area, trace), header, found, emptyState)
   }
 
@@ -132,7 +132,7 @@ export class Image<S extends ImageState = ImageState> {
   static read(area: Uint8Array, expected: Expected, emptyState: ImageState): Identity {
     const { identity, geometry } = readHeader(area)
     checkExpected(identity, expected)
-    for (const entry of recover(area, geometry).fold.entries()) emptyState.apply(entry)
+    for (const entry of recoverImage(area, geometry).fold.entries()) emptyState.apply(entry)
     return identity
   }
 
@@ -204,7 +204,8 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * Encoded bytes of each entry and of a record of them all; `commit` asks for what `fits` just asked for.
+   * Encoded bytes of each entry and of a record of them all; `commit` is called with the list that `fits` has
+   * just measured.
    */
   #measure(entries: readonly Entry[]): Measure {
     if (this.#measured?.entries !== entries) {

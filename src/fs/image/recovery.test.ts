@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Image } from './image.ts'
 import { geometryOf } from './image-format.ts'
-import { recover } from './recovery.ts'
+import { recoverImage } from './recovery.ts'
 import { randomFrom, testSeed } from './testing/random.ts'
 import { randomRun } from './testing/recorded-run.ts'
 import { EXPECTED, formatted, IDENTITY, openImage, replay, SMALL_AREA_BYTES } from './testing/sample-image.ts'
@@ -22,7 +22,7 @@ test('recovery from every prefix of the stores, the last one torn at each byte',
   commits.forEach(({ stores, snapshot }, done) => {
     for (const store of stores) {
       eachTear(area, geometry, store, (bytes) => {
-        const found = recover(area, geometry).nextSequence - 1
+        const found = recoverImage(area, geometry).nextSequence - 1
         assert.ok(found === done || found === done + 1, `commit ${done}, torn at ${bytes}: ${found}`)
       })
       assert.ok([before, snapshot].includes(openImage(area.slice()).state.snapshot()), `commit ${done}, torn`)

@@ -29,7 +29,7 @@ export interface Recovered {
 }
 
 /** Throws `CorruptBytesError` if what was acknowledged cannot be recovered whole. */
-export function recover(area: Uint8Array, geometry: Geometry): Recovered {
+export function recoverImage(area: Uint8Array, geometry: Geometry): Recovered {
   const generation = newestCheckpoint(area, geometry)
   const checkpoint = readCheckpoint(area, geometry, generation)
   const own = readGenerationWord(area, segmentOf(geometry, generation))

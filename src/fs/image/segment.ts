@@ -36,7 +36,7 @@ export class Segment {
     this.#end = end
   }
 
-  /** Make the segment of `generation` empty. Recovery finds it begun from the last of these stores on. */
+  /** Makes the segment of `generation` empty. Recovery finds it begun from the last of these stores on. */
   static begin(writer: AreaWriter, geometry: Geometry, generation: number): Segment {
     const segment = new Segment(writer, geometry, generation, SEGMENT.firstRecord)
     writer.word(segment.#offset + SEGMENT.firstRecord, 0n)
@@ -45,7 +45,7 @@ export class Segment {
     return segment
   }
 
-  /** Go on after `content`, which `readSegment` found. Repairs a torn end first. */
+  /** Continues after `content`, which `readSegment` found. Repairs a torn end first. */
   static resume(
     writer: AreaWriter,
     geometry: Geometry,

@@ -9,6 +9,9 @@ export interface WordValue {
   readonly value: number
 }
 
+/** What the upper half of a 64-bit word counts in. */
+export const TWO_TO_32 = 2 ** 32
+
 const ZERO: Word = { kind: 'zero' }
 const INVALID: Word = { kind: 'invalid' }
 

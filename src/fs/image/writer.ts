@@ -33,7 +33,7 @@ export class AreaWriter {
     this.#trace = trace
   }
 
-  /** Copy `bytes` to `offset`. A successor may find it half done. */
+  /** Copies `bytes` to `offset`. A successor may find it half done. */
   bytes(offset: number, bytes: Uint8Array): void {
     if (offset < 0 || offset + bytes.length > this.#area.length) {
       throw new BrokenInvariantError(`store of ${bytes.length} bytes at ${offset} leaves the metadata area`)
@@ -42,7 +42,7 @@ export class AreaWriter {
     this.#area.set(bytes, offset)
   }
 
-  /** Store one aligned 64-bit word, at once and after everything stored before. */
+  /** Stores one aligned 64-bit word, at once and after everything stored before. */
   word(offset: number, value: bigint): void {
     if (offset < 0 || offset % 8 !== 0 || offset + 8 > this.#area.length) {
       throw new BrokenInvariantError(`word at ${offset} is not an aligned word of the metadata area`)

@@ -2,6 +2,7 @@
 import { EBUSY, EINVAL, EISDIR, EOPNOTSUPP, Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, PERMISSION_BITS } from '../../values/uapi.ts'
 import { type Inode, objectOf, type Timestamp } from '../state/inode.ts'
 import type { Transaction } from '../state/transaction.ts'
 import { growObject, markFreedDirty, planSize, shrinkObject } from './resize.ts'
@@ -17,10 +18,6 @@ export interface AttributeChange {
   readonly ctime?: Timestamp | undefined
 }
 
-/** fallocate(2), `include/uapi/linux/falloc.h`. */
-export const FALLOC_FL_KEEP_SIZE = 1
-export const FALLOC_FL_PUNCH_HOLE = 2
-
 /**
  * All in one record, or nothing. The kernel checks permissions (`default_permissions`) and, where chown,
  * truncate or fallocate drops set-id bits, sends the new mode itself (`fuse_setattr` in fs/fuse/dir.c).
@@ -33,7 +30,7 @@ export function setAttributes(tx: Transaction, ino: Ino, change: AttributeChange
   const { sizeBytes, ...rest } = change
   const resized = sizeBytes !== undefined
   const fields: Partial<Inode> = {
-    mode: (rest.mode ?? inode.mode) & 0o7777,
+    mode: (rest.mode ?? inode.mode) & PERMISSION_BITS,
     uid: rest.uid ?? inode.uid,
     gid: rest.gid ?? inode.gid,
     atime: rest.atime ?? inode.atime,

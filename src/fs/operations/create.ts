@@ -2,13 +2,12 @@
 import { EMLINK, ENAMETOOLONG, ENOENT, ENOSPC, EPERM, Errno } from '../../values/errno.ts'
 import type { ByteString } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
+import { S_ISGID } from '../../values/uapi.ts'
 import type { NameAt } from '../state/entry.ts'
 import type { Inode, SpecialKind } from '../state/inode.ts'
 import { LINK_MAX, TARGET_MAX } from '../state/limits.ts'
 import type { Transaction } from '../state/transaction.ts'
 import { placeForName } from './names.ts'
-
-const S_ISGID = 0o2000
 
 /** open(O_CREAT), mknod(S_IFREG). Errors: those of `placeForName`, ENOSPC, and the store's. */
 export function create(tx: Transaction, at: NameAt, mode: number): Inode | Refusal {

@@ -14,8 +14,8 @@ import {
   EPERM,
 } from '../../values/errno.ts'
 import type { ObjectId } from '../../values/ids.ts'
+import { SEEK_DATA, SEEK_HOLE } from '../../values/uapi.ts'
 import { blocks, checkInvariants, fixture, fixtureOver, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
-import { SEEK_DATA, SEEK_HOLE } from './data.ts'
 
 test('an ordinary file holds what was written, zeroes between, and nothing beyond', () => {
   const step = fc.record({

@@ -2,12 +2,9 @@
 import { EINVAL, EISDIR, ENXIO, EOPNOTSUPP, Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
+import { SEEK_DATA, SEEK_HOLE } from '../../values/uapi.ts'
 import { type Inode, objectOf } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
-
-/** lseek(2). The kernel handles the other whences itself. */
-export const SEEK_DATA = 3
-export const SEEK_HOLE = 4
 
 /**
  * Returns bytes read, 0 at the end. Errors: ESTALE, EISDIR, EINVAL, EOPNOTSUPP for guest RAM, the store's.
@@ -21,11 +18,11 @@ export function read(volume: Volume, ino: Ino, offset: number, into: Uint8Array)
 }
 
 /**
- * SEEK_DATA and SEEK_HOLE. Guest RAM is reported as all data, which lseek(2) allows: its holes need not be
- * known.
+ * SEEK_DATA and SEEK_HOLE: the kernel handles the other whences itself. Guest RAM is reported as all data,
+ * which lseek(2) allows: its holes need not be known.
  * Errors: ESTALE, EISDIR, EINVAL, ENXIO beyond the end.
  */
-export function seek(volume: Volume, ino: Ino, offset: number, whence: number): number | Refusal {
+export function seekFile(volume: Volume, ino: Ino, offset: number, whence: number): number | Refusal {
   const inode = regularFile(volume, ino)
   if (inode instanceof Errno) return inode
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) return EINVAL

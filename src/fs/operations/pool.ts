@@ -36,7 +36,7 @@ export function statfs(volume: Volume): PoolUse {
  * `frozen`: from now on every modification answers EBUSY. Freezing a frozen pool has no effect. The objects
  * of a thawed pool change again, so those that were preserved are unpreserved. Errors: ENOSPC.
  */
-export function setFrozen(tx: OwnTransaction, frozen: boolean): Errno | undefined {
+export function setPoolFrozen(tx: OwnTransaction, frozen: boolean): Errno | undefined {
   const { volume } = tx
   // Also where the pool is thawed already: guest RAM is preserved before the freeze, and a former server may
   // have died in a thaw, after its record.

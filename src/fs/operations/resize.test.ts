@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { EBUSY, EFBIG, EINVAL, EISDIR, ENOMEM, ENOSPC, EOPNOTSUPP } from '../../values/errno.ts'
 import { Refusal, WAIT_FOR_STORE, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
+import { FALLOC_FL_PUNCH_HOLE, FALLOC_FL_KEEP_SIZE as KEEP_SIZE } from '../../values/uapi.ts'
 import { MIB } from '../../values/units.ts'
 import { blocks, checkInvariants, fixture, fixtureOver, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
-import { FALLOC_FL_PUNCH_HOLE, FALLOC_FL_KEEP_SIZE as KEEP_SIZE } from './attributes.ts'
 
 const PUNCH = FALLOC_FL_PUNCH_HOLE | KEEP_SIZE
 

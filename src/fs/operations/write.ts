@@ -6,6 +6,7 @@ import type { Extent } from '../../stores/store.ts'
 import { EFBIG, EINVAL, ENOSPC, Errno } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
 import { Refusal, Wait } from '../../values/refusal.ts'
+import { S_ISGID } from '../../values/uapi.ts'
 import { countBlocks, cutExtents } from '../space/extents.ts'
 import type { BlockState } from '../state/entry.ts'
 import { type Inode, objectOf } from '../state/inode.ts'
@@ -19,7 +20,6 @@ import { growObject, planExtents, sizeRefusal, undoGrowth } from './resize.ts'
 const OWN_WORK = { unique: 0n, epoch: 0 }
 
 const S_ISUID = 0o4000
-const S_ISGID = 0o2000
 const S_IXGRP = 0o010
 /** XATTR_NAME_CAPS: what makes a program privileged without set-id bits. */
 const CAPABILITIES = 'security.capability' as ByteString
@@ -118,11 +118,11 @@ function writeBeyond(
   const failure = tx.noRoom() ?? growObject(volume, inode, grown)
   if (failure) return failure
 
-  const refusal = claim(volume, fresh) ?? tx.noRoom()
+  const refusal = markDirtyFirst(volume, fresh) ?? tx.noRoom()
   const written = refusal ?? writeAll(volume, inode, offset, from)
   if (written instanceof Wait) {
     // Nothing was written. The object stays grown: otherwise the store's work for it would be lost.
-    unclaim(volume, fresh)
+    markCleanAgain(volume, fresh)
     return written
   }
   if (written instanceof Refusal) {
@@ -150,7 +150,7 @@ function writeAll({ store }: Volume, inode: Inode, offset: number, from: Uint8Ar
  * file would show them. So a record of its own marks the blocks dirty first, and the record that gives them
  * to the file marks them clean.
  */
-function claim(volume: Volume, blocks: readonly Extent[]): Errno | undefined {
+function markDirtyFirst(volume: Volume, blocks: readonly Extent[]): Errno | undefined {
   return stateBlocks(volume, blocks, 'dirty')
 }
 
@@ -158,7 +158,7 @@ function claim(volume: Volume, blocks: readonly Extent[]): Errno | undefined {
  * Marks the blocks clean again: nothing was written to them. Where the image has no room for that record, the
  * worker zeroes them.
  */
-function unclaim(volume: Volume, blocks: readonly Extent[]): void {
+function markCleanAgain(volume: Volume, blocks: readonly Extent[]): void {
   stateBlocks(volume, blocks, 'clean')
 }
 

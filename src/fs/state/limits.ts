@@ -19,3 +19,5 @@ export const FILE_SIZE_MAX = 2 ** 47
  * Numbers are used again, so this bounds how many inodes there are at once: the server keeps a row for each.
  */
 export const INO_MAX = 4 * 1024 * 1024 - 1
+/** Generations are the high 32 bits of a node id, taken from a counter that never goes back. */
+export const GENERATIONS = 2 ** 32

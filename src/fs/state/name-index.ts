@@ -48,7 +48,7 @@ export class NameIndex {
     const { ino } = entry
     const others = this.#others.get(ino)
     if (this.#names.get(ino) === entry) {
-      const next = others && this.#takeLiving(others)
+      const next = others && this.#takeCurrent(others)
       if (next) this.#names.set(ino, next)
       else this.#names.delete(ino)
     } else if (others) {
@@ -59,7 +59,7 @@ export class NameIndex {
   }
 
   /** Each stale entry is met once: the cost is that of the removal that made it stale. */
-  #takeLiving(others: OtherNames): DirectoryEntry | undefined {
+  #takeCurrent(others: OtherNames): DirectoryEntry | undefined {
     for (;;) {
       const entry = others.entries.pop()
       if (entry === undefined || this.#isThere(entry)) return entry

@@ -13,15 +13,12 @@
 import type { Extent } from '../../stores/store.ts'
 import { ENOSPC, Errno } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
+import { PERMISSION_BITS, S_ISGID } from '../../values/uapi.ts'
 import type { BlockState, Entry, NameAt, Origin } from './entry.ts'
 import type { FileKind, Inode } from './inode.ts'
-import { INO_MAX } from './limits.ts'
+import { GENERATIONS, INO_MAX } from './limits.ts'
 import type { PoolEntry } from './state.ts'
 import type { Caller, OwnRequest, Volume } from './volume.ts'
-
-/** Generations are the high 32 bits of a node id, taken from a counter that never goes back. */
-const GENERATIONS = 2 ** 32
-const S_ISGID = 0o2000
 
 /** `OwnRequest`: of the server's own work, which no caller requested and which changes no timestamp. */
 export class Transaction<R extends OwnRequest = Caller> {
@@ -88,7 +85,7 @@ export class Transaction<R extends OwnRequest = Caller> {
       rdev: 0,
       target: '' as ByteString,
       ...fields,
-      mode: (fields.mode ?? 0) & 0o7777,
+      mode: (fields.mode ?? 0) & PERMISSION_BITS,
     }
     this.#inodes.set(ino, inode)
     this.name(at, ino)

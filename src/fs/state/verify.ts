@@ -4,11 +4,12 @@
  */
 import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
 import { type ByteString, type Ino, type ObjectId, printable, ROOT_INO } from '../../values/ids.ts'
+import { PERMISSION_BITS } from '../../values/uapi.ts'
 import { decodeProperty, type Property } from '../image/property.ts'
 import type { BlockStates } from '../space/block-states.ts'
 import type { Directory } from './directory.ts'
 import { type FileKind, type Inode, isSpecial } from './inode.ts'
-import { NAME_MAX, XATTR_SIZE_MAX } from './limits.ts'
+import { GENERATIONS, NAME_MAX, XATTR_SIZE_MAX } from './limits.ts'
 import { totalBlocksOf } from './pool-size.ts'
 
 /** The tables of a `State`. */
@@ -73,7 +74,7 @@ function verifyNames({ inodes, directories, pool }: Tables): string[] {
   return found
 }
 
-/** Every named inode can be reached from the root: there is no ring of directories beside the tree. */
+/** Every named inode can be reached from the root: there is no cycle of directories beside the tree. */
 function verifyReach({ inodes, directories }: Tables): string[] {
   if (inodes.get(ROOT_INO)?.kind !== 'directory') return ['there is no root directory']
   const reached = new Set<Ino>([ROOT_INO])
@@ -86,31 +87,31 @@ function verifyReach({ inodes, directories }: Tables): string[] {
 
 function verifyInode(inode: Inode): string[] {
   const found: string[] = []
-  const must = (holds: boolean, what: string) => {
+  const check = (holds: boolean, what: string) => {
     if (!holds) found.push(`${inode.kind} ${inode.ino} ${what}`)
   }
   const isFile = inode.kind === 'file'
   const blocks = inode.extents.reduce((sum, extent) => sum + extent.count, 0)
   const needed = isFile ? Math.ceil(inode.sizeBytes / BLOCK_BYTES) : 0
-  must(Number.isSafeInteger(inode.sizeBytes) && inode.sizeBytes >= 0, `has size ${inode.sizeBytes}`)
-  must(blocks === needed, `owns ${blocks} blocks where ${inode.sizeBytes} bytes need ${needed}`)
-  must((inode.object !== undefined) === isFile, isFile ? 'has no memory object' : 'has a memory object')
-  must(!inode.guestRam || (isFile && inode.sizeBytes > 0), 'is guest RAM without a size')
-  must(inode.kind === 'symlink' || inode.target === '', 'has a target')
-  must(
+  check(Number.isSafeInteger(inode.sizeBytes) && inode.sizeBytes >= 0, `has size ${inode.sizeBytes}`)
+  check(blocks === needed, `owns ${blocks} blocks where ${inode.sizeBytes} bytes need ${needed}`)
+  check((inode.object !== undefined) === isFile, isFile ? 'has no memory object' : 'has a memory object')
+  check(!inode.guestRam || (isFile && inode.sizeBytes > 0), 'is guest RAM without a size')
+  check(inode.kind === 'symlink' || inode.target === '', 'has a target')
+  check(
     inode.kind !== 'symlink' || inode.target.length === inode.sizeBytes,
     `is ${inode.sizeBytes} long, its target is not`,
   )
-  must(inode.kind !== 'directory' || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
-  must(!isSpecial(inode.kind) || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
-  must(inode.kind.endsWith('-device') || inode.rdev === 0, `has device number ${inode.rdev}`)
-  must((inode.mode & ~0o7777) === 0, `has mode ${inode.mode.toString(8)}`)
+  check(inode.kind !== 'directory' || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
+  check(!isSpecial(inode.kind) || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
+  check(inode.kind.endsWith('-device') || inode.rdev === 0, `has device number ${inode.rdev}`)
+  check((inode.mode & ~PERMISSION_BITS) === 0, `has mode ${inode.mode.toString(8)}`)
   return found
 }
 
 function verifyGenerations({ inodes, pool }: Tables): string[] {
   // Generations have 32 bits in the protocol: once the counter has wrapped, any of them may be in use.
-  if (pool.nextGeneration >= 2 ** 32) return []
+  if (pool.nextGeneration >= GENERATIONS) return []
   return [...inodes.values()]
     .filter((inode) => inode.generation >= pool.nextGeneration)
     .map(
@@ -186,7 +187,7 @@ function verifyXattrs({ inodes, xattrs }: Tables): string[] {
 }
 
 /** Which kind of inode has a property. */
-const BEARER: Readonly<Record<Property['is'], FileKind>> = {
+const OWNER_KIND: Readonly<Record<Property['is'], FileKind>> = {
   poisoned: 'file',
   mark: 'file',
   nodes: 'directory',
@@ -200,7 +201,7 @@ function verifyProperties({ inodes, properties }: Tables): string[] {
     if (kind === undefined) found.push(`properties of inode ${ino}, which does not exist`)
     for (const [number, value] of values) {
       const property = decodeProperty(number, value)
-      if (kind !== undefined && property !== undefined && BEARER[property.is] !== kind)
+      if (kind !== undefined && property !== undefined && OWNER_KIND[property.is] !== kind)
         found.push(`property ${number} (${property.is}) of inode ${ino}, which is a ${kind}`)
       else if (property?.is === 'size' && ino !== ROOT_INO)
         found.push(`inode ${ino} has the size of the pool, and is not the root`)

@@ -31,7 +31,7 @@ import {
 import { setHandover } from '../handover-steps.ts'
 import { NEWEST_VERSION } from '../image/image-format.ts'
 import { setAttributes } from '../operations/attributes.ts'
-import { setFrozen } from '../operations/pool.ts'
+import { setPoolFrozen } from '../operations/pool.ts'
 import { resizePool } from '../operations/resize-pool.ts'
 import { ALIGN, parseAlignment } from '../space/alignment.ts'
 import type { Inode } from '../state/inode.ts'
@@ -62,7 +62,7 @@ export function setControl(
   if (name === UPDATE) return ino === ROOT_INO ? recordUpdate(tx, value) : EINVAL
   const text = line(value)
   if (name === ALIGN) return inode.kind === 'directory' ? setAlignment(tx, inode, text) : EINVAL
-  if (name === FROZEN && ino === ROOT_INO && /^[01]$/.test(text)) return setFrozen(tx, text === '1')
+  if (name === FROZEN && ino === ROOT_INO && /^[01]$/.test(text)) return setPoolFrozen(tx, text === '1')
   if (name === HANDOVER && ino === ROOT_INO) return setHandover(volume, text)
   if (name !== SIZE || !/^\d{1,20}$/.test(text)) return EINVAL
   if (ino === ROOT_INO) return resizePool(tx, Number(text))

@@ -22,7 +22,9 @@ export function describePool({ journal, frozen, store }: Volume): object {
     frozen,
   }
   const { place } = store.descriptor
-  return place === undefined ? known : { ...known, place }
+  if (place === undefined) return known
+  // The value's spelling is older than the names here, and other programs read it.
+  return { ...known, place: { startByte: place.start, sizeBytes: place.lengthBytes } }
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Lines of a launcher, in sh, that read the files of Node and QEMU into memory while Node starts. After a
- * kexec no page of them is there, and a command that resumes guests runs while they stand still: one
+ * kexec no page of them is there, and a command that resumes guests runs while they are stopped: one
  * sequential read beside it takes less time than a page at a time does.
  */
 

@@ -21,7 +21,7 @@ export interface StoredPool {
    * Makes this process the holder of the pool. There must be no other: a server that is alive still reads the
    * same table.
    */
-  readonly claim: () => void
+  readonly becomeHolder: () => void
   /** Closes the connection of a mount that is gone, so that no keeper copies it. */
   readonly closeConnection: () => void
 }
@@ -49,7 +49,7 @@ export function takeStored(environment: NodeJS.ProcessEnv): StoredPool | undefin
     get isConnected() {
       return fuse !== undefined
     },
-    claim: () => table !== undefined && rewriteTable(mapTable(table), names, descriptors),
+    becomeHolder: () => table !== undefined && rewriteTable(mapTable(table), names, descriptors),
     closeConnection: () => {
       if (fuse !== undefined) close(fuse)
       fuse = undefined

@@ -92,7 +92,8 @@ export function takeOver(pool: string, pid: number, role: Role, inRegion = false
     const theirs = findAreas(pid)
     const runtime = copy(theirs.runtime, 'runtime area')
     const fuse = theirs.fuse === undefined ? undefined : copy(theirs.fuse, 'connection')
-    // A table of this keeper's own: the other one must stay true of the previous holder until that has ended.
+    // A table of this keeper's own: the other one must hold the previous holder's numbers until that has
+    // ended.
     const { fd: tableFd, table } = makeTable()
     const memfds = new MemfdTable(table)
     // The keeper of a region has a table as well, of no memory, and no image.

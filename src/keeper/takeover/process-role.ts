@@ -7,7 +7,7 @@ const KEEPER = 'guestmemfs-keeper '
 /** In the sources, or in the built package. */
 const SERVER = /\/server\/main\.[tj]s$/
 
-/** What `ps` shows of a pool's keeper. Former trees write the same. */
+/** What `ps` shows of a pool's keeper. Keepers of former versions have the same title. */
 export const keeperTitle = (pool: string): string => `${KEEPER}${pool}`
 
 /** undefined: it is neither, or has ended. */

@@ -16,8 +16,8 @@ import type { PreviousHolder } from '../contact.ts'
 import { descriptorLinks } from './held-areas.ts'
 
 /**
- * A previous holder of a former release has the lock of the file alone, or none: what it does not have is
- * taken. Errors: UsageError when another process has one of them than the previous holder.
+ * A previous holder of a former version has the lock of the file alone, or none: this takes what it does not
+ * have. Errors: UsageError when another process has one of them than the previous holder.
  */
 export function takeRegionLocks(region: Region, previous: PreviousHolder | null): readonly Fd[] {
   if (previous === null) return lockRegion(region)

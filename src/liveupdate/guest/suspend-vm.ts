@@ -64,7 +64,7 @@ export async function suspendVm(
   const qmp = await QmpClient.connect(vmPaths(definition.name).qmp, patienceMs)
   qmp.patienceMs = patienceMs
   // Past it nothing is undone here, which would take more time: the guest counts as stopped, and is continued
-  // over another connection, side by side with all others.
+  // over another connection, at the same time as all others.
   qmp.endWithin(patienceMs - (performance.now() - began), lateMessage(patienceMs))
   try {
     await saveGuestState({

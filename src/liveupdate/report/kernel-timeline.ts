@@ -8,7 +8,7 @@
  */
 import type { ClockOffset } from '../../linux/rtc.ts'
 import type { UpdateRecord } from '../kernel/update-record.ts'
-import type { Phase, PhaseTime, VmTimeline } from './timeline.ts'
+import { type Phase, type PhaseTime, toUs, type VmTimeline } from './timeline.ts'
 
 /** Times of the new kernel, in milliseconds since the epoch by its own clock. */
 export interface BootTimes {
@@ -93,5 +93,3 @@ function phasesBetween(
     return time
   })
 }
-
-const toUs = (ms: number): number => Math.round(ms * 1000)

@@ -109,4 +109,5 @@ export class PhaseClock {
   }
 }
 
-const toUs = (ms: number) => Math.round(ms * 1000)
+/** Whole microseconds. */
+export const toUs = (ms: number): number => Math.round(ms * 1000)

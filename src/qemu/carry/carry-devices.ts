@@ -22,7 +22,7 @@ import { type Ask, unlessRefused } from '../machine/ask.ts'
 import type { Processor } from '../machine/processors.ts'
 import { optionValue } from '../option-string.ts'
 import { CannotCarry, type Change } from './change.ts'
-import { type DeviceFacts, deviceWords, pathOf } from './device-facts.ts'
+import { type DeviceFacts, deviceWords, pathOfDevice } from './device-facts.ts'
 
 /** A device's address on a PCI bus, as `addr=` takes it. */
 const addressOf = (devfn: number): string => `0x${(devfn >> 3).toString(16)}.${devfn & 7}`
@@ -55,7 +55,7 @@ export async function withoutDevices(
       const id = idOf(argument)
       if (id === undefined)
         throw new CannotCarry('a device of the command line has no id: its address on the bus is not known')
-      const path = pathOf(id)
+      const path = pathOfDevice(id)
       const devfn = has('addr')
         ? -1
         : await unlessRefused(ask(v.number(), 'qom-get', { path, property: 'addr' }), -1)
@@ -77,7 +77,7 @@ export async function withoutDevices(
 export async function refuseWithoutPort(ask: Ask, ids: readonly string[]): Promise<void> {
   const ports = await Promise.all(
     ids.map((id) =>
-      unlessRefused(ask(v.unknown(), 'qom-get', { path: pathOf(id), property: 'port' }), undefined),
+      unlessRefused(ask(v.unknown(), 'qom-get', { path: pathOfDevice(id), property: 'port' }), undefined),
     ),
   )
   const unknown = ids[ports.indexOf('')]
@@ -111,7 +111,7 @@ export function withBootOrder(
 /** Each device after the one whose bus it is on. */
 export function withDevices(line: CommandLine, devices: readonly DeviceFacts[]): CommandLine {
   const depth = ({ id, bus }: DeviceFacts): number => {
-    const above = devices.find((other) => other.id !== id && bus.startsWith(`${pathOf(other.id)}/`))
+    const above = devices.find((other) => other.id !== id && bus.startsWith(`${pathOfDevice(other.id)}/`))
     return above === undefined ? 0 : 1 + depth(above)
   }
   return devices
@@ -122,7 +122,7 @@ export function withDevices(line: CommandLine, devices: readonly DeviceFacts[]):
 /** Each processor in the place where it was plugged. */
 export const withProcessors = (line: CommandLine, processors: readonly Processor[]): CommandLine =>
   processors.reduce((all, { type: driver, props, 'qom-path': path = '' }) => {
-    const id = path.startsWith(pathOf('')) ? { id: path.slice(pathOf('').length) } : {}
+    const id = path.startsWith(pathOfDevice('')) ? { id: path.slice(pathOfDevice('').length) } : {}
     const words = JSON.stringify({ driver, ...id, ...props })
     return argumentsOf(all, 'device').some(({ value }) => value === words)
       ? all

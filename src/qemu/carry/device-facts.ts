@@ -22,7 +22,7 @@ export interface DeviceFacts {
   readonly properties: Readonly<Record<string, unknown>>
 }
 
-export const pathOf = (id: string): string => `/machine/peripheral/${id}`
+export const pathOfDevice = (id: string): string => `/machine/peripheral/${id}`
 
 /** Ids of the devices that have one, with the type of each. Errors: QemuError. */
 export async function readDevices(ask: Ask): Promise<Map<string, string>> {
@@ -33,7 +33,7 @@ export async function readDevices(ask: Ask): Promise<Map<string, string>> {
 
 /** Errors (QemuError): there is no such device, or QEMU does not answer. */
 export async function readDevice(ask: Ask, id: string, driver: string): Promise<DeviceFacts> {
-  const path = pathOf(id)
+  const path = pathOfDevice(id)
   const [bus, listed] = await Promise.all([
     unlessRefused(ask(v.string(), 'qom-get', { path, property: 'parent_bus' }), ''),
     ask(PropertiesSchema, 'device-list-properties', { typename: driver }),

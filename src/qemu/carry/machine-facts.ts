@@ -9,7 +9,7 @@ import { minus } from '../machine/differences.ts'
 import { memoryItem, readMemoryDevices } from '../machine/memory-devices.ts'
 import { processorItem, readProcessors } from '../machine/processors.ts'
 import { blockFacts, readBlockGraph } from './block-graph.ts'
-import { pathOf, readDevice, readDevices } from './device-facts.ts'
+import { pathOfDevice, readDevice, readDevices } from './device-facts.ts'
 
 const PciSchema = v.array(
   v.object({
@@ -68,7 +68,7 @@ async function placeOf(ask: Ask, id: string, driver: string): Promise<string> {
   const properties = hasConfiguredMac(driver) ? [...PLACES, 'mac'] : PLACES
   const values = await Promise.all(
     properties.map((property) =>
-      unlessRefused(ask(v.unknown(), 'qom-get', { path: pathOf(id), property }), 'none'),
+      unlessRefused(ask(v.unknown(), 'qom-get', { path: pathOfDevice(id), property }), 'none'),
     ),
   )
   return `device ${id} at ${values.join(' ')}`

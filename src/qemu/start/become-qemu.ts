@@ -24,11 +24,11 @@ import type { Fd } from '../../values/ids.ts'
 import { forwardSignals } from '../forward-signals.ts'
 import { runHook } from '../hooks.ts'
 import { endRecord } from '../ram-claims.ts'
-import { prepareStart } from '../start-arguments.ts'
 import { endLeftOver } from '../successor/left-over.ts'
 import { ramFileOf, readDefinition, type VmDefinition } from '../vm-definition.ts'
 import { watchStart } from '../watch/watcher-client.ts'
 import { executeQemu, recordStart } from './execute-qemu.ts'
+import { prepareStart } from './start-arguments.ts'
 
 /**
  * Runs the VM recorded on `ramFile` in this process: from its saved state if there is one, else from

@@ -22,11 +22,11 @@ import { readRuntime, tryLock, type VmPaths, vmPaths, writeRuntime } from '../..
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
-import { prepareStart } from '../start-arguments.ts'
 import { parseDefinition, ramFileOf, type VmDefinition } from '../vm-definition.ts'
 import { watchStart } from '../watch/watcher-client.ts'
 import { becomeWith, recordedOn } from './become-qemu.ts'
 import { executeQemu, LOCK_FD } from './execute-qemu.ts'
+import { prepareStart } from './start-arguments.ts'
 
 /** What the updating command leaves in the VM's directory for this process. */
 const NextSchema = v.object({ former: ProcessSchema, definition: v.unknown() })

@@ -11,10 +11,10 @@ import type { ProcessIdentity } from '../../run/process-identity.ts'
 import { writeRuntime } from '../../run/vm-runtime.ts'
 import { SystemCallError, UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
-import { enterDirectory } from '../spawn-qemu.ts'
-import type { Launch } from '../start-arguments.ts'
 import { MONITOR_FD } from '../vm-command-line.ts'
 import { ramFileOf, type VmDefinition } from '../vm-definition.ts'
+import { enterDirectory } from './spawn-qemu.ts'
+import type { Launch } from './start-arguments.ts'
 
 /** The VM's lock in QEMU's process. */
 export const LOCK_FD = 4

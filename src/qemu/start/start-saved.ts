@@ -19,12 +19,12 @@ import type { Fd } from '../../values/ids.ts'
 import { LATE, within } from '../../values/within.ts'
 import { isInDevmem } from '../devmem-trust.ts'
 import type { RamMapping } from '../ram-mapping.ts'
-import { spawnQemu } from '../spawn-qemu.ts'
-import { prepareStart } from '../start-arguments.ts'
 import { endLeftOver } from '../successor/left-over.ts'
 import { ramFileOf, type VmDefinition } from '../vm-definition.ts'
 import type { QmpWait } from '../wait-for-qmp.ts'
 import { type Inherited, recordStart } from './execute-qemu.ts'
+import { spawnQemu } from './spawn-qemu.ts'
+import { prepareStart } from './start-arguments.ts'
 import {
   closeStreams,
   endOfChild,

@@ -8,8 +8,8 @@ import {
   type Argument,
   argumentsOf,
   type CommandLine,
+  driverOf,
   hasOption,
-  jsonOf,
   pairsOf,
   printCommandLine,
 } from '../command-line.ts'
@@ -103,11 +103,6 @@ export function trialLine(line: CommandLine, machineType: string): TrialLine {
     standIns: helpers.length,
     without: devices.map(driverOf).filter((driver) => TPM.test(driver)),
   }
-}
-
-function driverOf(device: Argument): string {
-  const pairs = pairsOf(device)
-  return (jsonOf(device.value ?? '') === undefined ? pairs[0]?.value : optionValue(pairs, 'driver')) ?? ''
 }
 
 /**

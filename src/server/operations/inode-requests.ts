@@ -4,11 +4,10 @@ import { FATTR } from '../../fuse/constants.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
 import { EISDIR, ELOOP, Errno } from '../../values/errno.ts'
 import { Refusal } from '../../values/refusal.ts'
+import { PERMISSION_BITS } from '../../values/uapi.ts'
 import type { Operations } from '../context.ts'
 import { answerAttributes, openReplyOf } from '../inode-replies.ts'
 import { adoptedNode, adoptNodeOwner, withNodeOwner } from '../node-owners.ts'
-
-const PERMISSION_BITS = 0o7777
 
 /** The fields of SETATTR that `valid` names. */
 function changeOf(request: RequestOf<'SETATTR'>, now: Inode['ctime']) {

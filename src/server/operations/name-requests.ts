@@ -8,6 +8,7 @@ import { errnoOfNodeError } from '../../linux/library.ts'
 import { EINVAL, ENOENT, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type NodeId, toBytes } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
+import { PERMISSION_BITS } from '../../values/uapi.ts'
 import type { Context, Operations, Outcome } from '../context.ts'
 import { kindOfMode } from '../inode-attributes.ts'
 import {
@@ -20,8 +21,6 @@ import {
 } from '../inode-replies.ts'
 import type { KnownInode } from '../kernel-view.ts'
 import { adoptNodeOwner } from '../node-owners.ts'
-
-const PERMISSION_BITS = 0o7777
 
 /**
  * A LOOKUP that found nothing is answered with node id 0, which no inode has: the kernel caches that the name

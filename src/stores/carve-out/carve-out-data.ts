@@ -6,12 +6,12 @@ import { raiseEventfd } from '../../linux/eventfd.ts'
 import { ENXIO } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import { type Refusal, WAIT_FOR_STORE } from '../../values/refusal.ts'
+import { SEEK_DATA } from '../../values/uapi.ts'
 import { MIB } from '../../values/units.ts'
 import type { FileData } from '../store.ts'
 import type { DataChunks } from './data-chunks.ts'
 import type { PlacedObjects } from './placed-objects.ts'
 
-const SEEK_DATA = 3
 /** Zeroed in one call; between two calls for a larger hole the server handles other requests. */
 const PUNCH_BYTES = 64 * MIB
 

@@ -13,9 +13,9 @@ export interface RamBlocks {
   adopt(object: ObjectId, extents: readonly Extent[]): void
   /** These blocks belong to this object from now on. Refusals: EBUSY, a Wait; nothing has changed then. */
   resize(object: ObjectId, extents: readonly Extent[]): Refusal | undefined
-  /** A Wait until the worker has looked for mappings. */
+  /** A Wait until the worker has searched for mappings. */
   isHeld(object: ObjectId): boolean | Wait
-  /** For messages: a process that the last look found to hold it. */
+  /** For messages: a process that the last search found to hold it. */
   holder(object: ObjectId): Holder | undefined
   /** No inode owns it any more. */
   release(object: ObjectId): void

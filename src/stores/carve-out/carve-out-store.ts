@@ -53,7 +53,7 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
       clearing: 'ours',
       totalBlocks: layout.totalBlocks,
       rules: { chunkBlocks: CHUNK_BLOCKS, contiguous, frames },
-      place: { startByte: layout.startByte, sizeBytes: layout.sizeBytes },
+      place: layout.range,
     }
     this.data = new CarveOutData(this.#objects, chunks, worker.wake)
     this.ram = ram
@@ -113,7 +113,7 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
     return this.ram.isHeld(object)
   }
 
-  /** For messages: a process that the last look found to hold it. */
+  /** For messages: a process that the last search found to hold it. */
   holder(object: ObjectId): Holder | undefined {
     return this.ram.holder(object)
   }

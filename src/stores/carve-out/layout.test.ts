@@ -21,8 +21,8 @@ test('a region is blocks from its first byte on, and metadata at its end', () =>
     [32 * GIB, 512 * MIB],
     [1024 * GIB, 512 * MIB],
   ] as const) {
-    const { startByte, totalBlocks, metadata } = layoutOf(lengthBytes)
-    assert.equal(startByte, START)
+    const { range, totalBlocks, metadata } = layoutOf(lengthBytes)
+    assert.deepEqual(range, { start: START, lengthBytes })
     assert.deepEqual(metadata, { start: START + lengthBytes - metadataBytes, lengthBytes: metadataBytes })
     assert.equal(totalBlocks * BLOCK_BYTES, lengthBytes - metadataBytes)
   }

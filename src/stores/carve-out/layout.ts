@@ -15,10 +15,8 @@ const METADATA_MAX_BYTES = 512 * MIB
 const METADATA_SHARE = 64
 
 export interface RegionLayout {
-  /** Physical address of block 0. */
-  readonly startByte: number
-  /** All of it, metadata included. */
-  readonly sizeBytes: number
+  /** All of it, from the first byte of block 0 on, metadata included. */
+  readonly range: PhysicalRange
   readonly totalBlocks: number
   readonly metadata: PhysicalRange
 }
@@ -40,23 +38,16 @@ export function layOut(region: PhysicalRange, name: string): RegionLayout {
   const share = Math.min(Math.max(lengthBytes / METADATA_SHARE, METADATA_MIN_BYTES), METADATA_MAX_BYTES)
   const metadataBytes = roundDown(share, BLOCK_BYTES)
   return {
-    startByte: start,
-    sizeBytes: lengthBytes,
+    range: region,
     totalBlocks: (wholeBytes - metadataBytes) / BLOCK_BYTES,
     metadata: { start: start + wholeBytes - metadataBytes, lengthBytes: metadataBytes },
   }
 }
 
-/** The blocks, and the metadata area behind them. */
-export const wholeRange = ({ startByte, sizeBytes }: RegionLayout): PhysicalRange => ({
-  start: startByte,
-  lengthBytes: sizeBytes,
-})
-
 /** Where 1 GiB pages can lie: they are aligned in physical memory. */
-export function gibibyteFrames({ startByte }: Pick<RegionLayout, 'startByte'>): FrameGrid {
+export function gibibyteFrames({ range: { start } }: Pick<RegionLayout, 'range'>): FrameGrid {
   const blocks = GIB / BLOCK_BYTES
-  return { blocks, first: (Math.ceil(startByte / GIB) * GIB - startByte) / BLOCK_BYTES }
+  return { blocks, first: (Math.ceil(start / GIB) * GIB - start) / BLOCK_BYTES }
 }
 
 /**
@@ -68,7 +59,7 @@ export function rangesOf(layout: RegionLayout, extents: readonly Extent[]): Phys
   for (const { start, count } of extents) {
     if (count <= 0 || start < 0 || start + count > layout.totalBlocks)
       throw new RangeError(`blocks ${start}+${count} do not lie in a pool of ${layout.totalBlocks}`)
-    const range = { start: layout.startByte + start * BLOCK_BYTES, lengthBytes: count * BLOCK_BYTES }
+    const range = { start: layout.range.start + start * BLOCK_BYTES, lengthBytes: count * BLOCK_BYTES }
     const last = ranges.at(-1)
     if (last !== undefined && last.start + last.lengthBytes === range.start)
       ranges[ranges.length - 1] = { start: last.start, lengthBytes: last.lengthBytes + range.lengthBytes }
@@ -96,7 +87,7 @@ export function chunksOf(extents: readonly Extent[]): number[] {
 export function isDataChunk(layout: RegionLayout, ranges: readonly PhysicalRange[]): boolean {
   const [range] = ranges
   if (range === undefined || ranges.length !== 1) return false
-  const block = (range.start - layout.startByte) / BLOCK_BYTES
+  const block = (range.start - layout.range.start) / BLOCK_BYTES
   if (block < 0 || block >= layout.totalBlocks || block % CHUNK_BLOCKS !== 0) return false
   return range.lengthBytes === chunkExtent(layout, chunkOf(block)).count * BLOCK_BYTES
 }

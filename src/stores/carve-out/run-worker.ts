@@ -10,7 +10,7 @@ import type { Fd } from '../../values/ids.ts'
 import type { Job, Result } from './jobs.ts'
 import type { RangeMapper } from './range-mapper.ts'
 import { WorkQueue } from './work-queue.ts'
-import { beat, beginPulse, type PulseWords } from './worker-watch.ts'
+import { countStep, recordThread, type StepWords } from './worker-watch.ts'
 
 export interface WorkerData {
   readonly port: MessagePort
@@ -19,7 +19,7 @@ export interface WorkerData {
   readonly target: unknown
   /** One word: bytes zeroed of the extent under way. */
   readonly progress: BigInt64Array
-  readonly pulse: PulseWords
+  readonly stepWords: StepWords
 }
 
 /**
@@ -28,7 +28,7 @@ export interface WorkerData {
  * count as a hang.
  */
 export function runWorker<Target>(mapperOf: (target: Target, onTask: () => void) => RangeMapper): void {
-  const { port, wake, target, progress, pulse } = workerData as WorkerData & { readonly target: Target }
+  const { port, wake, target, progress, stepWords } = workerData as WorkerData & { readonly target: Target }
 
   const report = (result: Result): void => {
     port.postMessage(result)
@@ -47,7 +47,7 @@ export function runWorker<Target>(mapperOf: (target: Target, onTask: () => void)
     }
   }
 
-  beginPulse(pulse)
+  recordThread(stepWords)
   // A thread that exits reports it; one that is killed (out of memory) is noticed by `WorkerWatch`.
   process.on('exit', (code) => {
     if (!isBroken) report({ id: 0, kind: 'broken', reason: `its thread ended with ${code}` })
@@ -61,7 +61,7 @@ export function runWorker<Target>(mapperOf: (target: Target, onTask: () => void)
     isScheduled = false
     guarded(() => {
       const againMs = work?.step()
-      beat(pulse)
+      countStep(stepWords)
       if (againMs === 0) schedule()
       else if (againMs !== undefined) timer = setTimeout(schedule, againMs)
     })
@@ -80,12 +80,12 @@ export function runWorker<Target>(mapperOf: (target: Target, onTask: () => void)
   port.on('message', (job: Job) => {
     guarded(() => {
       work ??= new WorkQueue({
-        mapper: mapperOf(target, () => beat(pulse)),
+        mapper: mapperOf(target, () => countStep(stepWords)),
         finish: ({ id }, outcome) => report({ id, ...outcome }),
         progress: (doneBytes) => void Atomics.store(progress, 0, BigInt(doneBytes)),
       })
       work.add(job)
-      beat(pulse)
+      countStep(stepWords)
       schedule()
     })
   })

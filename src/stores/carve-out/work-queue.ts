@@ -135,7 +135,7 @@ export class WorkQueue {
   }
 
   /**
-   * Looking for holders costs the same for one device and for many: one look serves all jobs that wait for
+   * A search for holders costs the same for one device and for many: one search serves all jobs that wait for
    * one.
    */
   #freeAll(): void {

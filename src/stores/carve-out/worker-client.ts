@@ -13,7 +13,7 @@ import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import type { Job, JobKind, Ranges, Result } from './jobs.ts'
 import type { WorkerData } from './run-worker.ts'
-import { CHECK_MS, makePulse, WorkerWatch } from './worker-watch.ts'
+import { CHECK_MS, makeStepWords, WorkerWatch } from './worker-watch.ts'
 
 type Done = (result: Result) => void
 
@@ -43,8 +43,8 @@ export class WorkerClient {
    * `program`: the thread's file, which calls `runWorker`. `target`: what its mapper works on, a plain value.
    */
   constructor(program: URL, target: object, end: End = endWithReason) {
-    const pulse = makePulse()
-    this.#watch = new WorkerWatch(pulse)
+    const stepWords = makeStepWords()
+    this.#watch = new WorkerWatch(stepWords)
     this.#end = end
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
@@ -53,7 +53,7 @@ export class WorkerClient {
       wake: this.wake,
       target,
       progress: this.#progress,
-      pulse,
+      stepWords,
     }
     // unref: the process ends with the server's thread, whatever the worker is doing.
     new Worker(program, { workerData, transferList: [port2] }).unref()

@@ -9,7 +9,7 @@ import { BrokenInvariantError } from '../../values/errors.ts'
 import { GIB } from '../../values/units.ts'
 import type { StuckTarget } from './testing/stuck-worker.ts'
 import { WorkerClient } from './worker-client.ts'
-import { beat, beginPulse, CHECK_MS, makePulse, WorkerWatch } from './worker-watch.ts'
+import { CHECK_MS, countStep, makeStepWords, recordThread, WorkerWatch } from './worker-watch.ts'
 
 const PROGRAM = new URL('testing/stuck-worker.ts', import.meta.url)
 const SERVER = fileURLToPath(new URL('testing/serve-stuck.ts', import.meta.url))
@@ -54,7 +54,7 @@ test('a server whose worker hangs says so within five seconds, and ends by a sig
 
 test('slow work, a thread that starts, and a process that was stopped are no hang', () => {
   let nowMs = 0
-  const words = makePulse()
+  const words = makeStepWords()
   const watch = new WorkerWatch(words, () => nowMs)
   /** In so many milliseconds of checks. */
   const hangsWithin = (ms: number, bytes: number, between = () => {}): boolean => {
@@ -67,9 +67,9 @@ test('slow work, a thread that starts, and a process that was stopped are no han
   }
   assert.equal(hangsWithin(29_000, 0), false, 'it has not started')
   assert.equal(hangsWithin(31_000, 0), true)
-  beginPulse(words)
+  recordThread(words)
   assert.equal(
-    hangsWithin(60_000, 0, () => beat(words)),
+    hangsWithin(60_000, 0, () => countStep(words)),
     false,
   )
   assert.equal(hangsWithin(60_000, 1024 * GIB), false, 'the pages of a terabyte')

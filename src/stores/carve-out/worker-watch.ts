@@ -8,18 +8,18 @@ import { GIB } from '../../values/units.ts'
 
 /** Shared by both threads: the worker's thread id, 0 until it has started, and how many steps it has made. */
 const WORD = { threadId: 0, steps: 1 } as const
-export type PulseWords = Int32Array
+export type StepWords = Int32Array
 
-export const makePulse = (): PulseWords => new Int32Array(new SharedArrayBuffer(8))
+export const makeStepWords = (): StepWords => new Int32Array(new SharedArrayBuffer(8))
 
 /** Called by the worker: its program has started. */
-export const beginPulse = (words: PulseWords): void => void Atomics.store(words, WORD.threadId, threadId())
+export const recordThread = (words: StepWords): void => void Atomics.store(words, WORD.threadId, threadId())
 /** Called by the worker: it has received a job, or made a step of one. */
-export const beat = (words: PulseWords): void => void Atomics.add(words, WORD.steps, 1)
+export const countStep = (words: StepWords): void => void Atomics.add(words, WORD.steps, 1)
 
 /** How often the server looks. */
 export const CHECK_MS = 500
-/** A step is one sysfs write, one look through /proc, one slice of zeroing: some ten milliseconds. */
+/** A step is one sysfs write, one task of /proc searched, one slice of zeroing: some ten milliseconds. */
 const STEP_MS = 4000
 /** Starting a thread means reading its program; on a machine that has just booted that is slow. */
 const START_MS = 30_000
@@ -27,13 +27,13 @@ const START_MS = 30_000
 const MS_PER_GIB = 100
 
 export class WorkerWatch {
-  readonly #words: PulseWords
+  readonly #words: StepWords
   readonly #nowMs: () => number
   #steps = 0
   #silentMs = 0
   #checkedAtMs: number | undefined
 
-  constructor(words: PulseWords, nowMs = (): number => performance.now()) {
+  constructor(words: StepWords, nowMs = (): number => performance.now()) {
     this.#words = words
     this.#nowMs = nowMs
   }

@@ -4,7 +4,7 @@ import { mapReadOnly } from '../../linux/private-map.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import { PUD_BYTES } from '../../values/units.ts'
-import { gibibyteFrames, wholeRange } from '../carve-out/layout.ts'
+import { gibibyteFrames } from '../carve-out/layout.ts'
 import type { Region, StoreDriver } from '../driver.ts'
 import { CHUNK_BLOCKS } from '../store.ts'
 import { DaxInstances } from './dax-instances.ts'
@@ -24,10 +24,10 @@ export const DAX: StoreDriver = {
 const daxRegion = (found: FoundRegion): Region => ({
   name: found.name,
   lockName: regionLockName(found),
-  lockRange: wholeRange(found.layout),
+  lockRange: found.layout.range,
   totalBlocks: found.layout.totalBlocks,
   frames: gibibyteFrames(found.layout),
-  place: found.layout,
+  place: found.layout.range,
   probe: (probe) => probeRegion(found, probe),
   open: (pool) => openDaxStore({ pool, region: found.name }),
   readMetadata: () => readMetadata(found),

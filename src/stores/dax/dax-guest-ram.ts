@@ -1,6 +1,6 @@
 /**
  * Guest RAM that is mapped by device-dax: one device an object, made when the file's link is read, and the
- * node that leads to it. To release an object, it removes the node, looks for holders, and destroys the
+ * node that leads to it. To release an object, it removes the node, searches for holders, and destroys the
  * device. It never changes a device that a process maps.
  *
  * A server that dies at any point leaves what the next start finds: a node and its device (published), a
@@ -23,14 +23,14 @@ import type { WorkerPort } from '../carve-out/worker-client.ts'
 import type { Extent, NodeRam, Owner, Placement } from '../store.ts'
 import type { Nodes } from './guest-nodes.ts'
 
-/** After a look has found a process that holds an object, the next one is not made earlier than this. */
+/** After a search has found a process that holds an object, the next one is not made earlier than this. */
 const LOOK_AGAIN_MS = 1000
 
 /** The devices and the node of one object, as far as this server has seen them. */
 interface NodeState {
   /** Devices that lie across its blocks: one that covers exactly them, or what a crash left. */
   devices: { readonly number: DeviceNumber; readonly ranges: Ranges }[]
-  /** The worker makes its device, or looks for holders. */
+  /** The worker makes its device, or searches for holders. */
   isBusy: boolean
   /** Reported once, to the next caller. */
   failed: Errno | undefined
@@ -118,7 +118,7 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
     return this.#states.get(object)?.devices[0]?.number
   }
 
-  /** A process that the last look found to map it. */
+  /** A process that the last search found to map it. */
   holder(object: ObjectId): Holder | undefined {
     return this.#states.get(object)?.heldBy
   }
@@ -153,9 +153,9 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
   }
 
   /**
-   * The first call removes the node: from then on no process can open it. A Wait until the worker has looked.
-   * False: it found no holder, and has destroyed the device. True: a process holds it, or may open it by a
-   * node that cannot be removed; called again after LOOK_AGAIN_MS, it looks again.
+   * The first call removes the node: from then on no process can open it. A Wait until the worker has
+   * searched. False: it found no holder, and has destroyed the device. True: a process holds it, or may open
+   * it by a node that cannot be removed; called again after LOOK_AGAIN_MS, it searches again.
    */
   isHeld(object: ObjectId): boolean | Wait {
     const state = this.#states.get(object)

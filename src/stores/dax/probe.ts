@@ -14,7 +14,7 @@ import {
 } from '../../linux/dax-device.ts'
 import { findHolders } from '../../linux/holders.ts'
 import { must } from '../../linux/library.ts'
-import type { PhysicalRange } from '../../linux/memory-ranges.ts'
+import { type PhysicalRange, rangeEnd } from '../../linux/memory-ranges.ts'
 import { unmapRaw } from '../../linux/raw-memory.ts'
 import { UsageError } from '../../values/errors.ts'
 import { GIB } from '../../values/units.ts'
@@ -98,13 +98,13 @@ export class WholeDevice {
  * First the metadata area alone: the kernel needs time to set up the struct pages of a whole region, and
  * after a kexec guests wait.
  */
-function look(instances: DaxInstances, { layout, region }: FoundRegion, probe: ImageProbe): Content {
+function look(instances: DaxInstances, { layout }: FoundRegion, probe: ImageProbe): Content {
   const metadata = must(instances.make([layout.metadata]), 'metadata device')
   if (isOurs(instances, metadata, probe)) return { content: 'ours' }
   must(instances.destroy(metadata), `destroy ${metadata.name}`)
 
-  const end = layout.startByte + region.sizeBytes
-  for (let start = layout.startByte; start < end; start += PIECE_BYTES) {
+  const end = rangeEnd(layout.range)
+  for (let start = layout.range.start; start < end; start += PIECE_BYTES) {
     const piece = { start, lengthBytes: Math.min(PIECE_BYTES, end - start) }
     const why = sample(instances, piece, probe)
     if (why !== undefined) return { content: 'foreign', why }

@@ -35,7 +35,7 @@ export function findDaxRegion(wanted: string | undefined, sysfs: string = SYSFS)
  * Two mounts of one region exclude each other by a lock of this name: its address, which no renumbering of
  * devices changes.
  */
-export const regionLockName = ({ layout }: FoundRegion): string => `dax-${layout.startByte.toString(16)}`
+export const regionLockName = ({ layout }: FoundRegion): string => `dax-${layout.range.start.toString(16)}`
 
 export const regionName = ({ id }: DaxRegion): string => `dax${id}.0`
 

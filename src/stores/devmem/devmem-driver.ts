@@ -5,7 +5,6 @@ import { mapReadOnly } from '../../linux/private-map.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import { PMD_BYTES } from '../../values/units.ts'
-import { wholeRange } from '../carve-out/layout.ts'
 import type { Region, StoreDriver } from '../driver.ts'
 import { CHUNK_BLOCKS } from '../store.ts'
 import { openDevmemStore, probeRange, whyNot } from './open-devmem-store.ts'
@@ -22,10 +21,10 @@ export const DEVMEM: StoreDriver = {
 const reservedRange = (found: FoundRange): Region => ({
   name: found.name,
   lockName: rangeLockName(found),
-  lockRange: wholeRange(found.layout),
+  lockRange: found.layout.range,
   totalBlocks: found.layout.totalBlocks,
   frames: undefined,
-  place: found.layout,
+  place: found.layout.range,
   probe: (probe) => probeRange(found, probe),
   open: () => openDevmemStore(found),
   readMetadata: () => readMetadata(found),

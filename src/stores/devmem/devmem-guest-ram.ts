@@ -1,6 +1,6 @@
 /**
  * Guest RAM that is mapped through windows of /dev/mem: the offset of each, and whether a process maps it.
- * There are no nodes: every process that may open /dev/mem can map any window, so the worker looks for
+ * There are no nodes: every process that may open /dev/mem can map any window, so the worker searches for
  * holders of released memory once more before it zeroes it (range-zeroing.ts), and no file gets a block that
  * a process maps.
  */
@@ -14,7 +14,7 @@ import { type RegionLayout, rangesOf } from '../carve-out/layout.ts'
 import type { WorkerPort } from '../carve-out/worker-client.ts'
 import type { Extent, Placement } from '../store.ts'
 
-/** After a look has found a process that maps an object, the next one is not made earlier than this. */
+/** After a search has found a process that maps an object, the next one is not made earlier than this. */
 const LOOK_AGAIN_MS = 1000
 /**
  * How long the answer is valid that no process maps an object: until the server has retried the operations

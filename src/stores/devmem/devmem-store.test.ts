@@ -82,7 +82,7 @@ test('guest RAM is a window at its place; the server moves bytes of ordinary fil
   write(START + 128 * MIB, 'neighbour')
   const store = openDevmemStore(FOUND, path, proc)
   assert.equal(store.ram.via, 'devmem')
-  assert.deepEqual(store.descriptor.place, { startByte: START, sizeBytes: 128 * MIB })
+  assert.deepEqual(store.descriptor.place, { start: START, lengthBytes: 128 * MIB })
   const ram = store.create()
   const placement = { sizeBytes: 2 * BLOCK_BYTES, extents: [{ start: 5, count: 2 }], guestRam: true }
   assert.equal(

@@ -1,7 +1,7 @@
 /**
  * Pieces of a reserved range as the worker maps them: a window of /dev/mem need not be made, takes no memory
  * until it is mapped, and ends with its mapping. The kernel does not keep two processes from mapping the same
- * window, so the worker looks for holders each time.
+ * window, so the worker searches for holders each time.
  */
 import type { Holder } from '../../linux/holders.ts'
 import { MEMORY_DEVICE, mapMemory } from '../../linux/memory-device.ts'
@@ -24,7 +24,7 @@ export class DevmemWindows implements RangeMapper {
     this.#onTask = onTask
   }
 
-  /** No window is kept: each is made anew, after a look for processes that map it. */
+  /** No window is kept: each is made anew, after a search for processes that map it. */
   exactly(): undefined {}
 
   overlapping(ranges: readonly PhysicalRange[]): Instance[] {

@@ -39,7 +39,7 @@ export function probeRange({ layout }: FoundRange, probe: ImageProbe, memoryPath
   const { start, lengthBytes } = layout.metadata
   if (look(start, lengthBytes, (mapping) => holdsImage(mapping, probe))) return { content: 'ours' }
   const end = start + lengthBytes
-  for (let at = layout.startByte; at < end; at += SAMPLE_BYTES) {
+  for (let at = layout.range.start; at < end; at += SAMPLE_BYTES) {
     const why = look(at, Math.min(SAMPLE_BYTES, end - at), (mapping) => foreignBytes(mapping, at, probe))
     if (why !== undefined) return { content: 'foreign', why }
   }

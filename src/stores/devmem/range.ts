@@ -45,7 +45,7 @@ export function findReservedRange(wanted: string | undefined, root = '/'): Found
 }
 
 /** Two mounts of one range exclude each other by a lock of this name. */
-export const rangeLockName = ({ layout }: FoundRange): string => `mem-${layout.startByte.toString(16)}`
+export const rangeLockName = ({ layout }: FoundRange): string => `mem-${layout.range.start.toString(16)}`
 
 function choose(reserved: readonly PhysicalRange[], wanted: string | undefined): PhysicalRange {
   const names = reserved.map(({ start }) => `0x${start.toString(16)}`).join(', ')

@@ -9,7 +9,7 @@ import type { HandoverStep } from '../../values/handover-step.ts'
 import type { ObjectId } from '../../values/ids.ts'
 import type { HandoverStatus } from '../store.ts'
 import {
-  beginning,
+  beginEvent,
   HANDOVER_STATES,
   type HandoverEvent,
   type HandoverState,
@@ -79,13 +79,13 @@ export class HandoverWords {
   begin(step: HandoverStep, objects: number): void {
     const { last } = this
     let from = this.state
-    let to = requireNext({ state: from, last }, beginning(step), this.#role)
+    let to = requireNext({ state: from, last }, beginEvent(step), this.#role)
     this.#set('objects', this.#get('objects') + objects)
     this.#set('step', LAST_STEPS.indexOf(step))
     // The other process may change the state meanwhile: then the transition is looked up again.
     while (!this.#replace(from, to)) {
       from = this.state
-      to = requireNext({ state: from, last }, beginning(step), this.#role)
+      to = requireNext({ state: from, last }, beginEvent(step), this.#role)
     }
   }
 

@@ -107,7 +107,7 @@ export function requireNext(position: Position, on: HandoverEvent, by: Role): Ha
   )
 }
 
-export const beginning = (step: HandoverStep): HandoverEvent => `begin ${step}`
+export const beginEvent = (step: HandoverStep): HandoverEvent => `begin ${step}`
 
 /** The table as Markdown, for docs/handover.md. */
 export function transitionTable(): string {

@@ -200,8 +200,8 @@ export class MemfdStore implements Store {
 
   release(object: ObjectId): void {
     const fd = this.#table.get(object, 'server')
-    // The row is free for use again only once the keeper has dropped its copy: messages arrive in order, so a
-    // `keep` that reuses the row is always seen after this `drop`.
+    // The row is free for use again only once the keeper has dropped its copy: messages arrive in order, so
+    // the keeper always releases this object before it holds the next one of that row.
     this.#channel.release(object)
     if (fd !== undefined) close(fd)
     this.#table.set(object, 'server', undefined)

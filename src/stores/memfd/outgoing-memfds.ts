@@ -12,7 +12,7 @@ import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Handover, HandoverStatus } from '../store.ts'
 import type { DescriptorTable } from './descriptor-table.ts'
 import { HandoverWords } from './handover-status.ts'
-import { beginning } from './handover-transitions.ts'
+import { beginEvent } from './handover-transitions.ts'
 
 /** The part of the channel to the keeper by which it preserves. False: the keeper is gone. */
 export interface OutgoingChannel {
@@ -46,7 +46,7 @@ export class OutgoingMemfds implements Handover {
   }
 
   refusal(step: HandoverStep): Errno | undefined {
-    if (this.#words.allows(beginning(step))) return undefined
+    if (this.#words.allows(beginEvent(step))) return undefined
     // In these two states another step can begin: this one is not the next.
     return this.#words.state === 'idle' || this.#words.state === 'preserved' ? EINVAL : EBUSY
   }

@@ -9,7 +9,7 @@ const [, area, digits] = /^(metadata\+)?(\d+)$/.exec(process.argv[2] ?? '') ?? [
 if (digits === undefined) throw new Error('say which byte: OFFSET, or metadata+OFFSET')
 
 changeBytes(
-  ({ startByte, metadata }) => (area === undefined ? startByte : metadata.start) + Number(digits),
+  ({ range, metadata }) => (area === undefined ? range : metadata).start + Number(digits),
   1,
   (bytes) => bytes.map((value) => value ^ 0x10),
 )

@@ -18,7 +18,7 @@ const identity = {
 } as const
 if (away === undefined) Image.format(area, identity, State.fresh(now, { dirtyBlocks: 0 }))
 changeBytes(
-  ({ startByte }) => startByte + Number(offset),
+  ({ range }) => range.start + Number(offset),
   PAGE_BYTES,
   () => area.subarray(0, PAGE_BYTES),
 )

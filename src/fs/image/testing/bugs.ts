@@ -1,6 +1,6 @@
 /**
- * Mistakes to plant. The image never reads the area it writes, so a changed list of stores is exactly what a
- * writer with that mistake would have left.
+ * Mistakes of a writer, for tests that must notice each. The image never reads the area it writes, so a
+ * changed list of stores is exactly what a writer with that mistake would have left.
  */
 import { crc32 } from 'node:zlib'
 import { type Geometry, padded, RECORD, SEGMENT, SLOT } from '../image-format.ts'

@@ -1,5 +1,6 @@
 /**
- * Random lists of entries as operations would commit them: over few keys, so that they meet again and again.
+ * Random lists of entries as operations would commit them: over few keys, so that many of them state the same
+ * one.
  */
 import type { ByteString, Ino, ObjectId } from '../../../values/ids.ts'
 import type { Entry } from '../../state/entry.ts'

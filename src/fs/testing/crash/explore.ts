@@ -3,7 +3,7 @@
  * of what the second did is a crash, and so is each byte of the store that came next.
  */
 import assert from 'node:assert/strict'
-import { recover } from '../../image/recovery.ts'
+import { recoverImage } from '../../image/recovery.ts'
 import { eachTear } from '../../image/testing/tears.ts'
 import { checkCrash } from './check-crash.ts'
 import { GEOMETRY, openImage, remainsOf } from './crash-server.ts'
@@ -38,10 +38,10 @@ export function explorePair(
   const events = mistaken([...server.events])
   for (const event of events) if (event.kind === 'record') moments.push(event.moment)
 
-  const firstSequence = recover(remains.area, GEOMETRY).nextSequence
+  const firstSequence = recoverImage(remains.area, GEOMETRY).nextSequence
   /** How many of the records of the operation in flight are found: those acknowledged, or one more. */
   const foundIn = (area: Uint8Array, acknowledged: number): number => {
-    const found = recover(area, GEOMETRY).nextSequence - firstSequence
+    const found = recoverImage(area, GEOMETRY).nextSequence - firstSequence
     assert.ok(
       found === acknowledged || found === acknowledged + 1,
       `${found} records, ${acknowledged} acknowledged`,

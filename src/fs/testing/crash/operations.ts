@@ -5,7 +5,7 @@
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import { ENOENT, Errno } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../operations/attributes.ts'
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../../values/uapi.ts'
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../../operations/rename.ts'
 import { FORMAT, SIZE, UPDATE, VM } from '../../xattrs/control-xattrs.ts'
 import { nameAt } from '../fixture.ts'

@@ -4,7 +4,7 @@ import type { PhaseTime } from '../timeline.ts'
 import { jumpOf } from './guest-bars.ts'
 import { html, type Markup } from './html.ts'
 import { countWords, timeWords } from './page-words.ts'
-import { endOf } from './time-axis.ts'
+import { phaseEndUs } from './time-axis.ts'
 
 export function clocksSection(update: HostUpdate): Markup {
   const lines = [jumpLine(update), durationLine(update), guestsLine(update)].filter(
@@ -40,6 +40,6 @@ function isOdd(phases: readonly PhaseTime[]): boolean {
     const { startUs, durationUs } = phase
     const former = phases[index - 1]
     if (!Number.isFinite(startUs) || !Number.isFinite(durationUs) || durationUs < 0) return true
-    return former !== undefined && startUs + ROUNDING_US < endOf(former)
+    return former !== undefined && startUs + ROUNDING_US < phaseEndUs(former)
   })
 }

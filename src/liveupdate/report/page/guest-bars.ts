@@ -3,7 +3,7 @@ import type { HostUpdate } from '../host-updates.ts'
 import { PHASES, type PhaseTime, type VmTimeline } from '../timeline.ts'
 import { html, type Markup } from './html.ts'
 import { timeWords } from './page-words.ts'
-import { endOf, spanOn, type TimeAxis } from './time-axis.ts'
+import { phaseEndUs, spanOn, type TimeAxis } from './time-axis.ts'
 
 /** Where the jump is on the axis, and how far times after it may be off. */
 export interface JumpTimes {
@@ -23,7 +23,7 @@ export function jumpOf({ reports, guests }: HostUpdate): JumpTimes | undefined {
   const [first] = jumps
   if (first === undefined) return undefined
   const uncertaintyUs = Math.max(...kernels.map(({ clockUncertaintyUs }) => clockUncertaintyUs))
-  return { atUs: first.startUs, endUs: endOf(first), uncertaintyUs }
+  return { atUs: first.startUs, endUs: phaseEndUs(first), uncertaintyUs }
 }
 
 /** The number that stands for each phase in its bar, and in the legend. */
@@ -42,7 +42,7 @@ export function guestBars({ phases }: VmTimeline, axis: TimeAxis, jump: JumpTime
 }
 
 function bar(time: PhaseTime, axis: TimeAxis): Markup | undefined {
-  const span = spanOn(axis, time.startUs, endOf(time))
+  const span = spanOn(axis, time.startUs, phaseEndUs(time))
   if (span === undefined) return undefined
   const { leftPercent, widthPercent, isCut } = span
   const title = `${time.phase}: ${timeWords(time.durationUs)}, from ${timeWords(time.startUs)} on`

@@ -26,7 +26,7 @@ const STEPS = [1, 2, 5]
 /** Times that are no number are left out. */
 export function timeAxis(phases: readonly PhaseTime[], durationUs: number): TimeAxis {
   let endUs = LEAST_US
-  for (const us of [durationUs, ...phases.flatMap((phase) => [phase.startUs, endOf(phase)])])
+  for (const us of [durationUs, ...phases.flatMap((phase) => [phase.startUs, phaseEndUs(phase)])])
     if (Number.isFinite(us)) endUs = Math.max(endUs, us)
   const stepUs = stepOf(endUs)
   return { endUs, ticksUs: Array.from({ length: Math.floor(endUs / stepUs) + 1 }, (_, at) => at * stepUs) }
@@ -39,7 +39,7 @@ function stepOf(endUs: number): number {
 }
 
 /** A phase that ends before it begins, since a clock was set back, has the length 0. */
-export const endOf = ({ startUs, durationUs }: PhaseTime): number => startUs + Math.max(0, durationUs)
+export const phaseEndUs = ({ startUs, durationUs }: PhaseTime): number => startUs + Math.max(0, durationUs)
 
 /** undefined: one of the times is no number. */
 export function spanOn({ endUs }: TimeAxis, fromUs: number, toUs: number): AxisSpan | undefined {

@@ -12,7 +12,7 @@ export function totalsSection(update: HostUpdate): Markup {
     ['Kind', KINDS[kind]],
     ['Took', timeWords(durationUs)],
     ['Mounts', html`<bdi>${reports.map(({ mountPoint }) => mountPoint).join(', ')}</bdi>`],
-    ['Kernel', kernelWords(update)],
+    ['Kernel', kernelChangeWords(update)],
     ['QEMU', qemuWords(guests)],
     ['Guests', outcomeWords(update)],
     ['Blackout', blackoutWords(guests)],
@@ -25,7 +25,7 @@ export function totalsSection(update: HostUpdate): Markup {
 }
 
 /** Empty: the kernel was not to be replaced. */
-export function kernelWords({ reports }: HostUpdate): string {
+export function kernelChangeWords({ reports }: HostUpdate): string {
   const kernel = reports.find((report) => report.kernel !== undefined)?.kernel
   if (kernel === undefined) return ''
   const { before, after, wanted, via } = kernel

@@ -4,18 +4,26 @@ import type { VmOutcome, VmTimeline } from '../timeline.ts'
 import { html, type Markup } from './html.ts'
 import { countWords, OUTCOMES } from './page-words.ts'
 
-type Fate = VmOutcome | 'left'
+type GuestOutcome = VmOutcome | 'left'
 
 /** The most severe first. */
-const FATES: readonly Fate[] = ['stranded', 'saved', 'left', 'rolled-back', 'refused', 'updated', 'resumed']
+const BY_SEVERITY: readonly GuestOutcome[] = [
+  'stranded',
+  'saved',
+  'left',
+  'rolled-back',
+  'refused',
+  'updated',
+  'resumed',
+]
 
 /** 0: the guest runs as intended. */
-export const severityOf = (fate: Fate): number =>
-  fate === 'updated' || fate === 'resumed' ? 0 : FATES.length - FATES.indexOf(fate)
+export const severityOf = (outcome: GuestOutcome): number =>
+  outcome === 'updated' || outcome === 'resumed' ? 0 : BY_SEVERITY.length - BY_SEVERITY.indexOf(outcome)
 
 interface Trouble {
   readonly name: string
-  readonly fate: Fate
+  readonly outcome: GuestOutcome
   readonly reason: string | undefined
 }
 
@@ -33,17 +41,19 @@ ${troubles.map(item)}</ul></section>`
 }
 
 function troublesOf({ guests, left }: HostUpdate): Trouble[] {
-  const gone = left.map((name): Trouble => ({ name, fate: 'left', reason: 'the operator left it (--leave)' }))
+  const gone = left.map(
+    (name): Trouble => ({ name, outcome: 'left', reason: 'the operator left it (--leave)' }),
+  )
   const others = guests.filter(({ outcome, problem }) => severityOf(outcome) > 0 || problem !== null)
-  return [...gone, ...others.map(troubleOf)].sort((a, b) => severityOf(b.fate) - severityOf(a.fate))
+  return [...gone, ...others.map(troubleOf)].sort((a, b) => severityOf(b.outcome) - severityOf(a.outcome))
 }
 
 const troubleOf = ({ name, outcome, problem }: VmTimeline): Trouble => ({
   name,
-  fate: outcome,
+  outcome,
   reason: problem ?? undefined,
 })
 
-const item = ({ name, fate, reason }: Trouble): Markup =>
-  html`<li><strong><bdi>${name}</bdi></strong> <span class="outcome ${fate}">${OUTCOMES[fate].mark} ${fate}</span> ${OUTCOMES[fate].meaning}. <span class="reason">Reason: ${reason ?? 'none was recorded'}</span></li>
+const item = ({ name, outcome, reason }: Trouble): Markup =>
+  html`<li><strong><bdi>${name}</bdi></strong> <span class="outcome ${outcome}">${OUTCOMES[outcome].mark} ${outcome}</span> ${OUTCOMES[outcome].meaning}. <span class="reason">Reason: ${reason ?? 'none was recorded'}</span></li>
 `

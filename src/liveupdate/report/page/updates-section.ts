@@ -3,7 +3,7 @@ import type { HostUpdate } from '../host-updates.ts'
 import { isIntended } from '../update-report.ts'
 import { html, type Markup } from './html.ts'
 import { countWords, dateWords, KINDS, timeWords } from './page-words.ts'
-import { kernelWords, outcomeWords, qemuWords } from './totals-section.ts'
+import { kernelChangeWords, outcomeWords, qemuWords } from './totals-section.ts'
 
 /** `updates`: in the order in which they ended; the last one is shown first. */
 export function updatesSection(updates: readonly HostUpdate[]): Markup {
@@ -20,7 +20,7 @@ function row(update: HostUpdate, mostUs: number): Markup {
   const us = longestUs(update)
   const percent = us === undefined ? 0 : Math.round((Math.max(0, us) / mostUs) * 1000) / 10
   return html`<tr><th scope="row">${dateWords(update.startedAtMs)}</th><td>${KINDS[update.kind]}<br><span class="dim">${
-    kernelWords(update) || qemuWords(update.guests)
+    kernelChangeWords(update) || qemuWords(update.guests)
   }</span></td><td>${update.reports.every(isIntended) ? '✓' : '✗'} ${outcomeWords(update)}</td><td>${
     us === undefined ? 'none is known' : timeWords(us)
   }<div class="track" aria-hidden="true"><span class="bar blackout" style="left:0%;width:${percent}%"></span></div></td></tr>

@@ -5,7 +5,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 
 const DRAW_MS = 1000
-const TELL_MS = 30_000
+const PRINT_MS = 30_000
 const TAIL_BYTES = 400
 
 interface Running {
@@ -15,7 +15,7 @@ interface Running {
   readonly output: string
 }
 
-export class Life {
+export class RunProgress {
   readonly #isTerminal = process.stdout.isTTY === true
   readonly #running = new Set<Running>()
   readonly #timer: NodeJS.Timeout
@@ -24,11 +24,11 @@ export class Life {
   constructor() {
     this.#timer = this.#isTerminal
       ? setInterval(() => this.#draw(), DRAW_MS)
-      : setInterval(() => this.#tell(), TELL_MS)
+      : setInterval(() => this.#printRunning(), PRINT_MS)
     this.#timer.unref()
   }
 
-  say(line: string): void {
+  print(line: string): void {
     if (this.#isDrawn) process.stdout.write('\r\x1b[K')
     this.#isDrawn = false
     process.stdout.write(`${line}\n`)
@@ -65,7 +65,7 @@ export class Life {
     this.#isDrawn = true
   }
 
-  #tell(): void {
+  #printRunning(): void {
     for (const line of this.#lines()) process.stdout.write(`${line}\n`)
   }
 }

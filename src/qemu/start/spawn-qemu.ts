@@ -1,10 +1,10 @@
 /** The start of a VM's QEMU as its user, in its directory, with its descriptors. */
 import type { ChildProcess } from 'node:child_process'
-import { asUser, type Credentials, spawnAs } from '../linux/credentials.ts'
-import { UsageError } from '../values/errors.ts'
-import { isRootOnlyPath } from './root-only-path.ts'
+import { asUser, type Credentials, spawnAs } from '../../linux/credentials.ts'
+import { UsageError } from '../../values/errors.ts'
+import { isRootOnlyPath } from '../root-only-path.ts'
+import type { VmDefinition } from '../vm-definition.ts'
 import type { Launch } from './start-arguments.ts'
-import type { VmDefinition } from './vm-definition.ts'
 
 /**
  * The child runs with the user's credentials from its first instruction on, and no root process gets its

@@ -6,15 +6,15 @@
  * built and before a virtual CPU runs, and keeps no capability. Until then it must be trusted as this program
  * is (devmem-trust.ts). docs/devmem-store.md says what that protects, and what it does not.
  */
-import type { Credentials } from '../linux/credentials.ts'
-import { UsageError } from '../values/errors.ts'
-import { parseCommandLine, printCommandLine } from './command-line.ts'
-import { trustedProgram } from './devmem-trust.ts'
-import { findVmUser, rootEnvironment } from './identity.ts'
-import { compareVersions, type QemuVersion } from './qemu-version.ts'
-import { findRamMappings, hasWindow, type RamMapping, withRamMappings } from './ram-mapping.ts'
-import { incomingArgv } from './vm-command-line.ts'
-import type { VmDefinition } from './vm-definition.ts'
+import type { Credentials } from '../../linux/credentials.ts'
+import { UsageError } from '../../values/errors.ts'
+import { parseCommandLine, printCommandLine } from '../command-line.ts'
+import { trustedProgram } from '../devmem-trust.ts'
+import { findVmUser, rootEnvironment } from '../identity.ts'
+import { compareVersions, type QemuVersion } from '../qemu-version.ts'
+import { findRamMappings, hasWindow, type RamMapping, withRamMappings } from '../ram-mapping.ts'
+import { incomingArgv } from '../vm-command-line.ts'
+import type { VmDefinition } from '../vm-definition.ts'
 
 /** The first with `-run-with user=` (qemu-options.hx). */
 const RUN_WITH_USER: QemuVersion = '9.0.0'
