@@ -49,7 +49,12 @@ export const command: CommandModule = {
     { about: '10 GiB, wherever it is best', typed: 'guestmemfs reserve --size 10G' },
     { about: 'another size than now', typed: 'guestmemfs reserve --size 20G --replace' },
   ],
-  seeAlso: ['guestmemfs-doctor(8)', 'guestmemfs-format(8)', 'docs/carve-out.md', 'docs/stores.md'],
+  seeAlso: [
+    'guestmemfs-doctor(8)',
+    'guestmemfs-format(8)',
+    'docs/guide/carve-out.md',
+    'docs/guide/stores.md',
+  ],
   changes: false,
   register: (command) =>
     command
