@@ -15,7 +15,7 @@ import {
 import { inGibibytes } from '../bootmem/reserve-place.ts'
 import { planReserve, type ReservePlan } from '../bootmem/reserve-plan.ts'
 import type { CommandModule } from '../cli/command.ts'
-import { print } from '../cli/print.ts'
+import { print, printJson } from '../cli/print.ts'
 import { formatBytes } from '../linux/memmap.ts'
 import { kernelCommandLineText, splitCommandLine } from '../linux/memory-info.ts'
 import { STORES } from '../stores/registry.ts'
@@ -79,7 +79,7 @@ function reserve(options: ReserveOptions): void {
     replace: options.replace === true,
     type: carveOutOf(options.store),
   })
-  if (options.json) print(JSON.stringify(asJson(plan, options.store), undefined, 2))
+  if (options.json) printJson(asJson(plan, options.store))
   else for (const line of asText(plan, options.store)) print(line)
 }
 
