@@ -4,6 +4,9 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { PHASES } from '../../src/liveupdate/report/timeline.ts'
+import { poolMetrics } from '../../src/metrics/pool-metrics.ts'
+import { updateMetrics } from '../../src/metrics/update-metrics.ts'
+import { vmMetrics } from '../../src/metrics/vm-metrics.ts'
 
 const PROJECT = join(import.meta.dirname, '../..')
 const read = (path: string): string => readFileSync(join(PROJECT, path), 'utf8')
@@ -48,4 +51,13 @@ test('each message that the page of troubles explains is one of the program', ()
 test('the picture of the phases has each phase of an update of the kernel', () => {
   const picture = read('docs/pictures/phases.svg')
   for (const phase of PHASES) assert.equal(picture.includes(`>${phase}<`), phase !== 'quit', phase)
+})
+
+test('the page of figures for Prometheus has each series, in full or by its end', () => {
+  const page = read('docs/reference/host.md')
+  const ends = [...page.matchAll(/`…(_\w+)`/g)].map(([, end = '']) => end)
+  const families = [...poolMetrics([]), ...vmMetrics([], []), ...updateMetrics([])]
+  assert.ok(families.length > 20)
+  for (const { name } of families)
+    assert.ok(page.includes(`\`${name}\``) || ends.some((end) => name.endsWith(end)), name)
 })
