@@ -1,5 +1,6 @@
 /**
- * `npm run check`: types, style, the import rule, file sizes, comments, dead files, promises; one line each.
+ * `npm run check`: types, style, the import rule, file sizes, comments, dead files, links, promises; one line
+ * each.
  * Must not: change a file, except with `--fix`, by which biome corrects style and comments are filled.
  */
 import { spawnSync } from 'node:child_process'
@@ -7,6 +8,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { asFunctions, commentProblems, refill } from './check/comments.ts'
 import { importProblems } from './check/imports.ts'
+import { linkProblems, readLinkedTree } from './check/links.ts'
 import { openingProblems, sizeProblems } from './check/size.ts'
 import { readSources, type Source } from './check/sources.ts'
 import { readResults, specificationProblems } from './check/specification.ts'
@@ -55,6 +57,7 @@ const CHECKS: readonly Check[] = [
     name: 'unused files',
     problems: (sources) => unusedProblems(sources, readText('package.json')),
   },
+  { name: 'links', problems: (sources) => linkProblems(sources, readLinkedTree(project)) },
   {
     name: 'specification',
     problems: (sources) =>

@@ -1,6 +1,7 @@
 /** `docs/reference/commands.md`: every command, under the headings of the help. */
 import { aboutOf, sentence } from './command-page.ts'
 import type { DescribedCommand, DescribedProgram, DescribedTerm } from './described.ts'
+import { MADE_BY } from './markdown.ts'
 
 export function commandsDocument(program: DescribedProgram): string {
   const { name, commands, options } = program
@@ -9,7 +10,7 @@ export function commandsDocument(program: DescribedProgram): string {
   const lines = [
     '# Commands',
     '',
-    'Made by `npm run reference` from `src/commands/`: change that, not this page. `guestmemfs help` shows the',
+    `${MADE_BY} from \`src/commands/\`: change that, not this page. \`guestmemfs help\` shows the`,
     'same, and `share/man` has it as manual pages.',
     '',
     ...groups.flatMap((group) => [
@@ -71,10 +72,17 @@ function termLine(described: DescribedTerm): string {
 /** What Markdown would take for emphasis, or HTML for a tag. */
 const escaped = (text: string): string => text.replace(/[*_<]/g, '\\$&')
 
+/** Manual pages that are no command's, beside this page. */
+const PAGES: Readonly<Record<string, string>> = {
+  'mount.guestmemfs(8)': 'mount-options.md',
+  'guestmemfs.xattr(7)': 'xattrs.md',
+}
+
 /** Other pages of docs/, and commands of this page. */
 function linked(program: DescribedProgram, page: string): string {
   const [, document] = /^docs\/(.*)$/.exec(page) ?? []
   if (document !== undefined) return `[docs/${document}](../${document})`
+  if (Object.hasOwn(PAGES, page)) return `[${page}](${PAGES[page]})`
   const command = program.commands.find((each) => page === `${anchor(program, each)}(8)`)
   return command === undefined ? `\`${page}\`` : `[${command.name}](#${anchor(program, command)})`
 }

@@ -108,17 +108,31 @@ test('pages that are referred to are there: those of guestmemfs, and those of do
       .replaceAll(/\\f[BIR]/g, '')
     for (const [name] of text.matchAll(/\b(?:mount\.)?guestmemfs[\w.-]*\(\d\)/g))
       assert.ok(pages.includes(name), `${path}: ${name}`)
-    for (const [name] of text.matchAll(/\bdocs\/[\w-]+\.md/g))
+    for (const [name] of text.matchAll(/\bdocs\/[\w/-]+\.md/g))
       assert.ok(existsSync(join(PROJECT, name)), `${path}: ${name}`)
+    if (path.endsWith('/guestmemfs.8')) assert.match(text, /\bdocs\/[\w/-]+\.md/, 'pages of docs/ are named')
   }
 })
 
-test('the page of mount(8) has every option of guestmemfs, and every flag', () => {
+test('the page and the document of mount(8) have every option of guestmemfs, and every flag', () => {
   const page = committed('share/man/man8/mount.guestmemfs.8')
     .replaceAll('\\-', '-')
     .replaceAll(/\\f[BIR]/g, '')
   const words = new Set(page.split('\n').flatMap((line) => line.split(', ')))
-  for (const option of [...OWN_OPTIONS, ...FLAG_WORDS]) assert.ok(words.has(option), option)
+  const document = new Set(
+    committed('docs/reference/mount-options.md')
+      .match(/(?<=^- `)[^`]*/gm)
+      ?.flatMap((line) => line.split(', ')),
+  )
+  for (const option of [...OWN_OPTIONS, ...FLAG_WORDS]) {
+    assert.ok(words.has(option), option)
+    assert.ok(document.has(option), `document: ${option}`)
+  }
+})
+
+test('a page of docs/reference that was written by hand is no file that is made', () => {
+  assert.ok(existsSync(join(PROJECT, 'docs/reference/host.md')))
+  assert.ok(!filesThere(PROJECT).includes('docs/reference/host.md'))
 })
 
 /** Syntax alone: no such shell runs the functions here. */

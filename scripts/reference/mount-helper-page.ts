@@ -2,35 +2,17 @@
 import { type GeneratedFile, pagePath, seeAlso, versionOf } from './command-page.ts'
 import type { DescribedProgram } from './described.ts'
 import { bold, heading, item, literal, manualPage, paragraph, subheading, term } from './groff.ts'
-import { commonOptionTexts, type MountOptionText, ownOptionTexts } from './mount-option-table.ts'
-
-/** docs/host.md has the same with what each does to a pool. */
-const REMOUNTS: readonly (readonly [typed: string, about: string])[] = [
-  ['ro, rw, noexec, noatime, ...', 'The mount has them.'],
-  [
-    'size=',
-    `
-      The pool has that size at once, larger or smaller, while guests run. Refused, with the least size that
-      it can have, where more is in use; while it is frozen; where the mount is read-only; for a region; and
-      where the image is of format 1, which *guestmemfs upgrade* changes.`,
-  ],
-  ['store=, region=', 'Refused where they are others than the pool has.'],
-  [
-    'mode=, uid=, gid=, align=, new',
-    'Without effect: they are for the making of a pool, and the mount of one.',
-  ],
-]
-
-const LINES: readonly (readonly [typed: string, about: string])[] = [
-  [
-    'nofail',
-    `
-      A boot goes on when the mount fails; without it, it stops in emergency mode. guestmemfs-resume.service
-      waits for the mount in both cases, done or failed.`,
-  ],
-  ['noauto', 'The resume of saved guests waits for it only if something else mounts it in the same boot.'],
-  ['0 0', 'The last two fields: there is nothing to dump, and no fsck(8) at boot.'],
-]
+import {
+  commonOptionTexts,
+  FSTAB_LINE,
+  FSTAB_TEXT,
+  FSTAB_WORDS,
+  type MountOptionText,
+  ownOptionTexts,
+  REMOUNT_TEXT,
+  REMOUNTS,
+  SIZES_TEXT,
+} from './mount-option-table.ts'
 
 const STATUSES: readonly (readonly [string, string])[] = [
   ['0', 'The pool is mounted, or remounted.'],
@@ -75,25 +57,18 @@ export function mountHelperPage(program: DescribedProgram): GeneratedFile {
         would ask the kernel, which answers success and changes nothing.`,
     ),
     heading('Options'),
+    ...paragraph(SIZES_TEXT),
     subheading('Of guestmemfs'),
     ...ownOptionTexts().flatMap(optionItem),
     subheading('Of every file system'),
     ...commonOptionTexts().flatMap(optionItem),
     heading('Remount'),
-    ...paragraph(
-      `
-        mount(8) adds what the line of fstab(5) says to each remount: after *remount,size=20G* a
-        *remount,ro* brings the size of that line back. So change the line as well.`,
-    ),
+    ...paragraph(REMOUNT_TEXT),
     ...REMOUNTS.flatMap(([typed, about]) => item(typedWords(typed), about)),
     heading('Lines of fstab'),
-    ...literal('guestmemfs  /mnt/guestmemfs  guestmemfs  store=dax,nofail  0  0'),
-    ...paragraph(
-      `
-        At boot it is mounted, and by *mount -a* and *mount /mnt/guestmemfs*. guestmemfs-resume.service,
-        which *guestmemfs install* enables, is ordered after each such line and resumes the saved guests.`,
-    ),
-    ...LINES.flatMap(([typed, about]) => item(typedWords(typed), about)),
+    ...literal(FSTAB_LINE),
+    ...paragraph(FSTAB_TEXT),
+    ...FSTAB_WORDS.flatMap(([typed, about]) => item(typedWords(typed), about)),
     heading('Exit status'),
     ...STATUSES.flatMap(([status, about]) => item(bold(status), about)),
     heading('Examples'),
@@ -103,7 +78,13 @@ export function mountHelperPage(program: DescribedProgram): GeneratedFile {
     heading('See also'),
     ...seeAlso([
       ...['guestmemfs(8)', 'guestmemfs-mount(8)', 'guestmemfs-umount(8)', 'guestmemfs.xattr(7)'],
-      ...['mount(8)', 'fstab(5)', 'docs/host.md', 'docs/stores.md', 'docs/carve-out.md'],
+      ...[
+        'mount(8)',
+        'fstab(5)',
+        'docs/reference/host.md',
+        'docs/guide/stores.md',
+        'docs/guide/carve-out.md',
+      ],
     ]),
   ]
   const summary = 'mount a pool of guestmemfs'

@@ -1,6 +1,6 @@
 /**
- * The words after `-o` of a mount, for its manual page: what the options of guestmemfs mean, and which words
- * of all file systems it takes.
+ * The words after `-o` of a mount, for its manual page and docs/reference: what the options of guestmemfs
+ * mean, which words of all file systems it takes, what a remount and a line of fstab(5) do with them.
  */
 import { OWN_OPTIONS } from '../../src/pool/mount-options.ts'
 import { FLAG_WORDS } from '../../src/pool/vfs-options.ts'
@@ -69,4 +69,46 @@ export const commonOptionTexts = (): MountOptionText[] => [
     about: 'For mount(8), fstab(5) and systemd alone, with their opposites; they change nothing here.',
   },
   { option: 'mand', about: 'Refused: Linux has no mandatory locks since 5.15.' },
+]
+
+/** Of every option and argument that is a size. */
+export const SIZES_TEXT = `
+  A size is a number of bytes, or a whole number with K, M, G or T, each 1024 times the one before: *512M* is
+  536870912 bytes. *MB* and *MiB* are the same as *M*.`
+
+export const REMOUNT_TEXT = `
+  mount(8) adds what the line of fstab(5) says to each remount: after *remount,size=20G* a *remount,ro* brings
+  the size of that line back. So change the line as well.`
+
+/** docs/reference/host.md has the same with what each does to a pool. */
+export const REMOUNTS: readonly (readonly [typed: string, about: string])[] = [
+  ['ro, rw, noexec, noatime, ...', 'The mount has them.'],
+  [
+    'size=',
+    `
+      The pool has that size at once, larger or smaller, while guests run. Refused, with the least size that
+      it can have, where more is in use; while it is frozen; where the mount is read-only; for a region; and
+      where the image is of format 1, which *guestmemfs upgrade* changes.`,
+  ],
+  ['store=, region=', 'Refused where they are others than the pool has.'],
+  [
+    'mode=, uid=, gid=, align=, new',
+    'Without effect: they are for the making of a pool, and the mount of one.',
+  ],
+]
+
+export const FSTAB_LINE = 'guestmemfs  /mnt/guestmemfs  guestmemfs  store=dax,nofail  0  0'
+export const FSTAB_TEXT = `
+  At boot it is mounted, and by *mount -a* and *mount /mnt/guestmemfs*. guestmemfs-resume.service, which
+  *guestmemfs install* enables, is ordered after each such line and resumes the saved guests.`
+
+export const FSTAB_WORDS: readonly (readonly [typed: string, about: string])[] = [
+  [
+    'nofail',
+    `
+      A boot goes on when the mount fails; without it, it stops in emergency mode. guestmemfs-resume.service
+      waits for the mount in both cases, done or failed.`,
+  ],
+  ['noauto', 'The resume of saved guests waits for it only if something else mounts it in the same boot.'],
+  ['0 0', 'The last two fields: there is nothing to dump, and no fsck(8) at boot.'],
 ]

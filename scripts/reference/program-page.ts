@@ -14,7 +14,7 @@ import { bold, heading, item, manualPage, paragraph, subheading, term } from './
 /** Pages that are not of a command. */
 export const OTHER_PAGES = ['mount.guestmemfs(8)', 'guestmemfs.xattr(7)']
 
-/** Of every command: docs/host.md has more of it. */
+/** Of every command: docs/reference/host.md has more of it. */
 const STATUSES: readonly (readonly [string, string])[] = [
   ['0', 'What was asked for was done.'],
   [
@@ -77,7 +77,7 @@ export function programPage(program: DescribedProgram): GeneratedFile {
     ...seeAlso([
       ...commands.filter(({ hasPage }) => hasPage).map((command) => `${pageName(program, command)}(8)`),
       ...OTHER_PAGES,
-      ...['docs/live-update.md', 'docs/stores.md', 'docs/host.md'],
+      ...['docs/guide/live-update.md', 'docs/guide/stores.md', 'docs/reference/host.md'],
     ]),
   ]
   const page = { name, section: 8, summary: description, version: versionOf(program), lines } as const

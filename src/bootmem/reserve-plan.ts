@@ -198,7 +198,7 @@ function* notes(
   else if (word !== undefined)
     yield `${word} changes no memory: KASLR, which takes it for a limit, then keeps the kernel below the carve-out`
   if (type === 'reserved')
-    yield "hidden: no struct pages, not in the kernel's direct map; mapped in pages of 4K (docs/stores.md)"
+    yield "hidden: no struct pages, not in the kernel's direct map; mapped in pages of 4K (docs/guide/stores.md)"
   else if (range.start % GIB !== 0) yield 'it does not begin at a multiple of 1G: 2M pages, no 1G pages'
   const nodes = nodeIdsOf(room.nodes, range)
   if (nodes.length > 1)

@@ -37,7 +37,10 @@ export interface CommandModule {
   /** What a status means, by the status, where it is more than success or failure. For the manual. */
   readonly exitStatus?: Readonly<Record<string, string>>
   readonly examples?: readonly CommandExample[]
-  /** For the manual: other manual pages, such as `mount(8)`, and pages of docs/, such as `docs/host.md`. */
+  /**
+   * For the manual: other manual pages, such as `mount(8)`, and pages of docs/, such as
+   * `docs/reference/host.md`.
+   */
   readonly seeAlso?: readonly string[]
   /**
    * Whether it changes anything, with these options. Then it runs to its end also where no process reads its

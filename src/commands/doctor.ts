@@ -2,7 +2,7 @@
  * `guestmemfs doctor`: print what this machine has and lacks; `--fix` repairs what the operator agrees to.
  */
 import type { CommandModule } from '../cli/command.ts'
-import { print } from '../cli/print.ts'
+import { print, printJson } from '../cli/print.ts'
 import { doctorWords } from '../cli/print-findings.ts'
 import { checkBlackout } from '../host/check-blackout.ts'
 import { examine } from '../host/checks.ts'
@@ -40,7 +40,7 @@ async function doctor({ json, fix, yes, blackout }: DoctorOptions): Promise<void
   if (fix && (await applyFixes(findings, yes === true))) findings = look()
   const missing = findings.filter(({ severity }) => severity === 'error').length
   if (json) {
-    print(JSON.stringify({ ready: missing === 0, findings: findings.map(doctorWords) }, undefined, 2))
+    printJson({ ready: missing === 0, findings: findings.map(doctorWords) })
   } else {
     for (const finding of findings) printFinding(finding)
     print(

@@ -56,7 +56,7 @@ export const command: CommandModule = {
       typed: '/usr/local/lib/guestmemfs/VERSION/guestmemfs install',
     },
   ],
-  seeAlso: ['guestmemfs-uninstall(8)', 'guestmemfs-upgrade(8)', 'docs/versions.md'],
+  seeAlso: ['guestmemfs-uninstall(8)', 'guestmemfs-upgrade(8)', 'docs/guide/versions.md'],
   changes: true,
   register: (command) =>
     command

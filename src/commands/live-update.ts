@@ -73,7 +73,12 @@ export const command: CommandModule = {
     },
     { about: 'end an update that hangs', typed: 'guestmemfs live-update --abort' },
   ],
-  seeAlso: ['guestmemfs-resume(8)', 'guestmemfs-report(8)', 'docs/live-update.md', 'docs/machine.md'],
+  seeAlso: [
+    'guestmemfs-resume(8)',
+    'guestmemfs-report(8)',
+    'docs/guide/live-update.md',
+    'docs/reference/machine.md',
+  ],
   changes: ({ dryRun }) => dryRun !== true,
   mayNotReturn: true,
   register: (command) =>

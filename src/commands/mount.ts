@@ -57,7 +57,7 @@ export const command: CommandModule = {
     },
     { about: 'more room, while guests run', typed: 'mount -o remount,size=20G /mnt/guestmemfs' },
   ],
-  seeAlso: ['mount.guestmemfs(8)', 'guestmemfs-umount(8)', 'mount(8)', 'fstab(5)', 'docs/stores.md'],
+  seeAlso: ['mount.guestmemfs(8)', 'guestmemfs-umount(8)', 'mount(8)', 'fstab(5)', 'docs/guide/stores.md'],
   changes: true,
   register: (command, { waiting, early }) =>
     command

@@ -27,7 +27,7 @@ export const command: CommandModule = {
     { about: 'the last update, for a script', typed: 'guestmemfs report --json' },
     { about: 'a page for the change board', typed: 'guestmemfs report --html update.html' },
   ],
-  seeAlso: ['guestmemfs-live-update(8)', 'guestmemfs-doctor(8)', 'docs/live-update.md'],
+  seeAlso: ['guestmemfs-live-update(8)', 'guestmemfs-doctor(8)', 'docs/guide/live-update.md'],
   changes: false,
   register: (command) =>
     command

@@ -15,7 +15,7 @@ import {
 import { inGibibytes } from '../bootmem/reserve-place.ts'
 import { planReserve, type ReservePlan } from '../bootmem/reserve-plan.ts'
 import type { CommandModule } from '../cli/command.ts'
-import { print } from '../cli/print.ts'
+import { print, printJson } from '../cli/print.ts'
 import { formatBytes } from '../linux/memmap.ts'
 import { kernelCommandLineText, splitCommandLine } from '../linux/memory-info.ts'
 import { STORES } from '../stores/registry.ts'
@@ -49,7 +49,12 @@ export const command: CommandModule = {
     { about: '10 GiB, wherever it is best', typed: 'guestmemfs reserve --size 10G' },
     { about: 'another size than now', typed: 'guestmemfs reserve --size 20G --replace' },
   ],
-  seeAlso: ['guestmemfs-doctor(8)', 'guestmemfs-format(8)', 'docs/carve-out.md', 'docs/stores.md'],
+  seeAlso: [
+    'guestmemfs-doctor(8)',
+    'guestmemfs-format(8)',
+    'docs/guide/carve-out.md',
+    'docs/guide/stores.md',
+  ],
   changes: false,
   register: (command) =>
     command
@@ -74,7 +79,7 @@ function reserve(options: ReserveOptions): void {
     replace: options.replace === true,
     type: carveOutOf(options.store),
   })
-  if (options.json) print(JSON.stringify(asJson(plan, options.store), undefined, 2))
+  if (options.json) printJson(asJson(plan, options.store))
   else for (const line of asText(plan, options.store)) print(line)
 }
 

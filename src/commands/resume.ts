@@ -25,7 +25,7 @@ export const command: CommandModule = {
       typed: 'guestmemfs resume web --qemu /opt/qemu/bin/qemu-system-x86_64',
     },
   ],
-  seeAlso: ['guestmemfs-vms(8)', 'guestmemfs-live-update(8)', 'docs/live-update.md'],
+  seeAlso: ['guestmemfs-vms(8)', 'guestmemfs-live-update(8)', 'docs/guide/live-update.md'],
   changes: true,
   register: (command) =>
     command

@@ -45,7 +45,7 @@ export const command: CommandModule = {
     -object memory-backend-file,id=pc.ram,size=500M,mem-path=/mnt/guestmemfs/guest-ram,share=on`,
     },
   ],
-  seeAlso: ['guestmemfs-vms(8)', 'guestmemfs-live-update(8)', 'docs/guest-processes.md'],
+  seeAlso: ['guestmemfs-vms(8)', 'guestmemfs-live-update(8)', 'docs/internals/guest-processes.md'],
   changes: true,
   mayNotReturn: true,
   lendsStreams: true,

@@ -28,7 +28,7 @@ export const command: CommandModule = {
     { about: 'park a pool', typed: 'guestmemfs umount guestmemfs' },
     { about: 'free its memory and all that it holds', typed: 'guestmemfs umount --discard guestmemfs' },
   ],
-  seeAlso: ['guestmemfs-mount(8)', 'guestmemfs-list(8)', 'umount(8)', 'docs/host.md'],
+  seeAlso: ['guestmemfs-mount(8)', 'guestmemfs-list(8)', 'umount(8)', 'docs/reference/host.md'],
   changes: true,
   register: (command) =>
     command

@@ -1,7 +1,7 @@
 /**
  * FUSE_NOTIFY_INVAL_INODE, the one notification that the server sends besides RESEND: the kernel drops what
  * it has cached of an inode's attributes, and answers whether it still has the inode. FUSE_NOTIFY_INVAL_ENTRY
- * is left out on purpose (docs/deadlocks.md).
+ * is left out on purpose (docs/internals/deadlocks.md).
  */
 import { writeReply } from '../linux/fuse-device.ts'
 import { ENOENT } from '../values/errno.ts'

@@ -187,6 +187,6 @@ function checkKaslr(words: readonly string[], asked: readonly PhysicalRange[]): 
   return fail(
     name,
     `a kernel with this command line may put itself into ${exposed.map(formatRange).join(' and ')}`,
-    `add ${wordsAgainstKaslr(words).join(' ')} (docs/carve-out.md says why)`,
+    `add ${wordsAgainstKaslr(words).join(' ')} (docs/guide/carve-out.md says why)`,
   )
 }

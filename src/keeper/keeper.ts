@@ -1,7 +1,7 @@
 /**
  * The keeper of one pool: it holds every descriptor, keeps a server running, and decides what happens when
  * the server ends. It must never touch its own mount: while no server answers, that would block the one
- * process that can start one (docs/deadlocks.md).
+ * process that can start one (docs/internals/deadlocks.md).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, hasHungUp, raiseDescriptorLimit } from '../linux/descriptors.ts'

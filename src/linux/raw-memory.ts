@@ -3,8 +3,8 @@
  * can be unmapped, and the owner of the address must not use it afterwards.
  *
  * Bytes are moved by system calls, and never by a load or a store of this process: the kernel answers EFAULT
- * where a page is gone or poisoned (docs/poisoned-pages.md), and a load would be SIGBUS, which ends the
- * process. They are copied through a memfd, since no call copies from memory to memory for every kind of
+ * where a page is gone or poisoned (docs/internals/poisoned-pages.md), and a load would be SIGBUS, which ends
+ * the process. They are copied through a memfd, since no call copies from memory to memory for every kind of
  * mapping: process_vm_readv(2) refuses /dev/mem's (VM_PFNMAP). Numbers:
  * include/uapi/asm-generic/mman-common.h.
  */

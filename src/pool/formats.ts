@@ -1,7 +1,7 @@
 /**
  * The formats that this version reads of what other versions write: the list that is installed with a
- * version, by which another version finds whether this one reads what it writes. docs/versions.md has what
- * each is.
+ * version, by which another version finds whether this one reads what it writes. docs/guide/versions.md has
+ * what each is.
  */
 import * as v from 'valibot'
 import { NEWEST_VERSION } from '../fs/image/image-format.ts'

@@ -2,7 +2,7 @@
  * The pools of this machine, and who holds each: by its record where that names a process that is alive, else
  * by the search of all processes. A record alone proves nothing: it may be missing, half written (a full
  * /run), of another version, or name processes that have died while others hold the memory
- * (docs/ownership.md).
+ * (docs/internals/ownership.md).
  */
 import { listPoolRecords, type PoolRecord, readPoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'

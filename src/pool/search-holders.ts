@@ -1,7 +1,8 @@
 /**
  * The search for the processes that hold pools of memfds, by what the kernel shows of every process: its
- * descriptors. It needs no file in /run, and finds a pool by the name in its image (docs/ownership.md). Needs
- * root, and sees the processes of its own pid namespace. Must not: signal or change anything.
+ * descriptors. It needs no file in /run, and finds a pool by the name in its image
+ * (docs/internals/ownership.md). Needs root, and sees the processes of its own pid namespace. Must not:
+ * signal or change anything.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { type Identity, probe, readIdentity } from '../fs/image/header.ts'

@@ -1,7 +1,7 @@
 /**
  * Whether a pool that no process is found to hold may be held all the same, by one that /proc does not show
  * to this process: in a container, or below `hidepid=`. No command calls such a pool lost, reuses its name or
- * removes its record (docs/ownership.md).
+ * removes its record (docs/internals/ownership.md).
  */
 import { missingTrace } from '../linux/capabilities.ts'
 import { hiddenInNamespace, hiddenProcesses, isForeignProc, ownPidNamespace } from '../linux/pid-namespace.ts'

@@ -1,8 +1,8 @@
 /**
  * The upgrade of a mounted pool's formats to the newest that this version writes, under running guests. Until
  * then, the older version that made a pool can still read it; afterwards it refuses the pool.
- * docs/image-format.md has the formats, and what a crash in between leaves. A pool's runtime area is made
- * anew with each mount.
+ * docs/internals/image-format.md has the formats, and what a crash in between leaves. A pool's runtime area
+ * is made anew with each mount.
  */
 import { setxattr } from '../linux/xattr.ts'
 import { isAlive } from '../run/process-identity.ts'

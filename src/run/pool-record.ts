@@ -1,6 +1,6 @@
 /**
  * `/run/guestmemfs/pools/POOL.json`: the process that keeps a pool. The pool's memory is held by processes,
- * not by this file: a record whose processes are gone proves nothing (docs/ownership.md).
+ * not by this file: a record whose processes are gone proves nothing (docs/internals/ownership.md).
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

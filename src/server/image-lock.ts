@@ -1,6 +1,6 @@
 /**
  * The lock on the image of a pool of memfds: one server at a time may change the image, and holds the lock
- * from before its first store until it has ended (docs/ownership.md).
+ * from before its first store until it has ended (docs/internals/ownership.md).
  */
 import { close, duplicateOver, setCloseOnExec } from '../linux/descriptors.ts'
 import { isLocked, lockOwner, takeOwnLock } from '../linux/own-lock.ts'

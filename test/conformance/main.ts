@@ -18,7 +18,7 @@ const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 const POOL = `conformance-${process.pid}`
 /**
  * Only written pages take memory. A suite writes a byte at 2 GiB, and a pool counts holes as used
- * (docs/posix.md).
+ * (docs/reference/posix.md).
  */
 const SIZE = '4G'
 const MINUTES = 30

@@ -1,7 +1,7 @@
 /**
- * The boot of a host with the line of fstab that docs/live-update.md shows: the unit resumes saved guests
- * after a mount that may fail, however long it takes. A real systemd with its own generator and the installed
- * files boots.
+ * The boot of a host with the line of fstab that docs/guide/live-update.md shows: the unit resumes saved
+ * guests after a mount that may fail, however long it takes. A real systemd with its own generator and the
+ * installed files boots.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'

@@ -1,6 +1,6 @@
 /**
- * docs/compatibility.md, made from the results of the matrix, and these results, beside those of the benches.
- * The last run of a row replaces its former result.
+ * docs/reference/compatibility.md, made from the results of the matrix, and these results, beside those of
+ * the benches. The last run of a row replaces its former result.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { ROWS, type Row } from './rows.ts'
 
 const PROJECT = join(import.meta.dirname, '..', '..')
 const RESULTS = join(PROJECT, 'bench', 'results', 'compatibility.json')
-const PAGE = join(PROJECT, 'docs', 'compatibility.md')
+const PAGE = join(PROJECT, 'docs', 'reference', 'compatibility.md')
 
 /** One run of one row. */
 export interface Seen extends RowResult {

@@ -87,7 +87,9 @@ async function poisonLog(stage: Stage): Promise<void> {
 
 const pageOf = (offset: number): number => offset - (offset % PAGE_BYTES)
 
-/** Of the memfd that the server maps: its path, and offsets by its header (docs/image-format.md). */
+/**
+ * Of the memfd that the server maps: its path, and offsets by its header (docs/internals/image-format.md).
+ */
 async function imageOf({ host }: Stage): Promise<{ image: string; slots: number[]; segments: number[] }> {
   const { server } = await poolStatus(host)
   const image = await host.run(

@@ -1,7 +1,7 @@
 /**
  * The places of everything in the metadata area: the layout of the format, computed from the area's size
  * alone, and the same in every version so far. Must not: read or write a byte. The page that explains it is
- * docs/image-format.md.
+ * docs/internals/image-format.md.
  *
  *   header | slot 0 | slot 1 | segment 0 | segment 1
  *

@@ -10,7 +10,8 @@ export interface ImageState {
   /**
    * The whole state as entries, lazily: `apply` may run between two `next()` calls. A key that exists from
    * the first call to the last is met at least once; a key that is added, removed or changed meanwhile may be
-   * met in any of its values, or not at all. Recovery needs no more than that (docs/image-format.md).
+   * met in any of its values, or not at all. Recovery needs no more than that
+   * (docs/internals/image-format.md).
    */
   entries(): IterableIterator<Entry>
 }

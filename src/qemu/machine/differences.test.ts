@@ -1,4 +1,4 @@
-/** Tests of the differences between two readings, and that docs/machine.md has the whole table. */
+/** Tests of the differences between two readings, and that docs/reference/machine.md has the whole table. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
@@ -51,8 +51,8 @@ test('every family has its answer', () => {
   assert.deepEqual(ANSWERS.flatMap(({ family }) => family ?? []).toSorted(), [...FAMILIES].toSorted())
 })
 
-test('docs/machine.md has the table', () => {
-  const page = readFileSync(new URL('../../../docs/machine.md', import.meta.url), 'utf8')
+test('docs/reference/machine.md has the table', () => {
+  const page = readFileSync(new URL('../../../docs/reference/machine.md', import.meta.url), 'utf8')
   const rows = ANSWERS.map(
     ({ what, by, carried = '–', refused = '–' }) => `| ${what} | ${by} | ${carried} | ${refused} |`,
   )

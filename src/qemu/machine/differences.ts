@@ -1,6 +1,6 @@
 /**
  * What was changed in a machine while it ran, one line each. Every family of a reading has its row here, and
- * docs/machine.md prints them (`differences.test.ts`).
+ * docs/reference/machine.md prints them (`differences.test.ts`).
  */
 import type { Family, Reading } from './reading.ts'
 

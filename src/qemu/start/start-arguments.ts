@@ -4,7 +4,7 @@
  * QEMU opens its RAM file by itself, and the kernel lets only CAP_SYS_RAWIO open /dev/mem. So the QEMU of
  * another user's guest is started as root, with `-run-with user=`: QEMU becomes that user when its machine is
  * built and before a virtual CPU runs, and keeps no capability. Until then it must be trusted as this program
- * is (devmem-trust.ts). docs/devmem-store.md says what that protects, and what it does not.
+ * is (devmem-trust.ts). docs/internals/devmem-store.md says what that protects, and what it does not.
  */
 import type { Credentials } from '../../linux/credentials.ts'
 import { UsageError } from '../../values/errors.ts'

@@ -64,7 +64,7 @@ function publish(context: Context, shown: Inode): ByteString | Refusal {
 
 /**
  * Opening a device-dax node overwrites the flags of its inode, and a FUSE inode that is evicted then oopses
- * the host (docs/deadlocks.md).
+ * the host (docs/internals/deadlocks.md).
  */
 function isDeviceDax(rdev: number): boolean {
   // A whiteout: every user may make one.

@@ -163,7 +163,7 @@ test('the states and steps have the numbers that a table of an older keeper has'
 })
 
 test('the page says what the table says', () => {
-  const page = readFileSync(join(import.meta.dirname, '../../../docs/handover.md'), 'utf8')
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/internals/handover.md'), 'utf8')
   const [, printed] = /<!-- transitions -->\n\n([\s\S]*?)\n<!-- end -->/.exec(page) ?? []
   assert.equal(printed, transitionTable())
 })

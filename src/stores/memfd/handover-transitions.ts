@@ -1,6 +1,6 @@
 /**
  * The state machine of a handover, as one table: who may do what in which state, and which state follows.
- * Pure. docs/handover.md holds the same table, and a test holds the two together.
+ * Pure. docs/internals/handover.md holds the same table, and a test holds the two together.
  */
 
 import { BrokenInvariantError } from '../../values/errors.ts'
@@ -109,7 +109,7 @@ export function requireNext(position: Position, on: HandoverEvent, by: Role): Ha
 
 export const beginEvent = (step: HandoverStep): HandoverEvent => `begin ${step}`
 
-/** The table as Markdown, for docs/handover.md. */
+/** The table as Markdown, for docs/internals/handover.md. */
 export function transitionTable(): string {
   const cells = TRANSITIONS.map(({ on, by, from, after, to }) => [
     from.join(', '),
