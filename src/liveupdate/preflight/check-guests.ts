@@ -10,6 +10,7 @@ import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
 import { type IvshmemAddress, readIvshmemAddresses } from '../../qemu/ivshmem-addresses.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
+import { confidentialProblems } from '../../qemu/machine/confidential-guest.ts'
 import { checkHelpers } from '../../qemu/machine/helpers.ts'
 import { readingAtStart, readingProblem } from '../../qemu/machine/kept-reading.ts'
 import { unexplainedFiles } from '../../qemu/machine/open-descriptors.ts'
@@ -225,7 +226,8 @@ async function examineGuest({ definition, qemu }: Vm): Promise<GuestFacts> {
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [facts, helpers, unreported, ivshmems, blocks, processor] = await Promise.all([
+    const [confidential, facts, helpers, unreported, ivshmems, blocks, processor] = await Promise.all([
+      confidentialProblems(ask),
       machineFacts(ask, line.plugged),
       checkHelpers(ask, definition, now),
       unreportedRemarks(ask, definition, now),
@@ -238,6 +240,7 @@ async function examineGuest({ definition, qemu }: Vm): Promise<GuestFacts> {
     const ofPrivate = checkPrivateRam(bytes, STATE_BYTES)
     return {
       problems: [
+        ...confidential,
         ...blocked.reasons.map((reason) => `cannot be saved: ${reason}`),
         ...helpers.problems,
         ...line.refused,
