@@ -94,7 +94,11 @@ const TEST = /^(\S+\.test\.ts): (.+)$/
 const SCENARIO = /^testbed scenario (\S+)$/
 const BENCH = /^bench (\S+): (.+)$/
 
-function shownProblem(text: string, { sources, results }: Shown): string | undefined {
+/**
+ * `text`: what stands between backticks. undefined: that test, scenario or row of a bench is there, and is
+ * the only one.
+ */
+export function shownProblem(text: string, { sources, results }: Shown): string | undefined {
   const find = (path: string): string | undefined => sources.find((source) => source.path === path)?.text
   const [, path = '', title = ''] = TEST.exec(text) ?? []
   if (path !== '') {

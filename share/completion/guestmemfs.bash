@@ -19,7 +19,7 @@ _guestmemfs_options() {
     thaw) options='--json -h --help' ;;
     format) options='--store --region --force --json -h --help' ;;
     upgrade) options='--json -h --help' ;;
-    run) options='--name --user --mount --order --env --before --after --trust-devmem --replace -h --help' ;;
+    run) options='--name --user --mount --order --env --before --after --trust-devmem --replace --ram --save --cancel --start -h --help' ;;
     vms) options='--mount --json -h --help' ;;
     resume) options='--mount --qemu --timeout-ms --json -h --help' ;;
     live-update) options='--kernel --initrd --append --reuse-cmdline --via --dry-run --vmm-only --mount --qemu --name --abort --all-or-none --leave --patience --timeout-ms --json -h --help' ;;
@@ -58,6 +58,10 @@ _guestmemfs_kind() {
     'run '--env) kind='nothing' ;;
     'run '--before) kind='nothing' ;;
     'run '--after) kind='nothing' ;;
+    'run '--ram) kind='file' ;;
+    'run '--save) kind='nothing' ;;
+    'run '--cancel) kind='nothing' ;;
+    'run '--start) kind='nothing' ;;
     'run '1) kind='program' ;;
     'run '[1-9]*) kind='file' ;;
     'vms '--mount) kind='mount' ;;

@@ -107,6 +107,10 @@ complete -c guestmemfs -n '__guestmemfs_in run' -l before -x -d 'run this before
 complete -c guestmemfs -n '__guestmemfs_in run' -l after -x -d 'run this after the end of each QEMU'
 complete -c guestmemfs -n '__guestmemfs_in run' -l trust-devmem -d 'with store=devmem: this user may have QEMU open anything as root'
 complete -c guestmemfs -n '__guestmemfs_in run' -l replace -d 'take the place of a VM that is recorded on the same RAM and does not run'
+complete -c guestmemfs -n '__guestmemfs_in run' -l ram -r -F -d 'of another VMM: a file of its RAM; may be given several times'
+complete -c guestmemfs -n '__guestmemfs_in run' -l save -x -d 'of another VMM: stops the guest, writes its state to $GUESTMEMFS_STATE'
+complete -c guestmemfs -n '__guestmemfs_in run' -l cancel -x -d 'of another VMM: has a guest go on that --save stopped'
+complete -c guestmemfs -n '__guestmemfs_in run' -l start -x -d 'of another VMM: becomes a program that goes on from that state'
 complete -c guestmemfs -n '__guestmemfs_in run' -s h -l help -d 'display help for command'
 complete -c guestmemfs -n '__guestmemfs_in run' -F
 complete -c guestmemfs -n '__guestmemfs_in vms' -l mount -x -a '(__guestmemfs_mounts)' -d 'the VMs of this pool only'

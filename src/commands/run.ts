@@ -6,6 +6,7 @@ import { namedMount, vmMounts } from '../liveupdate/vm-mounts.ts'
 import { recordVm, removeUnstartedRecord } from '../qemu/record-vm.ts'
 import { becomeQemu } from '../qemu/start/become-qemu.ts'
 import { startInBackground } from '../qemu/start/start-process.ts'
+import { recordVmm } from '../qemu/vmm/record-vmm.ts'
 import { settleEnds } from '../qemu/watch/watcher-client.ts'
 import { UsageError } from '../values/errors.ts'
 
@@ -19,6 +20,10 @@ interface Options {
   readonly after: readonly string[]
   readonly trustDevmem?: true
   readonly replace?: true
+  readonly ram: readonly string[]
+  readonly save?: string
+  readonly cancel?: string
+  readonly start?: string
 }
 
 export const command: CommandModule = {
@@ -31,7 +36,10 @@ export const command: CommandModule = {
     share=on in a mount of guestmemfs. By the record root, and no other user, can start the guest again,
     in a live update and by 'guestmemfs resume'. A guest that ends by itself is taken off the record.
 
-    With -daemonize among the words of QEMU it returns when that QEMU answers.`,
+    With -daemonize among the words of QEMU it returns when that QEMU answers.
+
+    Another VMM is run with --ram, --save, --cancel and --start, which stand in the place of QMP:
+    docs/reference/contract.md says what it and they must do.`,
   exitStatus: {
     0: 'with -daemonize: QEMU runs',
     1: 'QEMU was not started; one line says why',
@@ -45,13 +53,18 @@ export const command: CommandModule = {
     -object memory-backend-file,id=pc.ram,size=500M,mem-path=/mnt/guestmemfs/guest-ram,share=on`,
     },
   ],
-  seeAlso: ['guestmemfs-vms(8)', 'guestmemfs-live-update(8)', 'docs/internals/guest-processes.md'],
+  seeAlso: [
+    'guestmemfs-vms(8)',
+    'guestmemfs-live-update(8)',
+    'docs/internals/guest-processes.md',
+    'docs/reference/contract.md',
+  ],
   changes: true,
   mayNotReturn: true,
   lendsStreams: true,
   register: (command) =>
     command
-      .argument('<qemu...>', "after '--': qemu-system-x86_64 and its options, as ever")
+      .argument('<qemu...>', "after '--': qemu-system-x86_64 and its options, as ever; or another VMM")
       .option('--name <name>', "the VM's name; default: from -name, or its RAM file's name")
       .option('--user <user>', 'run QEMU as this user; default: who called sudo')
       .option(
@@ -71,6 +84,10 @@ export const command: CommandModule = {
       .option('--after <command>', 'run this after the end of each QEMU', collect, [])
       .option('--trust-devmem', 'with store=devmem: this user may have QEMU open anything as root')
       .option('--replace', 'take the place of a VM that is recorded on the same RAM and does not run')
+      .option('--ram <file>', 'of another VMM: a file of its RAM; may be given several times', collect, [])
+      .option('--save <command>', 'of another VMM: stops the guest, writes its state to $GUESTMEMFS_STATE')
+      .option('--cancel <command>', 'of another VMM: has a guest go on that --save stopped')
+      .option('--start <command>', 'of another VMM: becomes a program that goes on from that state')
       .action(async (argv: string[], options: Options) => {
         process.exitCode = await run(argv, options)
       }),
@@ -84,7 +101,7 @@ async function run(argv: string[], options: Options): Promise<number> {
   const isNamed = options.mount.length > 0
   if (!isNamed) for (const problem of all.problems) complain(problem)
   const mounts = isNamed ? options.mount.map(namedMount) : all.mounts
-  const vm = await recordVm({
+  const request = {
     argv,
     cwd: process.cwd(),
     environment: process.env,
@@ -96,9 +113,12 @@ async function run(argv: string[], options: Options): Promise<number> {
     extraEnvironment: options.env,
     before: options.before,
     after: options.after,
-    trustsDevmem: options.trustDevmem === true,
     replace: options.replace === true,
-  })
+  }
+  const vmm = vmmOf(options)
+  const vm = await (vmm === undefined
+    ? recordVm({ ...request, trustsDevmem: options.trustDevmem === true })
+    : recordVmm({ ...request, ...vmm }))
   for (const note of vm.notes) complain(note)
   try {
     if (!vm.daemonize) return await becomeQemu(vm.ramFile)
@@ -108,4 +128,12 @@ async function run(argv: string[], options: Options): Promise<number> {
     removeUnstartedRecord(vm)
     throw error
   }
+}
+
+/** undefined: it is a QEMU. Errors (UsageError): some of another VMM's options are missing. */
+function vmmOf({ ram, save, cancel, start }: Options) {
+  if (ram.length === 0 && [save, cancel, start].every((command) => command === undefined)) return undefined
+  if (ram.length === 0 || save === undefined || cancel === undefined || start === undefined)
+    throw new UsageError('another VMM needs all of --ram, --save, --cancel and --start')
+  return { ram, vmm: { save, cancel, start } }
 }

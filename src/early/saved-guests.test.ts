@@ -93,6 +93,7 @@ test('one that needs the mount, or whose files are not as recorded, is left to t
     ['a variable', stateWith({ ...DEFINITION, environment: { TMPDIR: `${MOUNT}/tmp` } })],
     ['started there', stateWith({ ...DEFINITION, cwd: MOUNT })],
     ['started below', stateWith({ ...DEFINITION, cwd: `${MOUNT}/vms` })],
+    ['another VMM', stateWith({ ...DEFINITION, format: 2, vmm: { save: 'a', cancel: 'b', start: 'c' } })],
     ['a command first', stateWith({ ...DEFINITION, before: ['swtpm'] })],
     ['no guest RAM', stateWith(DEFINITION, { ram: { guestRam: false } })],
     ['another size', stateWith(DEFINITION, { state: { sizeBytes: 8 } })],

@@ -26,8 +26,8 @@ const MOST_STATE_BYTES = 64 * MIB
 
 /**
  * Those whose QEMU needs nothing of the mount: all RAM in one file of this pool, no memory that is shared
- * with others, no command before QEMU, no other file beneath the mount point. `mountPoint`: where the pool
- * will be mounted. By `order`.
+ * with others, no command before QEMU, no other file beneath the mount point. None of another VMM.
+ * `mountPoint`: where the pool will be mounted. By `order`.
  */
 export function savedGuests(state: State, mountPoint: string): SavedGuest[] {
   const found = recorded(state).flatMap(([ino, definition]) =>
@@ -68,6 +68,7 @@ function definitionOf(record: Uint8Array): VmDefinition | undefined {
 }
 
 const isSimple = (definition: VmDefinition, mountPoint: string): boolean =>
+  definition.vmm === undefined &&
   definition.mountPoint === mountPoint &&
   definition.ramFiles.length === 1 &&
   definition.ramFiles.every(({ path, isShared = false }) => !isShared && isInside(path, mountPoint)) &&

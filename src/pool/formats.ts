@@ -8,6 +8,7 @@ import { NEWEST_VERSION } from '../fs/image/image-format.ts'
 import { MANIFEST_FORMAT } from '../keeper/luo/manifest.ts'
 import { PROTOCOL } from '../server/messages.ts'
 import { RUNTIME_AREA_FORMAT } from '../server/runtime-area.ts'
+import { VM_RECORD_FORMATS } from '../values/vm-record-format.ts'
 import { readVirtual } from './pool-view.ts'
 
 const ImageFormat = v.object({ version: v.number(), newest: v.number() })
@@ -26,4 +27,5 @@ export const READ_FORMATS = {
   'runtime area': RUNTIME_AREA_FORMAT,
   'keeper and server': PROTOCOL,
   handover: only(MANIFEST_FORMAT),
+  'VM record': VM_RECORD_FORMATS,
 } as const

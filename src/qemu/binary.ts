@@ -31,12 +31,17 @@ const PROBE_TIMEOUT_MS = 20_000
 const MAX_ANSWER_BYTES = 4 * MIB
 const QMP_COMMANDS = ['qmp_capabilities', 'query-version', 'query-machines', 'quit']
 
-/** The file that a shell would run. Errors: UsageError. */
-export function findBinary(name: string, cwd: string, searchPath: string): string {
+/** The file that a shell would run, absolute. undefined: there is none. */
+export function findProgram(name: string, cwd: string, searchPath: string): string | undefined {
   const candidates = name.includes('/')
     ? [resolve(cwd, name)]
     : searchPath.split(':').map((directory) => join(resolve(cwd, directory), name))
-  const found = candidates.find(isExecutable)
+  return candidates.find(isExecutable)
+}
+
+/** As `findProgram`. Errors: UsageError. */
+export function findBinary(name: string, cwd: string, searchPath: string): string {
+  const found = findProgram(name, cwd, searchPath)
   if (found !== undefined) return found
   throw new UsageError(
     `${name} is not there: install QEMU ${OLDEST_USABLE} or newer (Debian: qemu-system-x86), or give its path`,

@@ -178,8 +178,8 @@ export const argumentById = (line: CommandLine, option: string, id: string): Arg
   argumentsOf(line, option).find((argument) => idOf(argument) === id)
 
 /**
- * QEMU takes a value that begins with a brace for JSON. Undefined: it begins with none, or is malformed,
- * which QEMU refuses.
+ * QEMU takes a value that begins with a brace for JSON. Undefined: it begins with none, or is no JSON, which
+ * `run` refuses (`vm-command-line.ts`).
  */
 export function jsonOf(value: string): Record<string, unknown> | undefined {
   if (!value.startsWith('{')) return undefined

@@ -17,24 +17,26 @@ type Hooked = Pick<VmDefinition, 'name' | 'cwd' | 'uid' | 'gid' | 'groups' | 'en
 
 /**
  * Runs `command` by sh(1) to its end; processes that it leaves in the background go on. Returns why it
- * failed; undefined: it did not. A signal to this process is passed on to it, and is a failure. `streams`: of
- * the VM; a hook does not get its input. Never rejects.
+ * failed; undefined: it did not. A signal to this process is passed on to it, and is a failure, unless
+ * `onSignal` is 'finish'. `streams`: of the VM; a hook does not get its input. Never rejects.
  */
 export async function runHook(
   vm: Hooked,
   command: string,
   streams: readonly [number, number, number],
   timeoutMs = HOOK_TIMEOUT_MS,
+  onSignal: 'pass-on' | 'finish' = 'pass-on',
 ): Promise<string | undefined> {
   const launch = { argv: ['/bin/sh', '-c', command], credentials: vm, environment: vm.environment }
   const about = (what: string): string => `'${command}' ${what}`
   let child: ChildProcess | undefined
   let received: NodeJS.Signals | undefined
   // Before it is started: a signal that comes meanwhile would leave it behind.
-  const stopForwarding = forwardSignals((signal) => {
+  const passOn = (signal: NodeJS.Signals): void => {
     received = signal
     if (child !== undefined) signalGroup(child, signal)
-  })
+  }
+  const stopForwarding = onSignal === 'pass-on' ? forwardSignals(passOn) : () => {}
   try {
     child = spawnQemu(vm, launch, ['ignore', streams[1], streams[2]], { detached: true })
     const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>

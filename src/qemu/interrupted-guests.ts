@@ -33,6 +33,9 @@ const STOPPED = ['postmigrate', 'finish-migrate', 'paused']
 async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefined> {
   if (state !== 'running') return undefined
   if (definition.saved !== null) return 'stopped'
+  // Whether another VMM has stopped its guest is not known: `resume` has it go on.
+  if (definition.vmm !== undefined)
+    return (await isLeft(definition, isUnderUpdate).catch(() => false)) ? 'stopped' : undefined
   let qmp: QmpClient | undefined
   try {
     qmp = await QmpClient.connect(vmPaths(definition.name).qmp, TIMEOUT_MS)

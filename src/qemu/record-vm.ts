@@ -114,6 +114,17 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
     ...(request.after.length > 0 && { after: [...request.after] }),
     saved: null,
   }
+  await putOnRecord(definition, user, request)
+  const notes = [...prepared.notes, ...folderNotes(storeOf(definition.mountPoint), line)]
+  return { ramFile, definition, daemonize: prepared.daemonize, notes }
+}
+
+/** Errors (UsageError): another VM has its name or some of its RAM; a RAM file cannot be made or opened. */
+export async function putOnRecord(
+  definition: VmDefinition,
+  user: VmUser,
+  request: Pick<RecordRequest, 'recordedFiles' | 'mountPoints' | 'replace'>,
+): Promise<void> {
   const unlock = await lockRecording()
   try {
     const { replaced, overruled } = refuseConflicts(definition, request)
@@ -123,8 +134,6 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   } finally {
     unlock()
   }
-  const notes = [...prepared.notes, ...folderNotes(storeOf(definition.mountPoint), line)]
-  return { ramFile, definition, daemonize: prepared.daemonize, notes }
 }
 
 /**
@@ -178,7 +187,7 @@ function chooseMounts(line: CommandLine, { cwd, mountPoints }: RecordRequest): r
 }
 
 /** Of mounts within each other, the inner one. */
-const mountOf = (path: string, mounts: readonly string[]): string =>
+export const mountOf = (path: string, mounts: readonly string[]): string =>
   mounts.filter((mount) => isInside(path, mount)).toSorted((a, b) => b.length - a.length)[0] as string
 
 /**
@@ -221,7 +230,7 @@ async function refusePlugged({ name, ramFiles }: VmDefinition): Promise<void> {
  */
 function refuseConflicts(
   definition: VmDefinition,
-  { recordedFiles, mountPoints, replace }: RecordRequest,
+  { recordedFiles, mountPoints, replace }: Pick<RecordRequest, 'recordedFiles' | 'mountPoints' | 'replace'>,
 ): { readonly replaced: readonly string[]; readonly overruled: readonly Claim[] } {
   const { name, ramFiles } = definition
   const there = ramFiles.flatMap(({ path }) => readDefinition(path) ?? [])

@@ -227,6 +227,21 @@ test('what takes the machine or the user from elsewhere is refused', () => {
   assert.equal(refusal('-object', RAM, '-run-with', 'async-teardown=on'), 'accepted')
 })
 
+test('a confidential guest is refused, also where its RAM would be in no pool', () => {
+  assert.match(refusal('-object', RAM, '-object', 'tdx-guest,id=t'), /^QEMU option -object tdx-guest makes/)
+  assert.match(refusal('-m', '64M', '-machine', 'q35,confidential-guest-support=t'), /confidential guest/)
+})
+
+test('JSON that QEMU alone would read is refused: nothing in it would be seen', () => {
+  const single = "{'qom-type':'memory-backend-memfd','id':'b','size':1048576}"
+  assert.match(refusal('-object', RAM, '-object', single), /^QEMU option -object .* is no JSON: /)
+  assert.match(
+    refusal('-object', RAM, '-device', "{'driver':'vmgenid'}"),
+    /^QEMU option -device .* is no JSON/,
+  )
+  assert.equal(refusal('-object', RAM, '-append', '{'), 'accepted')
+})
+
 test('RAM that no pool keeps is refused: shared elsewhere, or the machine’s own', () => {
   const more = (object: string) =>
     refusal('-object', RAM, '-object', object, '-machine', 'memory-backend=ram')

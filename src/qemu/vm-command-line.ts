@@ -10,11 +10,13 @@ import {
   argumentsOf,
   type CommandLine,
   hasOption,
+  jsonOf,
   pairsOf,
   parseCommandLine,
   printCommandLine,
   withoutOption,
 } from './command-line.ts'
+import { refuseConfidential } from './confidential.ts'
 import { fixIdentities } from './generated-ids.ts'
 import { pinMachineType } from './machine-type.ts'
 import {
@@ -67,10 +69,14 @@ const REFUSED_RUN_WITH: Readonly<Record<string, string | undefined>> = {
 }
 /** Keys whose value is a descriptor that QEMU inherits, and the options that have them. */
 const DESCRIPTOR_KEYS = ['fd', 'fds', 'vhostfd', 'vhostfds']
+/** Options whose value QEMU takes for JSON where it begins with a brace. */
+const JSON_OPTIONS = ['object', 'device', 'blockdev', 'netdev', 'audiodev', 'display']
 const DESCRIPTOR_OPTIONS = ['netdev', 'nic', 'net', 'chardev', 'device', 'object']
 
 /** Errors (UsageError): an argument whose effect an update would lose, or that would make another machine. */
 export function prepareCommandLine(line: CommandLine, place: Place, binary: QemuBinary): VmCommandLine {
+  refuseUnread(line)
+  refuseConfidential(line)
   refuseUnrepeatable(line)
   const ramFiles = findRamFiles(line, place)
   const notes: string[] = []
@@ -141,6 +147,16 @@ function emptiedFiles(line: CommandLine): string[] {
     (pairs) => pairs[0]?.value === 'file' && optionValue(pairs, 'append') !== 'on',
   )
   return [...files, ...written.map((pairs) => optionValue(pairs, 'path') ?? '')]
+}
+
+/**
+ * QEMU's JSON has strings in single quotes as well (`qobject/json-lexer.c`): none of what is refused or
+ * changed here would be seen in it.
+ */
+function refuseUnread(line: CommandLine): void {
+  for (const { option = '', value = '' } of line.arguments)
+    if (JSON_OPTIONS.includes(option) && value.startsWith('{') && jsonOf(value) === undefined)
+      throw new UsageError(`QEMU option -${option} ${value} is no JSON: write it with double quotes`)
 }
 
 function refuseUnrepeatable(line: CommandLine): void {

@@ -7,9 +7,11 @@ import { pathProblem, statBeneath, withPlace } from '../linux/beneath.ts'
 import { ProcessLimitsSchema } from '../linux/process-limits.ts'
 import { lgetxattr, lremovexattr, lsetxattr } from '../linux/xattr.ts'
 import { isVmName } from '../run/check-names.ts'
+import { ProcessSchema } from '../run/process-identity.ts'
 import { E2BIG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { KIB } from '../values/units.ts'
+import { VM_RECORD_FORMATS } from '../values/vm-record-format.ts'
 import { VM_XATTR } from '../values/xattr-names.ts'
 import { IvshmemAddressSchema } from './ivshmem-addresses.ts'
 import { SettingsSchema } from './machine/settings.ts'
@@ -37,8 +39,19 @@ const RamFilesSchema = v.pipe(
 /** Of a user or group. */
 const IdSchema = v.pipe(v.number(), v.integer(), v.minValue(0))
 
-const VmDefinitionSchema = v.object({
-  format: v.literal(1),
+/** What a VMM that is no QEMU is told by: docs/reference/contract.md. */
+const VmmCommandsSchema = v.object({
+  /** Stops the guest and writes its state; the program stays. */
+  save: v.string(),
+  /** Has a guest go on that `save` stopped, in the same program. */
+  cancel: v.string(),
+  /** Becomes a program that goes on with the saved guest. */
+  start: v.string(),
+})
+
+const FieldsSchema = v.object({
+  /** 2: of a guest of another VMM than QEMU. A former version would take it for a QEMU's. */
+  format: v.picklist([VM_RECORD_FORMATS.oldest, VM_RECORD_FORMATS.newest]),
   name: v.pipe(v.string(), v.check(isVmName)),
   /** The line as `run` prepared it, without the options that make QEMU wait for a saved guest. */
   argv: v.pipe(v.array(v.string()), v.minLength(1)),
@@ -68,6 +81,8 @@ const VmDefinitionSchema = v.object({
   /** Commands that are run before each QEMU, and after its end; left out where there are none. */
   before: v.optional(v.array(v.string())),
   after: v.optional(v.array(v.string())),
+  /** Of a guest of another VMM, whose `argv` is the line for its power-on; left out for QEMU. */
+  vmm: v.optional(VmmCommandsSchema),
   /** Its taps when it was saved; left out until a save records them. */
   taps: v.optional(v.array(TapSchema)),
   /** Set again before the guest continues; left out until a save records them. */
@@ -91,11 +106,18 @@ const VmDefinitionSchema = v.object({
       argv: v.optional(v.array(v.string())),
       ramFiles: v.optional(RamFilesSchema),
       migration: v.optional(MigrationSettingsSchema),
+      /** Of a guest of another VMM: the process that it was saved in. */
+      vmm: v.optional(ProcessSchema),
     }),
   ),
   /** Not null: the guest is in its RAM and this state file, and may be started from them once. */
   saved: v.nullable(SavedStateSchema),
 })
+
+const VmDefinitionSchema = v.pipe(
+  FieldsSchema,
+  v.check(({ format, vmm }) => (format === VM_RECORD_FORMATS.newest) === (vmm !== undefined)),
+)
 export type VmDefinition = v.InferOutput<typeof VmDefinitionSchema>
 
 export function ramFileOf(definition: VmDefinition): string {

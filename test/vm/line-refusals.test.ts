@@ -3,7 +3,7 @@
  * time: refused before anything starts, or not repeated.
  */
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { guestmemfs } from '../mount/support.ts'
@@ -62,6 +62,23 @@ test('a user and a root directory that QEMU would take by itself', async (t) => 
     ['chroot=/var/empty', /-run-with chroot= hides the mount from QEMU/],
   ] as const)
     await expectRefused(pool, [...SMALL_MACHINE, ...ramOptions(pool.path('ram')), '-run-with', option], words)
+})
+
+test('a confidential guest, before its QEMU is started, with the reason', async (t) => {
+  const pool = await mountVmPool(t)
+  const reason = /in no file system: an update of it would need guest_memfd preserved across kexec/
+  const snp = 'sev-snp-guest,id=cgs0,cbitpos=51,reduced-phys-bits=1'
+  for (const more of [
+    ['-object', snp],
+    ['-object', snp, '-machine', 'confidential-guest-support=cgs0'],
+    ['-object', '{"qom-type":"tdx-guest","id":"cgs0"}'],
+    ['-machine', 'memory-encryption=cgs0'],
+  ])
+    await expectRefused(pool, [...SMALL_MACHINE, ...ramOptions(pool.path('ram')), ...more], reason)
+  const quoted = "{'qom-type':'tdx-guest','id':'cgs0'}"
+  const line = [...SMALL_MACHINE, ...ramOptions(pool.path('ram')), '-object', quoted]
+  await expectRefused(pool, line, /-object \{'qom-type'.* is no JSON: write it with double quotes/)
+  assert.deepEqual(readdirSync(pool.mountPoint), [], 'no RAM file was made')
 })
 
 const argumentsOf = (name: string): string => readFileSync(`/proc/${qemuPid(name)}/cmdline`, 'latin1')

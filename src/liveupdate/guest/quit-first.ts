@@ -3,7 +3,6 @@
  * load it into the next QEMU, or into one of the old binary when the next one fails to load it.
  */
 import { close } from '../../linux/descriptors.ts'
-import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
 import { openNamespaces } from '../../linux/setns.ts'
 import { isInDevmem } from '../../qemu/devmem-trust.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
@@ -13,23 +12,16 @@ import type { QmpClient } from '../../qemu/qmp-client.ts'
 import { saveAndQuit } from '../../qemu/save-and-quit.ts'
 import { moveMainProcess } from '../../qemu/start/guest-unit.ts'
 import { startBeside } from '../../qemu/start/start-beside.ts'
-import {
-  closeStreams,
-  type Started,
-  type StartPlace,
-  type Streams,
-  startQemu,
-} from '../../qemu/start/start-process.ts'
+import { closeStreams, type Started, type StartPlace, startQemu } from '../../qemu/start/start-process.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import type { ProcessIdentity } from '../../run/process-identity.ts'
 import { readRuntime, type VmRuntime } from '../../run/vm-runtime.ts'
-import { Errno } from '../../values/errno.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
-import type { Fd } from '../../values/ids.ts'
 import type { VmTimeline } from '../report/timeline.ts'
+import { streamsOf } from './process-streams.ts'
 import type { UpdateRun } from './update-run.ts'
 
 /**
@@ -179,25 +171,5 @@ class QuitFirst {
     const { ended } = placeholder ?? startQemu('next', ramFileOf(definition), this.#place)
     const { onStep, onUnset, request } = this.#run
     return { definition, before, ended, mark, timeoutMs: request.timeoutMs, onStep, onUnset }
-  }
-}
-
-/** Copies of a QEMU's standard streams for the next one. Errors: UsageError. */
-function streamsOf(pid: number): Streams {
-  const pidfd = pidfdOpen(pid)
-  if (pidfd instanceof Errno) throw new UsageError(`QEMU (process ${pid}) has ended`)
-  const copies: Fd[] = []
-  try {
-    for (const number of [0, 1, 2]) {
-      const fd = pidfdGetFd(pidfd, number)
-      if (fd instanceof Errno) throw new UsageError(`QEMU (process ${pid}) has no standard streams: ${fd}`)
-      copies.push(fd)
-    }
-    return copies as unknown as Streams
-  } catch (error) {
-    for (const fd of copies) close(fd)
-    throw error
-  } finally {
-    close(pidfd)
   }
 }

@@ -23,6 +23,7 @@ import { asBeforeUpdate, endUpdate, ramFileOf, type VmDefinition } from '../../q
 import { watchRunning } from '../../qemu/watch/watcher-client.ts'
 import { linkQmp, liveQemu, qmpSocket } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
+import { recoverVmm } from './recover-vmm.ts'
 
 export interface RecoverRequest {
   readonly definition: VmDefinition
@@ -41,6 +42,7 @@ export interface RecoverRequest {
 export async function recoverGuest(request: RecoverRequest): Promise<VmDefinition> {
   const { definition, timeoutMs, onStep, onUnset } = request
   const { name, saved } = definition
+  if (definition.vmm !== undefined) return await recoverVmm(request)
   await endLeftOver(name)
   linkQmp(name)
   const qmp = await QmpClient.connect(qmpSocket(name), timeoutMs)

@@ -21,6 +21,7 @@ import { lockForUpdate, vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { VmTimeline } from '../report/timeline.ts'
 import { replaceQuitFirst } from './quit-first.ts'
+import { replaceVmm } from './replace-vmm.ts'
 import { transferGuest } from './successor-first.ts'
 import { UpdateRun } from './update-run.ts'
 import type { VmRequest } from './vm-result.ts'
@@ -54,6 +55,7 @@ async function replace(run: UpdateRun): Promise<VmTimeline> {
   const { room = new SuccessorRoom(), vm } = run.request
   const { qemu } = vm
   if (qemu === undefined) throw new UsageError(`it is ${vm.state} now`)
+  if (run.before.vmm !== undefined) return await replaceVmm(run, qemu)
   await endFormerSupervisor(run.before.name)
   await endLeftOver(run.before.name)
   return await room.run(qemu.pid, async (hasRoom) => {

@@ -19,6 +19,7 @@ import { errorText, QemuDisconnected, UsageError } from '../../values/errors.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import type { EarlyResult } from './early-result.ts'
 import { recoverGuest } from './recover-guest.ts'
+import { resumeVmm } from './resume-vmm.ts'
 import { type VmRequest, vmTimeline } from './vm-result.ts'
 import { checkGuestsHost, isLate, waitForHost } from './wait-for-host.ts'
 
@@ -181,6 +182,7 @@ async function start(
   const other = liveQemu(vm.definition.name)
   if (other !== undefined)
     throw new UsageError(`a VM of that name in another pool is running (process ${other.pid})`)
+  if (vm.definition.vmm !== undefined) return await resumeVmm({ vm, nextQemu, timeoutMs, onStep })
   if (isConsumed(saved.path))
     throw new UsageError(
       `it went on from its saved state, and its QEMU (see ${vmPaths(vm.definition.name).log}) has ended since: nothing is left to resume, start it anew with 'guestmemfs run --replace'`,

@@ -8,6 +8,7 @@ import { QmpClient } from '../../qemu/qmp-client.ts'
 import { saveGuestState } from '../../qemu/save-and-quit.ts'
 import { ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
+import { saveVmm } from '../../qemu/vmm/save-vmm.ts'
 import type { ProcessIdentity } from '../../run/process-identity.ts'
 import { lockForUpdate, vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
@@ -60,6 +61,11 @@ export async function suspendVm(
   { timeoutMs, patienceMs }: Patience,
 ): Promise<SuspendedVm> {
   const vm = readRunning(definition)
+  if (vm.definition.vmm !== undefined) {
+    const save = { definition: vm.definition, vmm: vm.qemu, timeoutMs: patienceMs, onStep: () => {} }
+    await saveVmm(save)
+    return { vm, savedAtMs: nowMs() }
+  }
   const began = performance.now()
   const qmp = await QmpClient.connect(vmPaths(definition.name).qmp, patienceMs)
   qmp.patienceMs = patienceMs

@@ -10,6 +10,7 @@ import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
 import { type IvshmemAddress, readIvshmemAddresses } from '../../qemu/ivshmem-addresses.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
+import { confidentialProblems } from '../../qemu/machine/confidential-guest.ts'
 import { checkHelpers } from '../../qemu/machine/helpers.ts'
 import { readingAtStart, readingProblem } from '../../qemu/machine/kept-reading.ts'
 import { unexplainedFiles } from '../../qemu/machine/open-descriptors.ts'
@@ -35,6 +36,7 @@ import { type Finding, fail, warn } from '../../values/finding.ts'
 import { Limit } from '../../values/limit.ts'
 import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
+import { examineVmm } from './check-vmm.ts'
 import { checkPrivateRam } from './private-ram.ts'
 import { ramProblems } from './ram-problems.ts'
 import { whyBlocked } from './why-blocked.ts'
@@ -72,12 +74,13 @@ export async function checkGuests(
   const trials = new Limit(TRIALS_AT_ONCE)
   const found = await Promise.all(
     vms.map(async (vm) => {
-      const { problems, unknown, stateBytes, machine } = await examineGuest(vm)
+      const { problems, unknown, stateBytes, machine } = await examine(vm, nextQemu, next)
+      const isQemu = vm.definition.vmm === undefined
       const lines = [
         ...ramProblems(withNextRamFiles(vm.definition, machine)),
-        ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
+        ...(isQemu ? await nextQemuProblems(vm.definition, nextQemu, probes) : []),
         ...(vm.qemu === undefined ? [] : otherNamespaces(vm.qemu.pid, next)),
-        ...(vm.qemu === undefined || next !== 'here' ? [] : unitProblems(vm.qemu.pid)),
+        ...(vm.qemu === undefined || next !== 'here' || !isQemu ? [] : unitProblems(vm.qemu.pid)),
       ]
       const subject = subjectOf(vm.definition)
       const isFit = machine !== undefined && lines.length + problems.length === 0
@@ -208,7 +211,12 @@ interface Machine {
   readonly version: QemuVersion
 }
 
-async function examineGuest({ definition, qemu }: Vm): Promise<GuestFacts> {
+const examine = async (vm: Vm, nextQemu: string | undefined, next: NextStart): Promise<GuestFacts> =>
+  vm.definition.vmm === undefined
+    ? await examineQemu(vm)
+    : { ...(await examineVmm(vm, nextQemu, next)), stateBytes: STATE_BYTES }
+
+async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
   const { name } = definition
   const damaged = readingProblem(name)
   if (damaged !== undefined) return unfit(damaged)
@@ -225,7 +233,8 @@ async function examineGuest({ definition, qemu }: Vm): Promise<GuestFacts> {
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [facts, helpers, unreported, ivshmems, blocks, processor] = await Promise.all([
+    const [confidential, facts, helpers, unreported, ivshmems, blocks, processor] = await Promise.all([
+      confidentialProblems(ask),
       machineFacts(ask, line.plugged),
       checkHelpers(ask, definition, now),
       unreportedRemarks(ask, definition, now),
@@ -238,6 +247,7 @@ async function examineGuest({ definition, qemu }: Vm): Promise<GuestFacts> {
     const ofPrivate = checkPrivateRam(bytes, STATE_BYTES)
     return {
       problems: [
+        ...confidential,
         ...blocked.reasons.map((reason) => `cannot be saved: ${reason}`),
         ...helpers.problems,
         ...line.refused,

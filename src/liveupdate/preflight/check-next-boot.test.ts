@@ -46,4 +46,7 @@ test('one that does not read a format of the pool is refused, by the format', ()
   assert.match(judge({ reads: undefined }, { image: 2 })[0] ?? '', /reads 1 to 1/)
   assert.match(judge({}, { image: 1, handover: 2 })[0] ?? '', /leaves handover format 2/)
   assert.match(judge({}, { unheard: 1 })[0] ?? '', /reads none/)
+  // Of versions that know no VMM but QEMU.
+  assert.match(judge({}, { 'VM record': 2 })[0] ?? '', /leaves VM record format 2 .*reads none/)
+  assert.deepEqual(judge({ reads: { image: only(1), 'VM record': only(2) } }, { 'VM record': 2 }), [])
 })

@@ -39,7 +39,10 @@ export interface PoolFacts {
   readonly vms: readonly Vm[]
   /** Records of VMs that cannot be read, one line each. */
   readonly problems: readonly string[]
-  /** Formats that the next kernel's guestmemfs must read: `image`, and with LUO `handover`. */
+  /**
+   * Formats that the next kernel's guestmemfs must read: `image`, with LUO `handover`, and `VM record` where
+   * it is not the first.
+   */
   readonly formats: Readonly<Record<string, number>>
 }
 
@@ -91,6 +94,8 @@ export function poolFacts(named: string | undefined): PoolFacts[] {
   return mounts.map(({ pool, mountPoint, problems }) => {
     const { store, place } = v.parse(Identity, readVirtual(mountPoint, 'pool'))
     const by = survivesBy(store, hasLiveUpdate())
+    const theirs = all.filter(({ definition }) => hasRamIn(definition, mountPoint))
+    const record = Math.max(...theirs.map(({ definition }) => definition.format))
     return {
       pool,
       mountPoint,
@@ -105,8 +110,9 @@ export function poolFacts(named: string | undefined): PoolFacts[] {
       formats: {
         image: imageFormat(mountPoint).version,
         ...(by === 'luo' && { handover: READ_FORMATS.handover.newest }),
+        ...(record > READ_FORMATS['VM record'].oldest && { 'VM record': record }),
       },
-      vms: all.filter(({ definition }) => hasRamIn(definition, mountPoint)),
+      vms: theirs,
       problems,
     }
   })

@@ -26,7 +26,7 @@ import { runHook } from '../hooks.ts'
 import { endRecord } from '../ram-claims.ts'
 import { endLeftOver } from '../successor/left-over.ts'
 import { ramFileOf, readDefinition, type VmDefinition } from '../vm-definition.ts'
-import { watchStart } from '../watch/watcher-client.ts'
+import { watchRunning, watchStart } from '../watch/watcher-client.ts'
 import { executeQemu, recordStart } from './execute-qemu.ts'
 import { prepareStart } from './start-arguments.ts'
 
@@ -63,11 +63,7 @@ export async function becomeWith(
   const ramFile = ramFileOf(definition)
   const isFirst = definition.saved === null
   let failed = await runHooks(definition, followsAnother)
-  // The watcher reads the machine before a process that connects by the path can change it.
-  const path = vmPaths(name).qmp
-  const { listener: monitor, first } = isFirst
-    ? listenConnected(path)
-    : { listener: listenUnix(path), first: undefined }
+  const { listener: monitor, first } = listenFor(definition)
   failed ??= await unlessSignalled(() => watchStart({ name, definition, first }))
   if (failed !== undefined) {
     writeSync(2, `guestmemfs: VM ${name}: ${failed}\n`)
@@ -82,7 +78,17 @@ export async function becomeWith(
   // The operator may have moved the former QEMU to another cgroup: the next one goes there, too.
   const cgroup = (followsAnother ? readRuntime(name)?.cgroup : undefined) ?? cgroupOf('self')
   recordStart(definition, identifySelf(), 2, cgroup)
+  // QEMU's is seen by its first connection.
+  if (definition.vmm !== undefined && isFirst) await watchRunning(definition)
   executeQemu(definition, launch, { monitor, lock })
+}
+
+/** The socket of its QMP. Another VMM has none. */
+function listenFor({ name, saved, vmm }: VmDefinition): { listener?: Fd; first?: Fd } {
+  const path = vmPaths(name).qmp
+  if (vmm !== undefined) return {}
+  // The watcher reads the machine before a process that connects by the path can change it.
+  return saved === null ? listenConnected(path) : { listener: listenUnix(path) }
 }
 
 /** A signal to this process, which is to be QEMU, keeps QEMU from being started. */

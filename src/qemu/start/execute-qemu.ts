@@ -22,8 +22,8 @@ export const LOCK_FD = 4
 const OTHERS = 10
 
 export interface Inherited {
-  /** The listening socket of QMP. */
-  readonly monitor: Fd
+  /** The listening socket of QMP; undefined: it is another VMM. */
+  readonly monitor: Fd | undefined
   /** The VM's. */
   readonly lock: Fd
 }
@@ -49,9 +49,9 @@ export function executeQemu(definition: VmDefinition, launch: Launch, inherited:
 /** Node has descriptors of its own at these numbers. Returns a function that puts those back. */
 function placeDescriptors({ monitor, lock }: Inherited): () => void {
   const wanted = [
-    [duplicateAbove(monitor, OTHERS), MONITOR_FD],
-    [duplicateAbove(lock, OTHERS), LOCK_FD],
-  ] as const
+    ...(monitor === undefined ? [] : [[duplicateAbove(monitor, OTHERS), MONITOR_FD] as const]),
+    [duplicateAbove(lock, OTHERS), LOCK_FD] as const,
+  ]
   const kept = wanted.map(([, target]) => [copyOf(target as Fd), target as Fd] as const)
   for (const [fd, target] of wanted) duplicateOver(fd, target as Fd)
   return () => {

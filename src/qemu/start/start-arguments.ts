@@ -15,6 +15,7 @@ import { compareVersions, type QemuVersion } from '../qemu-version.ts'
 import { findRamMappings, hasWindow, type RamMapping, withRamMappings } from '../ram-mapping.ts'
 import { incomingArgv } from '../vm-command-line.ts'
 import type { VmDefinition } from '../vm-definition.ts'
+import { vmmLaunch } from '../vmm/vmm-launch.ts'
 
 /** The first with `-run-with user=` (qemu-options.hx). */
 const RUN_WITH_USER: QemuVersion = '9.0.0'
@@ -39,6 +40,7 @@ export function prepareStart(
   mappings: readonly RamMapping[] = findRamMappings(definition),
 ): Launch {
   const { environment, name, qemuVersion } = definition
+  if (definition.vmm !== undefined) return vmmLaunch(definition, definition.vmm.start)
   const line = withRamMappings(parseCommandLine(definition.argv), mappings)
   const recorded = printCommandLine(line)
   const argv = how === 'power-on' ? recorded : incomingArgv(recorded)

@@ -72,14 +72,15 @@ async function startWith(
   timeoutMs: number,
   beforeMount: BeforeMount | undefined,
 ): Promise<Pick<Started, 'ended'>> {
-  const { name, before = [] } = definition
+  const { name, before = [], vmm } = definition
   const program = heldProgram(SOCKET)
   // What another process would start from is read from the mount.
   if (program === undefined && beforeMount !== undefined)
     throw new QemuError(`VM ${name} needs its mount to start`)
   // A command before QEMU must run in the VM's cgroup, where the processes that it leaves stay, and a window
-  // of /dev/mem must be mapped by the process that executes QEMU.
-  if (program === undefined || before.length > 0 || (beforeMount === undefined && isInDevmem(definition)))
+  // of /dev/mem must be mapped by the process that executes QEMU. Another VMM gets no socket.
+  const isPlain = vmm === undefined && before.length === 0
+  if (program === undefined || !isPlain || (beforeMount === undefined && isInDevmem(definition)))
     return startQemu('first', ramFileOf(definition), { streams })
   const lock = tryLock(makeVmDirectory(name).lock)
   if (lock === undefined) throw new QemuError(`VM ${name} runs already`)
@@ -99,7 +100,7 @@ interface HeldStart {
   readonly program: string
   readonly definition: VmDefinition
   readonly streams: Streams
-  readonly inherited: Inherited
+  readonly inherited: Inherited & { readonly monitor: Fd }
   readonly timeoutMs: number
   readonly beforeMount: BeforeMount | undefined
 }
