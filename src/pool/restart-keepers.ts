@@ -1,0 +1,51 @@
+/**
+ * What an upgrade does with the pools of this machine: each unit is restarted, so that a keeper and a server
+ * of the current version take its pool over (docs/versions.md). Guests do not notice: their memory is mapped.
+ * Must not: end a keeper that is no unit's.
+ */
+import { existsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type PoolSummary, summarisePools } from './pool-summary.ts'
+import { isUnitActive, restartUnit } from './systemd-unit.ts'
+
+export interface FormerKeeper {
+  readonly pool: string
+  readonly pid: number
+  /** What an operator types so that the current version takes the pool over. */
+  readonly advice: string
+}
+
+/** The record names the next keeper a moment after its unit is up. */
+const RECORD_MS = 5000
+const PAUSE_MS = 100
+
+/**
+ * Returns the keepers that are not of the current version after all. `current`: the processes of that version
+ * now, by their pids.
+ */
+export async function restartKeepers(current: () => readonly number[]): Promise<FormerKeeper[]> {
+  if (!existsSync('/run/systemd/system')) return formerKeepers(summarisePools(), current(), () => false)
+  const units = summarisePools().flatMap(({ pool }) => (isUnitActive(pool) ? pool : []))
+  const restarted = units.filter(restartUnit)
+  const deadline = performance.now() + RECORD_MS
+  for (;;) {
+    const former = formerKeepers(summarisePools(), current(), (pool) => units.includes(pool))
+    const isLate = performance.now() > deadline
+    if (isLate || !former.some(({ pool }) => restarted.includes(pool))) return former
+    await sleep(PAUSE_MS)
+  }
+}
+
+/** Pure. */
+export function formerKeepers(
+  pools: readonly PoolSummary[],
+  current: readonly number[],
+  hasActiveUnit: (pool: string) => boolean,
+): FormerKeeper[] {
+  return pools.flatMap(({ pool, keeperPid, mountPoint }) => {
+    if (keeperPid === null || current.includes(keeperPid)) return []
+    const byHand = `kill -KILL ${keeperPid}; guestmemfs mount ${pool} ${mountPoint ?? 'DIR'}`
+    const advice = hasActiveUnit(pool) ? `systemctl restart guestmemfs@${pool}` : byHand
+    return [{ pool, pid: keeperPid, advice }]
+  })
+}
