@@ -1,6 +1,6 @@
 /**
- * `guestmemfs dpkg STEP`: what the scripts of the Debian package do once its files are unpacked, or before they
- * are removed. For those scripts alone.
+ * `guestmemfs dpkg STEP`: what the scripts of the Debian package do once its files are unpacked, or before
+ * they are removed. For those scripts alone.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * `guestmemfs install`: copy this version of the program to its own folder, and the mount helper, the command,
- * the systemd unit, manual pages and completions to where the system looks for them.
+ * `guestmemfs install`: copy this version of the program to its own folder, and the mount helper, the
+ * command, the systemd unit, manual pages and completions to where the system looks for them.
  */
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
@@ -35,7 +35,10 @@ function report(done: InstalledProgram): void {
   for (const path of written.filter((each) => !isShared(each))) print(path)
   const shared = written.filter(isShared).length
   if (shared > 0) print(`${shared} manual pages and completions below ${LOCAL_PLACES.share}`)
-  for (const path of linked) print(`left ${path}: it is npm's link to the package that npm has installed`)
+  for (const path of linked.filter((each) => !isShared(each)))
+    print(`left ${path}: it is npm's link to the package that npm has installed`)
+  const pages = linked.filter(isShared).length
+  if (pages > 0) print(`left ${pages} links of npm's below ${LOCAL_PLACES.share}: npm removes them itself`)
   for (const { path, beside } of edited)
     print(`kept ${path}: it was changed since; this version's is ${beside}: 'mv ${beside} ${path}' takes it`)
   for (const path of removed) print(`removed ${path}: this version has none`)

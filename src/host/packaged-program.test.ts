@@ -1,4 +1,7 @@
-/** The versions of the Debian package: which is current, which stay for a process, and what `install` had written. */
+/**
+ * The versions of the Debian package: which is current, which stay for a process, and what `install` had
+ * written.
+ */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

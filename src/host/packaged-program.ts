@@ -1,7 +1,7 @@
 /**
  * The versions of the Debian package. dpkg replaces and removes the files that it has unpacked, whoever runs
- * them; so the package's scripts copy them to a folder of their own, by the rules of `guestmemfs install`, and
- * remove a folder when no process runs from it (docs/versions.md). Node is linked, not copied.
+ * them; so the package's scripts copy them to a folder of their own, by the rules of `guestmemfs install`,
+ * and remove a folder when no process runs from it (docs/versions.md). Node is linked, not copied.
  *
  * Must not: start or restart a process, or write a file that dpkg has.
  */
@@ -84,7 +84,7 @@ const usedVersions = (library: string): UsedVersion[] =>
     .map((name) => ({ name, pids: usersOf(join(library, name)) }))
     .filter(({ pids }) => pids.length > 0)
 
-/** dpkg has replaced them, as nothing but links made /sbin another folder than /usr/sbin. */
+/** dpkg has replaced them by the package's: /sbin is a link to /usr/sbin. */
 const REPLACED = ['/sbin/mount.guestmemfs', '/sbin/mount.fuse.guestmemfs']
 
 export interface MovedInstallation {
@@ -95,9 +95,9 @@ export interface MovedInstallation {
 }
 
 /**
- * Removes what `guestmemfs install` wrote, as units in /etc go before those of a package, once the package has
- * a current version. A unit that was changed runs the installed version, so both stay until an operator has
- * taken it away.
+ * Removes what `guestmemfs install` wrote, as units in /etc go before those of a package, once the package
+ * has a current version. A unit that was changed runs the installed version, so both stay until an operator
+ * has taken it away.
  */
 export function removeInstalled(root: string): MovedInstallation {
   if (!isInstalled(root)) return { edited: [], uninstalled: undefined }

@@ -7,16 +7,15 @@ import { basename, join } from 'node:path'
 import { type InstallFile, type InstallPlaces, LOCAL_PLACES } from './install-files.ts'
 import { SHARE } from './versions/program-files.ts'
 
-/** By the name that the program has for them. */
-const completions = ({ share, zshFunctions }: InstallPlaces): Readonly<Record<string, string>> => ({
-  'guestmemfs.bash': `${share}/bash-completion/completions/guestmemfs`,
-  _guestmemfs: `${zshFunctions}/_guestmemfs`,
-  'guestmemfs.fish': `${share}/fish/vendor_completions.d/guestmemfs.fish`,
-})
+/** `name`: of a file in the program's folder of completions. undefined: for no shell that is known. */
+function completionPath(name: string, { share, zshFunctions }: InstallPlaces): string | undefined {
+  if (name.endsWith('.bash')) return `${share}/bash-completion/completions/guestmemfs`
+  if (name.endsWith('.fish')) return `${share}/fish/vendor_completions.d/${name}`
+  return name.startsWith('_') ? `${zshFunctions}/${name}` : undefined
+}
 
 /** `root`: the program's folder. None, where it is of a former version. */
 export function shareFiles(root: string, places: InstallPlaces = LOCAL_PLACES): InstallFile[] {
-  const shells = completions(places)
   const found = (pattern: string): string[] => globSync(pattern, { cwd: join(root, SHARE) }).sort()
   const file = (from: string, path: string): InstallFile => ({
     path,
@@ -26,7 +25,7 @@ export function shareFiles(root: string, places: InstallPlaces = LOCAL_PLACES): 
   return [
     ...found('man/man*/*').map((path) => file(path, `${places.share}/${path}`)),
     ...found('completion/*').flatMap((path) => {
-      const target = shells[basename(path)]
+      const target = completionPath(basename(path), places)
       return target === undefined ? [] : [file(path, target)]
     }),
   ]
