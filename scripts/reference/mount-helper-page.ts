@@ -58,8 +58,8 @@ export function mountHelperPage(program: DescribedProgram): GeneratedFile {
     heading('Description'),
     ...paragraph(
       `
-        mount(8) calls this helper, which *guestmemfs install* puts into /sbin, and it calls *guestmemfs
-        mount*. The first argument is the name of the pool: 1 to 64 of the characters A-Z a-z 0-9 _ . and -,
+        mount(8) calls this helper, which *guestmemfs install* or the Debian package puts into /sbin, and it
+        calls *guestmemfs mount*. The first argument is the name of the pool: 1 to 64 of the characters A-Z a-z 0-9 _ . and -,
         of which the first is no dot.`,
     ),
     ...paragraph(
@@ -91,7 +91,7 @@ export function mountHelperPage(program: DescribedProgram): GeneratedFile {
     ...paragraph(
       `
         At boot it is mounted, and by *mount -a* and *mount /mnt/guestmemfs*. guestmemfs-resume.service,
-        which *guestmemfs install* enables, is ordered after each such line and resumes the saved guests.`,
+        which is installed with the helper, is ordered after each such line and resumes the saved guests.`,
     ),
     ...LINES.flatMap(([typed, about]) => item(typedWords(typed), about)),
     heading('Exit status'),

@@ -23,7 +23,7 @@ import { usersOf } from '../host/versions/version-users.ts'
 import { READ_FORMATS } from '../pool/formats.ts'
 import { checkNoPoolInUse } from '../pool/pools-in-use.ts'
 import { restartKeepers } from '../pool/restart-keepers.ts'
-import { reloadUnits } from '../pool/systemd-unit.ts'
+import { reloadUnits, unit } from '../pool/systemd-unit.ts'
 
 const LOCAL_COMMAND = '/usr/local/bin/guestmemfs'
 
@@ -71,7 +71,12 @@ function moveInstalled(root: string): void {
 
 async function takeOverPools(current: string): Promise<void> {
   reloadUnits('/')
-  for (const { pool, pid, advice } of await restartKeepers(() => usersOf(current)))
+  const { former, down } = await restartKeepers(() => usersOf(current))
+  for (const pool of down)
+    complain(
+      `pool '${pool}': ${unit(pool)} did not come up; its server serves on: see 'journalctl -u ${unit(pool)}'`,
+    )
+  for (const { pool, pid, advice } of former)
     complain(`process ${pid} of another version keeps pool '${pool}' until you type: ${advice}`)
 }
 

@@ -94,6 +94,19 @@ test('a package that lacks a file is refused, and the former version is current'
   assert.equal(machine.current, one.name)
 })
 
+test('an error of the disk is one line, and what is current stays', (t) => {
+  const machine = new Machine(t)
+  const one = machine.upgrade('one')
+  const unreadable = smallProgram(join(machine.root, 'next'), 'two')
+  rmSync(join(machine.root, 'next/dist/cli.js'))
+  symlinkSync('cli.js', join(machine.root, 'next/dist/cli.js'))
+  assert.throws(() => installPackaged(machine.root, unreadable, {}), {
+    name: 'UsageError',
+    message: /^[^\n]+: ELOOP: what is installed works as before; resolve that and install again$/,
+  })
+  assert.deepEqual([machine.current, lacksOf(one.folder)], [one.name, undefined])
+})
+
 test('removing is refused while a process runs a version, and then leaves nothing', async (t) => {
   const machine = new Machine(t)
   const one = machine.upgrade('one')

@@ -3,7 +3,6 @@
  * of the current version take its pool over (docs/versions.md). Guests do not notice: their memory is mapped.
  * Must not: end a keeper that is no unit's.
  */
-import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type PoolSummary, summarisePools } from './pool-summary.ts'
 import { isUnitActive, restartUnit } from './systemd-unit.ts'
@@ -15,23 +14,27 @@ export interface FormerKeeper {
   readonly advice: string
 }
 
+export interface RestartedKeepers {
+  /** Those that are not of the current version after all. */
+  readonly former: readonly FormerKeeper[]
+  /** Pools whose unit did not come up: their servers serve on. */
+  readonly down: readonly string[]
+}
+
 /** The record names the next keeper a moment after its unit is up. */
 const RECORD_MS = 5000
 const PAUSE_MS = 100
 
-/**
- * Returns the keepers that are not of the current version after all. `current`: the processes of that version
- * now, by their pids.
- */
-export async function restartKeepers(current: () => readonly number[]): Promise<FormerKeeper[]> {
-  if (!existsSync('/run/systemd/system')) return formerKeepers(summarisePools(), current(), () => false)
-  const units = summarisePools().flatMap(({ pool }) => (isUnitActive(pool) ? pool : []))
-  const restarted = units.filter(restartUnit)
+/** `current`: the processes of the current version at the time of the call, by their pids. */
+export async function restartKeepers(current: () => readonly number[]): Promise<RestartedKeepers> {
+  const look = (): FormerKeeper[] => formerKeepers(summarisePools(), current(), isUnitActive)
+  const units = look().flatMap(({ pool }) => (isUnitActive(pool) ? pool : []))
+  const down = units.filter((pool) => !restartUnit(pool))
   const deadline = performance.now() + RECORD_MS
   for (;;) {
-    const former = formerKeepers(summarisePools(), current(), (pool) => units.includes(pool))
-    const isLate = performance.now() > deadline
-    if (isLate || !former.some(({ pool }) => restarted.includes(pool))) return former
+    const former = look().filter(({ pool }) => !down.includes(pool))
+    if (!former.some(({ pool }) => units.includes(pool)) || performance.now() > deadline)
+      return { former, down }
     await sleep(PAUSE_MS)
   }
 }
