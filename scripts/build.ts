@@ -4,16 +4,22 @@
  * types.
  */
 import { spawnSync } from 'node:child_process'
-import { chmodSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { bundle } from './build/bundle.ts'
+import { NPM_COMMAND, npmCommandText } from './build/npm-command.ts'
 
 const project = dirname(import.meta.dirname)
 const dist = join(project, 'dist')
 
+const { engines } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8')) as {
+  readonly engines: { readonly node: string }
+}
+
 await bundle(project)
-chmodSync(join(dist, 'cli.js'), 0o755)
-const { status, error } = spawnSync(process.execPath, [join(dist, 'cli.js'), '--version'], {
+writeFileSync(join(dist, NPM_COMMAND), npmCommandText(Number(/\d+/.exec(engines.node)?.[0])))
+for (const name of ['cli.js', NPM_COMMAND]) chmodSync(join(dist, name), 0o755)
+const { status, error } = spawnSync(process.execPath, [join(dist, NPM_COMMAND), '--version'], {
   stdio: ['ignore', 'ignore', 'inherit'],
 })
 if (error) throw error

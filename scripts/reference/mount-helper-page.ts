@@ -40,8 +40,8 @@ export function mountHelperPage(program: DescribedProgram): GeneratedFile {
     heading('Description'),
     ...paragraph(
       `
-        mount(8) calls this helper, which *guestmemfs install* puts into /sbin, and it calls *guestmemfs
-        mount*. The first argument is the name of the pool: 1 to 64 of the characters A-Z a-z 0-9 _ . and -,
+        mount(8) calls this helper, which *guestmemfs install* or the Debian package puts into /sbin, and it
+        calls *guestmemfs mount*. The first argument is the name of the pool: 1 to 64 of the characters A-Z a-z 0-9 _ . and -,
         of which the first is no dot.`,
     ),
     ...paragraph(

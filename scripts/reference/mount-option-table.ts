@@ -100,7 +100,7 @@ export const REMOUNTS: readonly (readonly [typed: string, about: string])[] = [
 export const FSTAB_LINE = 'guestmemfs  /mnt/guestmemfs  guestmemfs  store=dax,nofail  0  0'
 export const FSTAB_TEXT = `
   At boot it is mounted, and by *mount -a* and *mount /mnt/guestmemfs*. guestmemfs-resume.service, which
-  *guestmemfs install* enables, is ordered after each such line and resumes the saved guests.`
+  is installed with the helper, is ordered after each such line and resumes the saved guests.`
 
 export const FSTAB_WORDS: readonly (readonly [typed: string, about: string])[] = [
   [

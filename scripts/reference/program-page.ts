@@ -36,8 +36,10 @@ const FILES: readonly (readonly [string, string])[] = [
   ['/run/guestmemfs/pools/POOL.log', 'Log of the processes of a pool.'],
   ['/run/guestmemfs/vm/NAME/log', 'What a QEMU that has no terminal writes.'],
   [
-    '/usr/local/lib/guestmemfs/',
-    'Installed versions; the link *current* leads to the one that the machine runs.',
+    '/usr/local/lib/guestmemfs/, /usr/lib/guestmemfs/versions/',
+    `
+      Versions that *guestmemfs install*, or the Debian package, has installed; the link *current* leads to
+      the one that the machine runs.`,
   ],
   ['/sbin/mount.guestmemfs', 'What mount(8) calls for *-t guestmemfs* and for lines of fstab(5).'],
 ]

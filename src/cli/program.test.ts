@@ -32,7 +32,7 @@ test('the help has the commands under their headings', async () => {
   const sectionOf = (heading: string) => help.split(`\n${heading}:\n`)[1]?.split('\n\n')[0] ?? ''
   assert.match(sectionOf('Pools'), /^ {2}mount .*\n {2}umount .*(\n {2}.*)*\n {2}format /)
   assert.match(sectionOf('Live update'), /^ {2}live-update .*\n {2}handover\|hand-over .*\n {2}report /)
-  assert.doesNotMatch(help, /\bkeep\b/, 'what only the unit calls')
+  assert.doesNotMatch(help, /\bkeep\b|\bdpkg\b/, 'what only the unit and the package call')
 })
 
 test('the help of a command has its description, the list of all commands its summary', async () => {

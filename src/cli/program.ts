@@ -41,6 +41,7 @@ export const COMMANDS: Readonly<Record<string, Load>> = {
   fsck: () => import('../commands/fsck.ts'),
   dump: () => import('../commands/dump.ts'),
   keep: () => import('../commands/keep.ts'),
+  dpkg: () => import('../commands/dpkg.ts'),
 }
 
 /** The command that was typed; all of them when it is none of them. */

@@ -1,11 +1,11 @@
 /**
- * `guestmemfs install`: copy this version of the program to its own folder, and the mount helper, the command
- * and the systemd unit to where the system looks for them.
+ * `guestmemfs install`: copy this version of the program to its own folder, and the mount helper, the
+ * command, the systemd unit, manual pages and completions to where the system looks for them.
  */
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { askConsent } from '../host/consent.ts'
-import { currentCommand, installFiles } from '../host/install-files.ts'
+import { currentCommand, installFiles, LOCAL_PLACES } from '../host/install-files.ts'
 import { type InstalledProgram, installProgram } from '../host/install-program.ts'
 import { thisProgram } from '../host/this-program.ts'
 import { LIBRARY } from '../host/versions/version-folder.ts'
@@ -20,17 +20,25 @@ interface InstallOptions {
 
 async function installHere({ prefix, yes }: InstallOptions): Promise<void> {
   const files = installFiles(currentCommand(prefix)).map(({ path }) => path)
-  const question = `Put this version into ${LIBRARY}, and write ${files.join(', ')} below ${prefix}?`
+  const question = `Put this version into ${LIBRARY}, and write ${files.join(', ')}, manual pages and completions below ${prefix}?`
   if (!(await askConsent(question, { yes: yes === true }))) throw new UsageError('nothing was installed')
   const done = installProgram(prefix, thisProgram(), READ_FORMATS)
   reloadUnits(prefix)
   report(done)
 }
 
-function report({ version, wasThere, former, written, edited, removed, versions }: InstalledProgram): void {
+function report(done: InstalledProgram): void {
+  const { version, wasThere, former, written, edited, removed, linked, versions } = done
   print(`${LIBRARY}/${version}${wasThere ? ': there already' : ''}`)
   if (former !== undefined && former !== version) print(`current: ${version}, before: ${former}`)
-  for (const path of written) print(path)
+  const isShared = (path: string): boolean => path.includes(`${LOCAL_PLACES.share}/`)
+  for (const path of written.filter((each) => !isShared(each))) print(path)
+  const shared = written.filter(isShared).length
+  if (shared > 0) print(`${shared} manual pages and completions below ${LOCAL_PLACES.share}`)
+  for (const path of linked.filter((each) => !isShared(each)))
+    print(`left ${path}: it is npm's link to the package that npm has installed`)
+  const pages = linked.filter(isShared).length
+  if (pages > 0) print(`left ${pages} links of npm's below ${LOCAL_PLACES.share}: npm removes them itself`)
   for (const { path, beside } of edited)
     print(`kept ${path}: it was changed since; this version's is ${beside}: 'mv ${beside} ${path}' takes it`)
   for (const path of removed) print(`removed ${path}: this version has none`)
@@ -48,7 +56,10 @@ export const command: CommandModule = {
     below /usr/local/lib/guestmemfs, and makes that version the current one: the mount helpers, the
     command and the units run it from then on. What runs already changes nothing: a pool's processes are
     of the new version after 'systemctl restart guestmemfs@POOL'. A former version stays as long as a
-    process runs it. A file that an operator has changed stays, and the new one is written beside it.`,
+    process runs it. A file that an operator has changed stays, and the new one is written beside it.
+
+    Manual pages and completions of bash, zsh and fish go below /usr/local/share. What npm has linked there
+    stays npm's. It is refused where the Debian package is installed.`,
   examples: [
     { about: 'install, without a question', typed: 'guestmemfs install --yes' },
     {

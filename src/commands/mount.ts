@@ -39,8 +39,8 @@ export const command: CommandModule = {
   description: `
     Mounts a pool, and makes it where there is none of that name. A pool that is parked, that lies in
     memory set aside at boot, or that the former kernel handed over is found again, with its files. Where
-    systemd runs and 'guestmemfs install' was called, the unit guestmemfs@POOL.service keeps the pool;
-    elsewhere two processes stay, its keeper and its server.
+    systemd runs and guestmemfs is installed (by 'guestmemfs install' or as the Debian package), the unit
+    guestmemfs@POOL.service keeps the pool; elsewhere two processes stay, its keeper and its server.
 
     mount(8) and lines of fstab come here by way of /sbin/mount.guestmemfs. The words after -o are
     described in mount.guestmemfs(8).`,

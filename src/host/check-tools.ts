@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { THIS_HOST } from './apt.ts'
 import { type FixableFinding, fixable } from './fix.ts'
+import { LOCAL_PLACES, PACKAGE_PLACES } from './install-files.ts'
 import { ensureQemu, installedQemu, QEMU_BINARY, QEMU_MINIMUM } from './qemu-package.ts'
 import { atLeast, formatVersion } from './version.ts'
 
@@ -63,7 +64,7 @@ export function checkServiceManager(): Finding {
       'a pool then lasts as long as its keeper process: no service manager restarts it',
     )
   }
-  if (existsSync('/etc/systemd/system/guestmemfs@.service'))
+  if ([LOCAL_PLACES, PACKAGE_PLACES].some(({ units }) => existsSync(`${units}/guestmemfs@.service`)))
     return ok('systemd', 'running, with the unit of guestmemfs')
   return warn(
     'systemd',

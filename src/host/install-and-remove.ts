@@ -6,11 +6,11 @@
  * Must not: overwrite a file that it did not make. One that it made and that was changed since stays as it
  * is, and it writes the new one beside it, as package managers do.
  */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
-import { type InstallFile, MARK } from './install-files.ts'
+import { type InstallFile, MARKS } from './install-files.ts'
 import { sha256Of } from './versions/version-folder.ts'
 import { writeDurably } from './write-durably.ts'
 
@@ -61,18 +61,25 @@ export function missingFolders(prefix: string, path: string): string[] {
   return folders
 }
 
-/** 'ours': as some version of guestmemfs wrote it. 'edited': written by one, and changed since. */
-type Found = 'nothing' | 'ours' | 'edited' | 'foreign'
+/**
+ * 'ours': as some version of guestmemfs wrote it. 'edited': written by one, and changed since. 'linked': a
+ * link of npm's to the package that it has installed, which npm replaces and removes itself.
+ */
+type Found = 'nothing' | 'ours' | 'edited' | 'linked' | 'foreign'
+
+const isLinkOfNpm = (path: string): boolean =>
+  lstatSync(path).isSymbolicLink() && realpathSync(path).includes('/node_modules/guestmemfs/')
 
 function look(prefix: string, path: string, known: readonly Entry[], text?: string): Found {
   const target = join(prefix, path)
   if (!existsSync(target)) return 'nothing'
+  if (isLinkOfNpm(target)) return 'linked'
   const bytes = readFileSync(target)
   const sha256 = sha256Of(bytes)
   const own = known.filter((entry) => entry.path === path)
   if ((text !== undefined && sha256Of(text) === sha256) || own.some((entry) => entry.sha256 === sha256))
     return 'ours'
-  return own.length > 0 || bytes.includes(MARK) ? 'edited' : 'foreign'
+  return own.length > 0 || MARKS.some((mark) => bytes.includes(mark)) ? 'edited' : 'foreign'
 }
 
 export interface Written {
@@ -81,6 +88,8 @@ export interface Written {
   readonly edited: readonly { readonly path: string; readonly beside: string }[]
   /** Of a former version, and of no use to this one. */
   readonly removed: readonly string[]
+  /** Links of npm's, left as they are. */
+  readonly linked: readonly string[]
 }
 
 /**
@@ -107,11 +116,12 @@ export function install(
   checkNoForeignFile(prefix, files)
   const old = readManifest(prefix)
   const known = old?.files ?? []
-  const isEdited = ({ path, text }: InstallFile): boolean => look(prefix, path, known, text) === 'edited'
-  const edited = files.filter(isEdited)
-  const wanted = files.map((file) =>
-    edited.includes(file) ? { ...file, path: file.path + BESIDE, mode: 0o644 } : file,
-  )
+  const those = (is: Found): InstallFile[] =>
+    files.filter(({ path, text }) => look(prefix, path, known, text) === is)
+  const [edited, linked] = [those('edited'), those('linked')]
+  const wanted = files
+    .filter((file) => !linked.includes(file))
+    .map((file) => (edited.includes(file) ? { ...file, path: file.path + BESIDE, mode: 0o644 } : file))
   const made = [...wanted.map(({ path }) => path), MANIFEST].flatMap((path) => missingFolders(prefix, path))
   const all = [...new Set([...(old?.folders ?? []), ...folders, ...made])]
   const now = wanted.map(({ path, text }) => ({ path, sha256: sha256Of(text) }))
@@ -134,6 +144,7 @@ export function install(
     written: wanted.map(({ path }) => join(prefix, path)),
     edited: edited.map(({ path }) => ({ path: join(prefix, path), beside: join(prefix, path + BESIDE) })),
     removed: removed.map((path) => join(prefix, path)),
+    linked: linked.map(({ path }) => join(prefix, path)),
   }
 }
 
@@ -147,6 +158,13 @@ export interface Uninstalled {
   readonly removed: readonly string[]
   /** Changed since: left where they are. */
   readonly kept: readonly string[]
+}
+
+/** Files that were installed and changed since, below `prefix`. */
+export function editedFiles(prefix: string): string[] {
+  const known = readManifest(prefix)?.files ?? []
+  const paths = [...new Set(known.map(({ path }) => path))]
+  return paths.filter((path) => look(prefix, path, known) === 'edited')
 }
 
 function removeEmptyFolder(path: string): void {

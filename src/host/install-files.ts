@@ -18,10 +18,47 @@ export interface InstallFile {
 export type CommandWords = readonly string[]
 
 /** What is current below `prefix` when it is run. */
-export const currentCommand = (prefix: string): CommandWords => [join(prefix, LIBRARY, CURRENT, LAUNCHER)]
+export const currentCommand = (prefix: string, library = LIBRARY): CommandWords => [
+  join(prefix, library, CURRENT, LAUNCHER),
+]
 
-/** In every file that guestmemfs writes, in all versions. */
-export const MARK = '# Installed by guestmemfs'
+/** One of them is in every file that guestmemfs writes, in all versions; the second in what `share/` has. */
+export const MARKS = ['# Installed by guestmemfs', "Made by 'npm run reference'"] as const
+
+/** Folders where a machine looks for the files, and what takes them away again. */
+export interface InstallPlaces {
+  readonly helpers: string
+  readonly commands: string
+  readonly units: string
+  readonly generators: string
+  /** For manual pages, and for completions but those of zsh. */
+  readonly share: string
+  /** In the path of zsh's functions. */
+  readonly zshFunctions: string
+  readonly remover: string
+}
+
+/** Of `guestmemfs install`. */
+export const LOCAL_PLACES: InstallPlaces = {
+  helpers: '/sbin',
+  commands: '/usr/local/bin',
+  units: '/etc/systemd/system',
+  generators: '/etc/systemd/system-generators',
+  share: '/usr/local/share',
+  zshFunctions: '/usr/local/share/zsh/site-functions',
+  remover: 'guestmemfs uninstall',
+}
+
+/** Of the Debian package. */
+export const PACKAGE_PLACES: InstallPlaces = {
+  helpers: '/usr/sbin',
+  commands: '/usr/bin',
+  units: '/usr/lib/systemd/system',
+  generators: '/usr/lib/systemd/system-generators',
+  share: '/usr/share',
+  zshFunctions: '/usr/share/zsh/vendor-completions',
+  remover: 'apt-get remove guestmemfs',
+}
 
 const inShell = (command: CommandWords): string => command.map(shellWord).join(' ')
 const inUnit = (command: CommandWords): string => command.map(unitWord).join(' ')
@@ -31,8 +68,8 @@ const inUnit = (command: CommandWords): string => command.map(unitWord).join(' '
  * remount` it takes the type from /proc/self/mountinfo and calls `mount.fuse.guestmemfs `; without that
  * mount(8) calls the kernel itself, which answers success to any option.
  */
-export const mountHelper = (command: CommandWords): string => `#!/bin/sh
-# Installed by guestmemfs: makes "mount -t guestmemfs" and fstab lines work. "guestmemfs uninstall" removes it.
+export const mountHelper = (command: CommandWords, { remover } = LOCAL_PLACES): string => `#!/bin/sh
+# Installed by guestmemfs: makes "mount -t guestmemfs" and fstab lines work. "${remover}" removes it.
 [ $# -ge 2 ] || { echo "usage: mount.guestmemfs NAME DIR [-sfnv] [-o OPTIONS]" >&2; exit 1; }
 pool=$1 directory=$2 options= fake= verbose=
 shift 2
@@ -51,8 +88,8 @@ done
 exec ${inShell(command)} mount "$pool" "$directory" \${options:+-o "$options"}
 `
 
-export const commandScript = (command: CommandWords): string => `#!/bin/sh
-# Installed by guestmemfs. "guestmemfs uninstall" removes it.
+const commandScript = (command: CommandWords, { remover }: InstallPlaces): string => `#!/bin/sh
+# Installed by guestmemfs. "${remover}" removes it.
 exec ${inShell(command)} "$@"
 `
 
@@ -68,7 +105,8 @@ exec ${inShell(command)} "$@"
  */
 export const keeperUnit = (
   command: CommandWords,
-): string => `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
+  { remover } = LOCAL_PLACES,
+): string => `# Installed by guestmemfs. "${remover}" removes it.
 [Unit]
 Description=guestmemfs pool %i
 DefaultDependencies=no
@@ -109,7 +147,8 @@ TasksMax=infinity
  */
 export const resumeUnit = (
   command: CommandWords,
-): string => `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
+  { remover } = LOCAL_PLACES,
+): string => `# Installed by guestmemfs. "${remover}" removes it.
 [Unit]
 Description=guestmemfs: resume saved guests
 Wants=network.target
@@ -134,8 +173,8 @@ TasksMax=infinity
  * orders `guestmemfs-resume.service` after each guestmemfs mount there. It waits for a line with `noauto`
  * only where another unit mounts it.
  */
-export const resumeGenerator = `#!/bin/sh
-# Installed by guestmemfs: saved guests are resumed after the mounts of fstab. "guestmemfs uninstall" removes it.
+const resumeGenerator = ({ remover }: InstallPlaces): string => `#!/bin/sh
+# Installed by guestmemfs: saved guests are resumed after the mounts of fstab. "${remover}" removes it.
 fstab=\${SYSTEMD_FSTAB:-/etc/fstab}
 folder=\${1:?}/guestmemfs-resume.service.d
 [ -r "$fstab" ] || exit 0
@@ -162,17 +201,24 @@ exit 0
  * A drop-in with `Wants=` of the unit: a file like the others, instead of a link that `systemctl enable`
  * would make.
  */
-export const resumeAtBoot = `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
+const resumeAtBoot = ({
+  remover,
+}: InstallPlaces): string => `# Installed by guestmemfs. "${remover}" removes it.
 [Unit]
 Wants=guestmemfs-resume.service
 `
 
-export const installFiles = (command: CommandWords): InstallFile[] => [
-  { path: '/sbin/mount.guestmemfs', mode: 0o755, text: mountHelper(command) },
-  { path: '/sbin/mount.fuse.guestmemfs', mode: 0o755, text: mountHelper(command) },
-  { path: '/usr/local/bin/guestmemfs', mode: 0o755, text: commandScript(command) },
-  { path: '/etc/systemd/system/guestmemfs@.service', mode: 0o644, text: keeperUnit(command) },
-  { path: '/etc/systemd/system/guestmemfs-resume.service', mode: 0o644, text: resumeUnit(command) },
-  { path: '/etc/systemd/system-generators/guestmemfs-resume', mode: 0o755, text: resumeGenerator },
-  { path: '/etc/systemd/system/multi-user.target.d/guestmemfs.conf', mode: 0o644, text: resumeAtBoot },
-]
+/** All but manual pages and completions (`share-files.ts`). */
+export function installFiles(command: CommandWords, places: InstallPlaces = LOCAL_PLACES): InstallFile[] {
+  const { helpers, commands, units, generators } = places
+  const [program, helper] = [commandScript(command, places), mountHelper(command, places)]
+  return [
+    { path: `${helpers}/mount.guestmemfs`, mode: 0o755, text: helper },
+    { path: `${helpers}/mount.fuse.guestmemfs`, mode: 0o755, text: helper },
+    { path: `${commands}/guestmemfs`, mode: 0o755, text: program },
+    { path: `${units}/guestmemfs@.service`, mode: 0o644, text: keeperUnit(command, places) },
+    { path: `${units}/guestmemfs-resume.service`, mode: 0o644, text: resumeUnit(command, places) },
+    { path: `${generators}/guestmemfs-resume`, mode: 0o755, text: resumeGenerator(places) },
+    { path: `${units}/multi-user.target.d/guestmemfs.conf`, mode: 0o644, text: resumeAtBoot(places) },
+  ]
+}

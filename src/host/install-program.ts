@@ -19,10 +19,11 @@ import {
   type Written,
 } from './install-and-remove.ts'
 import { currentCommand, type InstallFile, installFiles } from './install-files.ts'
+import { shareFiles } from './share-files.ts'
 import type { Program } from './this-program.ts'
 import { installVersion, makeCurrent, makeLibrary, withLibraryLock } from './versions/install-version.ts'
 import { type RemovedVersions, removeUnused, removeVersions } from './versions/remove-versions.ts'
-import { CURRENT, LIBRARY, PREVIOUS, type Reads } from './versions/version-folder.ts'
+import { CURRENT, LIBRARY, PACKAGE_PROGRAM, PREVIOUS, type Reads } from './versions/version-folder.ts'
 
 export interface InstalledProgram extends Written {
   readonly version: string
@@ -35,13 +36,20 @@ export interface InstalledProgram extends Written {
 
 /** `reads`: the formats that `program` reads. Throws UsageError; then what was installed works as before. */
 export function installProgram(prefix: string, program: Program, reads: Reads): InstalledProgram {
-  const files = installFiles(currentCommand(prefix))
+  if (isPackaged(prefix))
+    throw new UsageError(
+      "guestmemfs is installed as a Debian package here: install a newer one, or 'apt-get remove guestmemfs' first",
+    )
+  const files = [...installFiles(currentCommand(prefix)), ...shareFiles(program.root)]
   checkNoForeignFile(prefix, files)
   return inOneLine(() => installFrom(prefix, files, program, reads))
 }
 
+/** dpkg has unpacked the package there. */
+export const isPackaged = (prefix: string): boolean => existsSync(join(prefix, PACKAGE_PROGRAM))
+
 /** Turns errors of the file system (a full disk, one that is read-only) into a UsageError. */
-function inOneLine<T>(work: () => T): T {
+export function inOneLine<T>(work: () => T): T {
   try {
     return work()
   } catch (error) {
@@ -61,7 +69,7 @@ function installFrom(
   reads: Reads,
 ): InstalledProgram {
   const folders = missingFolders(prefix, join(LIBRARY, CURRENT))
-  const library = makeLibrary(prefix)
+  const library = makeLibrary(join(prefix, LIBRARY))
   return withLibraryLock(library, () => {
     const { name, isNew } = installVersion(library, program, reads)
     const former = makeCurrent(library, name)
@@ -80,24 +88,38 @@ export interface UninstalledProgram extends Uninstalled {
  */
 export function uninstallProgram(prefix: string): UninstalledProgram {
   const library = join(prefix, LIBRARY)
+  if (isPackaged(prefix) && !existsSync(library) && !isInstalled(prefix))
+    throw new UsageError("guestmemfs is installed as a Debian package here: 'apt-get remove guestmemfs'")
   if (!existsSync(library)) return { ...uninstall(prefix), versions: { removed: [], used: [] } }
   return withLibraryLock(realpathSync(library), () => uninstallFrom(prefix, library))
 }
 
 function uninstallFrom(prefix: string, library: string): UninstalledProgram {
   let versions: RemovedVersions = { removed: [], used: [] }
-  // After units and helpers, so that nothing starts a version that is being removed.
-  const removeThem = () => {
-    versions = removeVersions(realpathSync(library), [])
-    if (versions.used.length === 0) rmSync(library, { recursive: true })
-    else for (const link of [CURRENT, PREVIOUS]) rmSync(join(library, link), { force: true })
-  }
   if (isInstalled(prefix)) {
-    const files = uninstall(prefix, removeThem)
+    // After units and helpers, so that nothing starts a version that is being removed.
+    const files = uninstall(prefix, () => {
+      versions = removeLibrary(library)
+    })
     return { ...files, versions }
   }
-  removeThem()
+  versions = removeLibrary(library)
   if (versions.removed.length > 0) return { removed: [], kept: [], versions }
   const left = versions.used.map(({ name, pids }) => `${name}, which process ${pids.join(', ')} runs`)
   throw new UsageError(`nothing of guestmemfs is left below ${prefix} but ${left.join('; ') || 'links'}`)
+}
+
+/** The caller has the lock. */
+function removeLibrary(library: string): RemovedVersions {
+  const versions = removeVersions(realpathSync(library), [])
+  if (versions.used.length === 0) rmSync(library, { recursive: true })
+  else for (const link of [CURRENT, PREVIOUS]) rmSync(join(library, link), { force: true })
+  return versions
+}
+
+/** Removes versions that `uninstallProgram` left because processes ran them, as far as these have ended. */
+export function removeLeftVersions(prefix: string): RemovedVersions {
+  const library = join(prefix, LIBRARY)
+  if (isInstalled(prefix) || !existsSync(library)) return { removed: [], used: [] }
+  return withLibraryLock(realpathSync(library), () => removeLibrary(library))
 }

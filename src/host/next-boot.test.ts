@@ -59,6 +59,22 @@ test('a unit that an operator keeps is judged by the program that it names', (t)
   })
 })
 
+test('the units of the Debian package are found, and those in /etc go before them', (t) => {
+  const root = machine(t)
+  const vendor = join(root, 'usr/lib/systemd/system')
+  mkdirSync(vendor, { recursive: true })
+  writeFileSync(join(vendor, 'guestmemfs@.service'), keeperUnit(['/nowhere/package.js']))
+  assert.deepEqual(
+    readNextBoot(root).programs.map(({ by, place }) => [by, place]),
+    [['/usr/lib/systemd/system/guestmemfs@.service', '/nowhere/package.js']],
+  )
+  writeFileSync(join(root, 'etc/systemd/system/guestmemfs@.service'), keeperUnit(['/nowhere/local.js']))
+  assert.deepEqual(
+    readNextBoot(root).programs.map(({ place }) => place),
+    ['/nowhere/local.js'],
+  )
+})
+
 test('a line of fstab without a helper', (t) => {
   const root = machine(t)
   const fstab = join(root, 'etc/fstab')

@@ -4,17 +4,20 @@
  */
 import { accessSync, existsSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { CommandWords } from './install-files.ts'
+import { type CommandWords, LOCAL_PLACES, PACKAGE_PLACES } from './install-files.ts'
 import { LAUNCHER, lacksOf, type Reads, readVersion } from './versions/version-folder.ts'
 
+const HELPER = '/sbin/mount.guestmemfs'
 /**
- * What mount(8) runs for a line of fstab, the unit of a pool's keeper, and the unit that resumes the guests.
+ * What mount(8) runs for a line of fstab, the unit of a pool's keeper, and the unit that resumes the guests:
+ * of several paths systemd reads the first one that is there.
  */
 const FILES = [
-  '/sbin/mount.guestmemfs',
-  '/etc/systemd/system/guestmemfs@.service',
-  '/etc/systemd/system/guestmemfs-resume.service',
-] as const
+  [HELPER],
+  ...['guestmemfs@.service', 'guestmemfs-resume.service'].map((name) =>
+    [LOCAL_PLACES, PACKAGE_PLACES].map(({ units }) => `${units}/${name}`),
+  ),
+]
 
 export interface BootProgram {
   /** The first of the files that name it. */
@@ -37,15 +40,20 @@ export interface NextBoot {
 /** `root`: where the machine's files are; tests have another. */
 export function readNextBoot(root = '/'): NextBoot {
   const programs = new Map<string, BootProgram>()
-  for (const by of FILES) {
-    const command = commandIn(textOf(join(root, by)))
-    if (command.length === 0) continue
+  for (const paths of FILES) {
+    const by = paths.find((path) => existsSync(join(root, path)))
+    const command = by === undefined ? [] : commandIn(textOf(join(root, by)))
+    if (by === undefined || command.length === 0) continue
     const program = look(by, command)
     if (!programs.has(program.place)) programs.set(program.place, program)
   }
-  const needsHelper = /^\s*[^#\s]\S*\s+\S+\s+(fuse\.)?guestmemfs\s/m.test(textOf(join(root, '/etc/fstab')))
-  return { programs: [...programs.values()], lacksHelper: needsHelper && !existsSync(join(root, FILES[0])) }
+  const lacksHelper = isInFstab(root) && !existsSync(join(root, HELPER))
+  return { programs: [...programs.values()], lacksHelper }
 }
+
+/** A line of fstab mounts a pool. */
+export const isInFstab = (root = '/'): boolean =>
+  /^\s*[^#\s]\S*\s+\S+\s+(fuse\.)?guestmemfs\s/m.test(textOf(join(root, '/etc/fstab')))
 
 function textOf(path: string): string {
   try {

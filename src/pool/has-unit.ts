@@ -4,8 +4,11 @@
  */
 import { existsSync } from 'node:fs'
 
-const UNIT_PATH = '/etc/systemd/system/guestmemfs@.service'
+/** As `guestmemfs install` writes it, and as the Debian package has it. */
+const UNIT_PATHS = ['/etc/systemd/system/guestmemfs@.service', '/usr/lib/systemd/system/guestmemfs@.service']
 
 /** systemd is this machine's service manager, the unit is installed, and this process does not run in it. */
 export const hasUnit = (): boolean =>
-  existsSync('/run/systemd/system') && existsSync(UNIT_PATH) && process.env.GUESTMEMFS_UNIT === undefined
+  existsSync('/run/systemd/system') &&
+  UNIT_PATHS.some((path) => existsSync(path)) &&
+  process.env.GUESTMEMFS_UNIT === undefined

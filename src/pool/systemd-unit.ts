@@ -65,6 +65,16 @@ function takeAnswer(pool: string): MountAnswer | undefined {
 export const isUnitActive = (pool: string): boolean =>
   existsSync('/run/systemd/system') && systemctl('is-active', '--quiet', unit(pool)) === 0
 
+/**
+ * As the upgrade of a package does it: where Debian's policy-rc.d forbids it, the unit stays as it is. False:
+ * the unit is not up again, or may not be yet.
+ */
+export function restartUnit(pool: string): boolean {
+  const words = ['restart', unit(pool)]
+  const { status, error } = spawnSync('deb-systemd-invoke', words, { stdio: ['ignore', 'ignore', 'inherit'] })
+  return error === undefined ? status === 0 : systemctl(...words) === 0
+}
+
 /** How many descriptors of the pool the service manager has in its store. */
 export function storedCount(pool: string): number {
   const words = ['show', '--property=NFileDescriptorStore', '--value', unit(pool)]

@@ -55,7 +55,7 @@ export async function runScenario<R>(
   scenario: Scenario<R>,
   options: RunOptions,
 ): Promise<Outcome<R>> {
-  dropUnused(['runs', 'root', 'kernels', 'initramfs', 'qemu', 'busybox', 'debs', 'helpers'])
+  dropUnused(['runs', 'root', 'kernels', 'initramfs', 'qemu', 'busybox', 'debs', 'helpers', 'packages'])
   ensureRoom(cacheRoot, RUN_BYTES, 'a run')
   const folder = makeRunFolder(name)
   checkSocketPath(folder)

@@ -24,6 +24,7 @@ import { many } from './many.ts'
 import { mount } from './mount.ts'
 import { mountTier } from './mount-tier.ts'
 import { overhead } from './overhead.ts'
+import { debianPackage } from './package.ts'
 import { pages } from './pages.ts'
 import { poison } from './poison.ts'
 import { refuse } from './refuse.ts'
@@ -60,6 +61,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   systemd,
   'soft-reboot': softReboot,
   'systemd-kho': systemdKho,
+  package: debianPackage,
   torn,
   living,
   'linux-guest': linuxGuest,

@@ -40,7 +40,6 @@ import {
   CURRENT,
   folderName,
   LAUNCHER,
-  LIBRARY,
   lacksOf,
   linkedName,
   MANIFEST_NAME,
@@ -60,11 +59,10 @@ export interface InstalledVersion {
   readonly isNew: boolean
 }
 
-/** The folder of versions below `prefix`, links resolved; made where it is missing. */
-export function makeLibrary(prefix: string): string {
-  const library = join(prefix, LIBRARY)
-  mkdirSync(library, { recursive: true, mode: 0o755 })
-  return realpathSync(library)
+/** `folder`, of versions, with its links resolved; made where it is missing. */
+export function makeLibrary(folder: string): string {
+  mkdirSync(folder, { recursive: true, mode: 0o755 })
+  return realpathSync(folder)
 }
 
 /** Throws UsageError where another process holds the lock. */

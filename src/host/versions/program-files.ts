@@ -15,6 +15,8 @@ export interface ProgramFile {
 }
 
 export const NODE_PATH = 'bin/node'
+/** Manual pages and completions. Former versions have none. */
+export const SHARE = 'share'
 
 interface Package {
   readonly dependencies?: Readonly<Record<string, string>>
@@ -23,12 +25,12 @@ interface Package {
 
 /** Throws UsageError where a package that it needs is not there. */
 export function programFiles({ node, root, entry }: Program): ProgramFile[] {
-  const folder = dirname(entry)
   const own = [
     'package.json',
-    ...filesBelow(join(root, folder))
-      .filter((path) => !path.endsWith('.test.ts') && !path.includes('/testing/'))
-      .map((path) => join(folder, path)),
+    ...[dirname(entry), SHARE]
+      .filter((folder) => existsSync(join(root, folder)))
+      .flatMap((folder) => filesBelow(join(root, folder)).map((path) => join(folder, path)))
+      .filter((path) => !path.endsWith('.test.ts') && !path.includes('/testing/')),
   ].map((path) => ({ path, source: join(root, path) }))
   const packages = [...neededPackages(root)].flatMap(([name, source]) =>
     filesBelow(source).map((path) => ({

@@ -13,6 +13,10 @@ import { errorText } from '../../values/errors.ts'
 
 /** Below the prefix. */
 export const LIBRARY = '/usr/local/lib/guestmemfs'
+/** The same of the Debian package, whose scripts fill it: dpkg would take a file away under a process. */
+export const PACKAGE_LIBRARY = '/usr/lib/guestmemfs/versions'
+/** The program as dpkg unpacks it. No process of a pool runs from there: it is copied to the other one. */
+export const PACKAGE_PROGRAM = '/usr/lib/guestmemfs/package'
 export const CURRENT = 'current'
 export const PREVIOUS = 'previous'
 /** In each folder: the script that starts this version, wherever `current` leads meanwhile. */

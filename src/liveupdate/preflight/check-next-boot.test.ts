@@ -28,6 +28,10 @@ test('one that is incomplete, or missing, is refused with the command that repai
     "error: the guestmemfs that the next boot runs (/lib/2, by /sbin/mount.guestmemfs) is not whole: dist/cli.js is not what was installed: run 'guestmemfs install'",
   ])
   assert.match(
+    judge({ lacks: 'bin/node: ENOENT', place: '/usr/lib/guestmemfs/versions/1' })[0] ?? '',
+    /is not whole: bin\/node: ENOENT: install the package anew$/,
+  )
+  assert.match(
     linesOf(checkNextBoot({ programs: [], lacksHelper: true }, []))[0] ?? '',
     /^error: a line of \/etc\/fstab mounts a pool.*guestmemfs install'$/,
   )

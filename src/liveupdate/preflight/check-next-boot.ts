@@ -3,7 +3,7 @@
  * incomplete, or unable to read a pool that this kernel leaves to it. Pure.
  */
 import type { NextBoot } from '../../host/next-boot.ts'
-import type { Reads } from '../../host/versions/version-folder.ts'
+import { PACKAGE_LIBRARY, type Reads } from '../../host/versions/version-folder.ts'
 import { type Finding, fail } from '../../values/finding.ts'
 import type { PoolFacts } from './pool-facts.ts'
 
@@ -26,8 +26,11 @@ export function checkNextBoot({ programs, lacksHelper }: NextBoot, pools: readon
     : []
   for (const { by, place, lacks, reads = FIRST } of programs) {
     const what = `the guestmemfs that the next boot runs (${place}, by ${by})`
+    const mend = place.startsWith(`${PACKAGE_LIBRARY}/`)
+      ? 'install the package anew'
+      : "run 'guestmemfs install'"
     if (lacks === undefined) findings.push(...pools.flatMap((pool) => unread(what, reads, pool)))
-    else findings.push(fail(SUBJECT, `${what} is not whole: ${lacks}: run 'guestmemfs install'`))
+    else findings.push(fail(SUBJECT, `${what} is not whole: ${lacks}: ${mend}`))
   }
   return findings
 }
