@@ -62,10 +62,19 @@ export interface PlacementRules {
 /** For a store that takes blocks from anywhere. */
 export const NO_RULES: PlacementRules = { chunkBlocks: undefined, contiguous: false, frames: undefined }
 
+/** A part of a pool's physical memory that is of one memory node (NUMA), in bytes. */
+export interface NodePart {
+  readonly node: number
+  readonly startByte: number
+  readonly sizeBytes: number
+}
+
 /** The physical memory that is set aside for a pool, in bytes. */
 export interface PoolPlace {
   readonly startByte: number
   readonly sizeBytes: number
+  /** Ascending; left out where the kernel does not show which node's it is. */
+  readonly nodes?: readonly NodePart[]
 }
 
 /** Facts about a store that hold as long as it is open. */

@@ -3,11 +3,19 @@
  * arithmetic. It is part of the persistent format: under the next kernel the same region must have the same
  * layout.
  */
+import { type MemoryNode, nodeParts } from '../../linux/memory-nodes.ts'
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
 import { GIB, MIB, SMALLEST_REGION_BYTES } from '../../values/units.ts'
-import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent, type FrameGrid } from '../store.ts'
+import {
+  BLOCK_BYTES,
+  CHUNK_BLOCKS,
+  type Extent,
+  type FrameGrid,
+  type NodePart,
+  type PoolPlace,
+} from '../store.ts'
 
 const METADATA_MIN_BYTES = 8 * MIB
 const METADATA_MAX_BYTES = 512 * MIB
@@ -51,6 +59,21 @@ export function layOut(region: PhysicalRange, name: string): RegionLayout {
 export const wholeRange = ({ startByte, sizeBytes }: RegionLayout): PhysicalRange => ({
   start: startByte,
   lengthBytes: sizeBytes,
+})
+
+/** Which of its parts is of which of this machine's memory nodes. */
+export const nodesIn = (layout: RegionLayout, nodes: readonly MemoryNode[]): NodePart[] =>
+  nodeParts(nodes, wholeRange(layout)).map(({ node, range: { start, lengthBytes } }) => ({
+    node,
+    startByte: start,
+    sizeBytes: lengthBytes,
+  }))
+
+/** `nodes`: as of `nodesIn`. */
+export const placeOf = ({ startByte, sizeBytes }: RegionLayout, nodes: readonly NodePart[]): PoolPlace => ({
+  startByte,
+  sizeBytes,
+  ...(nodes.length > 0 && { nodes }),
 })
 
 /** Where 1 GiB pages can lie: they are aligned in physical memory. */

@@ -74,6 +74,12 @@ test('the lock of a region is called by its place: numbers change from boot to b
   assert.equal(regionLockName(renumbered), regionLockName(first))
 })
 
+test('a region knows its memory node: that of the firmware’s table, or what device-dax says', () => {
+  const found = find([ONE])
+  assert.ok(typeof found !== 'string')
+  assert.deepEqual(found.nodes, [{ node: 1, startByte: ONE.start, sizeBytes: GIB }])
+})
+
 test('a region with devices of another program is refused, one with those of guestmemfs is not', () => {
   const empty = { number: '250:0' }
   const guest = {

@@ -7,14 +7,17 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DaxRegion, rangeOfRegion, readDaxRegions, SYSFS } from '../../linux/dax.ts'
 import { DEVICE_DAX } from '../../linux/dax-device.ts'
+import { readMemoryNodes } from '../../linux/memory-nodes.ts'
 import { UsageError } from '../../values/errors.ts'
-import { layOut, type RegionLayout } from '../carve-out/layout.ts'
+import { layOut, nodesIn, type RegionLayout } from '../carve-out/layout.ts'
+import type { NodePart } from '../store.ts'
 
 export interface FoundRegion {
   /** `dax0.0`. */
   readonly name: string
   readonly region: DaxRegion
   readonly layout: RegionLayout
+  readonly nodes: readonly NodePart[]
 }
 
 /** `wanted` undefined: the only carve-out there is. Throws UsageError: one line that says what to do. */
@@ -28,7 +31,8 @@ export function findDaxRegion(wanted: string | undefined, sysfs: string = SYSFS)
   const range = rangeOfRegion(region)
   if (range === undefined)
     throw new UsageError(`region ${name} has devices that guestmemfs did not make: ${destroyAdvice(region)}`)
-  return { name, region, layout: layOut(range, name) }
+  const layout = layOut(range, name)
+  return { name, region, layout, nodes: nodesIn(layout, readMemoryNodes(sysfs, [region])) }
 }
 
 /**
