@@ -70,6 +70,10 @@ function agrees(srat: readonly NodeRange[], nodes: readonly NodeBlocks[]): boole
   )
 }
 
+/** Ids of the nodes that the kernel has, with memory or without. */
+export const nodeIds = (sysfs: string = SYSFS): number[] =>
+  numbered(join(sysfs, 'devices/system/node'), 'node')
+
 /** Ids of the nodes that have memory of the range, ascending. */
 export const nodeIdsOf = (nodes: readonly MemoryNode[], range: PhysicalRange): number[] =>
   nodes.filter(({ ranges }) => ranges.some((each) => overlap(each, range))).map(({ id }) => id)
