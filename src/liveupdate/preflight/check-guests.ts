@@ -8,6 +8,7 @@ import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
 import { machineFacts } from '../../qemu/carry/machine-facts.ts'
 import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-line.ts'
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
+import { nodeRemarks } from '../../qemu/host-nodes.ts'
 import { type IvshmemAddress, readIvshmemAddresses } from '../../qemu/ivshmem-addresses.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
 import { checkHelpers } from '../../qemu/machine/helpers.ts'
@@ -90,6 +91,7 @@ export async function checkGuests(
           ...unknown,
           ...carriedRemarks(vm.definition, machine),
           ...(machine?.line.notes ?? []),
+          ...(machine === undefined ? [] : nodeRemarks(machine.line)),
           ...(isFit ? untried(trial) : []),
         ].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
