@@ -45,7 +45,7 @@ const KINDS: Readonly<Record<string, ValueKind>> = {
   seconds: 'nothing',
   size: 'nothing',
   address: 'nothing',
-  node: 'nothing',
+  nodes: 'nothing',
 }
 
 /** undefined: it has no value. Throws for a placeholder that is not in the table. */

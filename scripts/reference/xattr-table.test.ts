@@ -26,7 +26,9 @@ test('every name is in the table, once', () => {
 })
 
 test('every field of a value that is JSON is in its text', () => {
-  const { fs, rq, file } = fixture({ frames: { first: 0, blocks: 4 } })
+  const nodes = [{ node: 0, start: 0, lengthBytes: blocks(16) }]
+  const place = { start: 0, lengthBytes: blocks(16), nodes }
+  const { fs, rq, file } = fixture({ frames: { first: 0, blocks: 4 }, place })
   const ram = file('ram', blocks(1))
   ok(fs.setXattr(rq(), ram, n('trusted.guestmemfs.vm'), Buffer.from('{"name":"guest"}'), 0))
   file('orphan', blocks(1))

@@ -5,6 +5,7 @@ import {
   FROZEN_XATTR,
   HANDOVER_XATTR,
   MAP_XATTR,
+  NODE_XATTR,
   POOL_XATTR,
   RAM_CLAIMS_XATTR,
   SIZE_XATTR,
@@ -45,7 +46,8 @@ export const OF_THE_POOL: readonly XattrText[] = [
     read: BY_READERS,
     value: `
       *name*, *uuid*, *store*, *generation* (the number of the checkpoint of its image), *frozen*; for a
-      region *place*: its *startByte* and *sizeBytes*.`,
+      region *place*: its *startByte*, its *sizeBytes*, and *nodes*: which part of it (*startByte*,
+      *sizeBytes*) is of which memory *node*, where the kernel shows that.`,
   },
   {
     name: virtual('geometry'),
@@ -140,7 +142,8 @@ export const OF_A_FILE: readonly XattrText[] = [
     value: `
       What to open to map it: *kind* (*file*, this file; *device*; *window* of /dev/mem; *none*; *awaited*,
       it is still to be retrieved from the former kernel; *lost*), with *path* and *offsetBytes* or *major*
-      and *minor* where they are others, *sizeBytes* and *alignBytes*.`,
+      and *minor* where they are others, *sizeBytes* and *alignBytes*, and *nodes*, the memory nodes that it
+      lies in, where they are known.`,
   },
   {
     name: virtual('kind'),
@@ -188,6 +191,18 @@ export const CONTROLS: readonly XattrText[] = [
       'ENOSPC: there are not as many free blocks.',
       'EOPNOTSUPP: the pool is in a region, and its size is fixed.',
       'EPERM: it is removed; or the format of the image is too old to hold another size of the pool.',
+    ],
+  },
+  {
+    name: NODE_XATTR,
+    on: `a file, or ${ROOT}`,
+    read: BY_ADMIN,
+    value: `
+      The memory nodes (NUMA) that the file lies in, ascending, as *0* or *0,1*; of the root those of the
+      pool.`,
+    errors: [
+      'ENODATA: the pool is in no region, the file has no memory, or the kernel does not show the nodes.',
+      'EPERM: it is set or removed.',
     ],
   },
   {

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { E820, memoryOptions } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
-import { carveOuts, carveOutWord, keepsKmemAway } from './carve-out.ts'
+import { carveOuts, carveOutWord, keepsKmemAway, wordsAgainstKaslr } from './carve-out.ts'
 import { kaslrMayLandIn, kaslrView } from './kaslr.ts'
 import { applyMemoryOptions, type E820Entry, rangesOfType, softReserved } from './memory-map.ts'
 
@@ -25,6 +25,15 @@ test('KASLR takes memmap=SIZE%START for a limit of SIZE', () => {
   assert.equal(may('memmap=10G$4G', 4 * G, 10 * G), false)
   assert.equal(may('memmap=9G$4G', 4 * G, 10 * G), true)
   assert.equal(may('', 4 * G, G), true)
+})
+
+test('a ceiling is as high as it can be: below what KASLR may land in, and not below what it avoids', () => {
+  const broken = 'memmap=64K$0x18690000'
+  const large = ['memmap=4G%8G-1+0xefffffff', 'memmap=12G%16G-1+0xefffffff']
+  assert.deepEqual(wordsAgainstKaslr([...large, broken]), [])
+  assert.deepEqual(wordsAgainstKaslr([...large.slice(1), broken]), [])
+  const low = ['memmap=20G%8G-1+0xefffffff', 'memmap=20G%64G-1+0xefffffff']
+  assert.deepEqual(wordsAgainstKaslr([...low, broken]), ['memmap=8G%0-0xeffffffe+1'])
 })
 
 test('KASLR keeps four ranges, and does not look at options after them', () => {

@@ -57,15 +57,19 @@ export function ceilingWord(limitBytes: number): string {
   return `memmap=${formatMemmap({ kind: 'retype', range, from: NO_TYPE, to: E820.RAM })}`
 }
 
-/** The words that keep KASLR out of every carve-out of `words`; none where it stays out by itself. */
+/**
+ * The words that keep KASLR out of every carve-out of `words`; none where it stays out by itself. One ceiling
+ * is enough for several: below the lowest of those that are exposed.
+ */
 export function wordsAgainstKaslr(words: readonly string[]): string[] {
   const ranges = [...carveOuts(words), ...reservedRanges(words)]
-  const unsafe = (more: readonly string[]): boolean =>
-    ranges.some((range) => kaslrMayLandIn([...words, ...more], range))
-  if (!unsafe([])) return []
-  const ceiling = ceilingWord(Math.min(...ranges.map(({ start }) => start)))
+  const exposed = (...more: readonly string[]): PhysicalRange[] =>
+    ranges.filter((range) => kaslrMayLandIn([...words, ...more], range))
+  const now = exposed()
+  if (now.length === 0) return []
+  const ceiling = ceilingWord(Math.min(...now.map(({ start }) => start)))
   // KASLR has no room for a fifth range, and then reads no ceiling either.
-  return unsafe([ceiling]) ? ['nokaslr'] : [ceiling]
+  return exposed(ceiling).length > 0 ? ['nokaslr'] : [ceiling]
 }
 
 /**

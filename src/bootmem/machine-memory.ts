@@ -1,14 +1,14 @@
 /**
  * This machine's physical memory: the firmware's map, what is loaded where now, memory nodes. Reads alone,
  * and decides nothing. Without root the kernel hides the addresses of the second: it is then unknown.
- * Sources: drivers/firmware/memmap.c, drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
+ * Sources: drivers/firmware/memmap.c, Documentation/arch/x86/zero-page.rst.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DaxRegion, rangeOfRegion, readDaxRegions } from '../linux/dax.ts'
 import { firmwareMap } from '../linux/firmware-map.ts'
 import { type IomemLine, parseIomem } from '../linux/iomem.ts'
 import { E820 } from '../linux/memmap.ts'
+import { type MemoryNode, readMemoryNodes } from '../linux/memory-nodes.ts'
 import {
   mergeRanges,
   overlap,
@@ -17,7 +17,7 @@ import {
   rangeEnd,
   subtractRanges,
 } from '../linux/memory-ranges.ts'
-import { SystemCallError, UsageError } from '../values/errors.ts'
+import { UsageError } from '../values/errors.ts'
 import type { E820Entry } from './memory-map.ts'
 
 export interface MachineMemory {
@@ -27,11 +27,6 @@ export interface MachineMemory {
   readonly nodes: readonly MemoryNode[]
   /** What the running kernel and its loader put somewhere; the next boot may put it elsewhere. */
   readonly occupants: readonly Occupant[]
-}
-
-export interface MemoryNode {
-  readonly id: number
-  readonly ranges: readonly PhysicalRange[]
 }
 
 export interface Occupant {
@@ -58,7 +53,7 @@ export function readMachineMemory(carveOuts: readonly PhysicalRange[], root = '/
     )
   return {
     firmware: map,
-    nodes: withRegions(readNodes(join(root, 'sys/devices/system')), join(root, 'sys')),
+    nodes: readMemoryNodes(join(root, 'sys')),
     occupants: [...occupantsOfIomem(iomem), ...initrdOf(bytes(join(root, 'sys/kernel/boot_params/data')))],
   }
 }
@@ -114,51 +109,6 @@ function initrdOf(bootParams: Buffer | undefined): Occupant[] {
     bootParams.readUInt32LE(high) * 2 ** 32 + bootParams.readUInt32LE(low)
   const range = { start: wide(0x218, 0x0c0), lengthBytes: wide(0x21c, 0x0c4) }
   return range.lengthBytes === 0 ? [] : [{ what: 'initrd', range }]
-}
-
-/** A node's memory, block by block: the firmware's map shows what inside a block is no RAM. */
-function readNodes(system: string): MemoryNode[] {
-  const blockBytes = Number.parseInt(text(join(system, 'memory/block_size_bytes')) ?? '', 16)
-  if (Number.isNaN(blockBytes)) return []
-  return numbered(join(system, 'node'), 'node').map((id) => {
-    const blocks = numbered(join(system, `node/node${id}`), 'memory')
-    const ranges = blocks.map((block) => ({ start: block * blockBytes, lengthBytes: blockBytes }))
-    return { id, ranges: mergeRanges(ranges) }
-  })
-}
-
-/** sysfs does not count a carve-out to its node's memory, but without the option it would be. */
-function withRegions(nodes: readonly MemoryNode[], sysfs: string): MemoryNode[] {
-  const regions = readable(sysfs)
-  return nodes.map(({ id, ranges }) => {
-    const own = regions.filter(({ targetNode }) => targetNode === id)
-    const more = own.flatMap((region) => rangeOfRegion(region) ?? [])
-    return { id, ranges: mergeRanges([...ranges, ...more]) }
-  })
-}
-
-function readable(sysfs: string): DaxRegion[] {
-  try {
-    return readDaxRegions(sysfs)
-  } catch (error) {
-    if (error instanceof SystemCallError) return [] // addresses are for root
-    throw error
-  }
-}
-
-/** The N of all entries `PREFIXN`, ascending; none where there is no such folder. */
-function numbered(folder: string, prefix: string): number[] {
-  let names: string[]
-  try {
-    names = readdirSync(folder)
-  } catch {
-    return []
-  }
-  const pattern = new RegExp(`^${prefix}(\\d+)$`)
-  return names
-    .flatMap((name) => pattern.exec(name)?.[1] ?? [])
-    .map(Number)
-    .toSorted((a, b) => a - b)
 }
 
 function bytes(path: string): Buffer | undefined {

@@ -14,14 +14,14 @@ export interface BootFile {
 }
 
 /**
- * For grub-mkconfig, one file for each carve-out. It is a piece of sh, and what it sets is copied into
- * grub.cfg, which is a script again: there `$`, quotes, `\` and a shell's signs would be GRUB's own, so each
- * gets a backslash, and sh's single quotes keep that. `%` means nothing to either.
+ * For grub-mkconfig, one file for each plan. It is a piece of sh, and what it sets is copied into grub.cfg,
+ * which is a script again: there `$`, quotes, `\` and a shell's signs would be GRUB's own, so each gets a
+ * backslash, and sh's single quotes keep that. `%` means nothing to either.
  */
-export function grubFile({ range, addWords }: ReservePlan): BootFile {
+export function grubFile({ ranges, addWords }: Pick<ReservePlan, 'ranges' | 'addWords'>): BootFile {
   const words = singleQuoted(addWords.map(grubWord).join(' '))
   return {
-    path: `/etc/default/grub.d/50-guestmemfs-${formatBytes(range.start)}.cfg`,
+    path: `/etc/default/grub.d/50-guestmemfs-${formatBytes(ranges[0]?.range.start ?? 0)}.cfg`,
     text: `# RAM set aside for guestmemfs. To undo: delete this file, run update-grub, reboot.\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX "${words}\n`,
     command: 'update-grub',
   }

@@ -7,6 +7,7 @@
  * place from 16 MiB on), memory for old devices, a crash kernel's low part.
  */
 import { formatBytes, formatRange } from '../linux/memmap.ts'
+import { type MemoryNode, nodeIdsOf } from '../linux/memory-nodes.ts'
 import {
   covers,
   intersectRanges,
@@ -21,7 +22,7 @@ import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import type { CarveOutType } from '../values/store-kinds.ts'
 import { GIB, PMD_BYTES, SMALLEST_REGION_BYTES } from '../values/units.ts'
-import type { MemoryNode, Occupant } from './machine-memory.ts'
+import type { Occupant } from './machine-memory.ts'
 
 /** No carve-out begins below it: see the rules above. */
 const LOWEST_BYTE = GIB
@@ -34,8 +35,6 @@ const PAGES_SHARE = 64
 
 export interface PlaceRequest {
   readonly sizeBytes: number
-  /** Reserved memory has no struct pages, so it takes none of the host's own memory. */
-  readonly type: CarveOutType
   /** Physical address; undefined: wherever it is best. */
   readonly at: number | undefined
   /** Memory node; undefined: any. */
@@ -54,9 +53,11 @@ export interface Room {
   readonly isSafeFromKaslr: (range: PhysicalRange) => boolean
 }
 
-/** Where the carve-out goes. Throws UsageError: one for each thing that can be wrong with the request. */
+/**
+ * Where the carve-out goes, of a size that was checked (`checkSizes`). Throws UsageError: one for each thing
+ * that can be wrong with the request.
+ */
 export function choosePlace(room: Room, request: PlaceRequest): PhysicalRange {
-  checkSize(room, request)
   const { node } = request
   const known = room.nodes.map(({ id }) => id)
   if (node !== undefined && !known.includes(node))
@@ -66,10 +67,17 @@ export function choosePlace(room: Room, request: PlaceRequest): PhysicalRange {
   return request.at === undefined ? best(room, request) : checked(room, request, request.at)
 }
 
+/** Reserved memory has no struct pages, so it takes none of the host's own memory. */
+interface Share {
+  /** Of all carve-outs that are planned. */
+  readonly sizeBytes: number
+  readonly type: CarveOutType
+}
+
 /** What the host is left with, and what it needs: bytes. */
 export function hostShare(
   room: Room,
-  { sizeBytes, type }: Pick<PlaceRequest, 'sizeBytes' | 'type'>,
+  { sizeBytes, type }: Share,
 ): { readonly keeps: number; readonly needs: number } {
   const crash = room.occupants.filter(({ what }) => what === 'crash kernel').map(({ range }) => range)
   return {
@@ -81,22 +89,37 @@ export function hostShare(
   }
 }
 
-function checkSize(room: Room, { sizeBytes, type }: PlaceRequest): void {
-  const size = formatSize(sizeBytes)
-  if (sizeBytes % PMD_BYTES !== 0) throw new UsageError(`size ${size} is not a multiple of 2M`)
-  if (sizeBytes < SMALLEST_REGION_BYTES)
-    throw new UsageError(`size ${size} is too small: a pool needs ${formatSize(SMALLEST_REGION_BYTES)}`)
+/** What each node has for the host when `ranges` are taken. */
+export const nodeShares = (
+  { ram, nodes }: Room,
+  ranges: readonly PhysicalRange[],
+): { readonly node: number; readonly keepsBytes: number }[] =>
+  nodes.map(({ id, ranges: own }) => ({
+    node: id,
+    keepsBytes: totalBytes(intersectRanges(subtractRanges(ram, ranges), own)),
+  }))
+
+/** `sizes`: of the carve-outs that are planned. Throws UsageError. */
+export function checkSizes(room: Room, sizes: readonly number[], type: CarveOutType): void {
+  for (const sizeBytes of sizes) {
+    const size = formatSize(sizeBytes)
+    if (sizeBytes % PMD_BYTES !== 0) throw new UsageError(`size ${size} is not a multiple of 2M`)
+    if (sizeBytes < SMALLEST_REGION_BYTES)
+      throw new UsageError(`size ${size} is too small: a pool needs ${formatSize(SMALLEST_REGION_BYTES)}`)
+  }
+  const sizeBytes = sizes.reduce((sum, each) => sum + each, 0)
   const { keeps, needs } = hostShare(room, { sizeBytes, type })
   if (keeps >= needs) return
   const ram = totalBytes(room.ram)
   const fixed = hostShare(room, { sizeBytes: 0, type }).needs
   const share = type === 'soft-reserved' ? PAGES_SHARE / (PAGES_SHARE + 1) : 1
   const most = alignDown((ram - fixed) * share, PMD_BYTES)
+  const size = sizes.map((each) => formatSize(each)).join(' and ')
   throw new UsageError(
     `size ${size} is too much: of ${inGibibytes(ram)} of RAM the host must keep ${inGibibytes(needs)}; ` +
       (most < SMALLEST_REGION_BYTES
         ? 'this machine has no RAM to spare'
-        : `at most ${formatSize(most)} can go`),
+        : `at most ${formatSize(most)} can go${sizes.length > 1 ? ' in all' : ''}`),
   )
 }
 
@@ -184,10 +207,6 @@ function compare(one: readonly number[], other: readonly number[]): number {
   const index = one.findIndex((value, at) => value !== other[at])
   return index < 0 ? 0 : (one[index] as number) - (other[index] as number)
 }
-
-/** Ids of the nodes that it has memory of. */
-export const nodeIdsOf = (nodes: readonly MemoryNode[], range: PhysicalRange): number[] =>
-  nodes.filter(({ ranges }) => ranges.some((each) => overlap(each, range))).map(({ id }) => id)
 
 const nodeRanges = (room: Room, node: number): readonly PhysicalRange[] =>
   room.nodes.find(({ id }) => id === node)?.ranges ?? []

@@ -13,33 +13,28 @@ import { kaslrMayLandIn } from './kaslr.ts'
 import type { MachineMemory } from './machine-memory.ts'
 import { applyMemoryOptions, rangesOfType, softReserved } from './memory-map.ts'
 import { grubbyCommand, grubFile, kernelInstallFile, kexecCommand } from './reserve-loaders.ts'
-import { planReserve, type ReservePlan, type ReserveRequest } from './reserve-plan.ts'
+import type { PlaceRequest } from './reserve-place.ts'
+import { type PlannedRange, planReserve, type ReservePlan, type ReserveRequest } from './reserve-plan.ts'
 import { LAPTOP, Q35, SERVER } from './testing/machines.ts'
 
 const G = 2 ** 30
 const M = 2 ** 20
 const LINE = 'BOOT_IMAGE=/vmlinuz root=/dev/vda ro quiet'
 
-const request = (size: string, more: Partial<ReserveRequest> = {}): ReserveRequest => ({
-  sizeBytes: parseSize(size, 'size'),
-  at: undefined,
-  node: undefined,
-  replace: false,
-  type: 'soft-reserved',
-  ...more,
-})
-const plan = (
-  memory: MachineMemory,
-  size: string,
-  more: Partial<ReserveRequest> = {},
-  line = LINE,
-): ReservePlan => planReserve(memory, line, request(size, more))
-function refusal(
-  memory: MachineMemory,
-  size: string,
-  more: Partial<ReserveRequest> = {},
-  line = LINE,
-): string {
+type More = Partial<Omit<ReserveRequest, 'places'> & Pick<PlaceRequest, 'at' | 'node'>>
+
+function several(memory: MachineMemory, places: readonly PlaceRequest[], more: More = {}, line = LINE) {
+  const { replace = false, type = 'soft-reserved' } = more
+  return planReserve(memory, line, { places, replace, type })
+}
+/** Of one carve-out. */
+function plan(memory: MachineMemory, size: string, more: More = {}, line = LINE) {
+  const place = { sizeBytes: parseSize(size, 'size'), at: more.at, node: more.node }
+  const made = several(memory, [place], more, line)
+  assert.equal(made.ranges.length, 1)
+  return { ...made, ...(made.ranges[0] as PlannedRange) }
+}
+function refusal(memory: MachineMemory, size: string, more: More = {}, line = LINE): string {
   try {
     plan(memory, size, more, line)
   } catch (error) {
@@ -196,13 +191,7 @@ test('whatever is asked for, a plan holds: RAM throughout, whole, out of KASLRâ€
       (memory, sizeBytes, at, given) => {
         let made: ReservePlan
         try {
-          made = planReserve(memory, given.join(' '), {
-            sizeBytes,
-            at,
-            node: undefined,
-            replace: false,
-            type: 'soft-reserved',
-          })
+          made = several(memory, [{ sizeBytes, at, node: undefined }], {}, given.join(' '))
         } catch (error) {
           assert.ok(error instanceof UsageError, String(error))
           return
@@ -210,12 +199,13 @@ test('whatever is asked for, a plan holds: RAM throughout, whole, out of KASLRâ€
         const next = splitCommandLine(made.commandLine)
         const before = applyMemoryOptions(memory.firmware, memoryOptions(given))
         const after = applyMemoryOptions(memory.firmware, memoryOptions(next))
-        assert.ok(covers(rangesOfType(before, E820.RAM), made.range))
-        assert.ok(softReserved(after).some(({ start }) => start === made.range.start))
-        assert.ok(!kaslrMayLandIn(next, made.range))
+        const { range, alignBytes } = made.ranges[0] as PlannedRange
+        assert.ok(covers(rangesOfType(before, E820.RAM), range))
+        assert.ok(softReserved(after).some(({ start }) => start === range.start))
+        assert.ok(!kaslrMayLandIn(next, range))
         assert.ok(totalBytes(rangesOfType(after, E820.RAM)) >= G)
-        assert.ok(made.range.start >= G && made.range.start % made.alignBytes === 0)
-        assert.ok(at === undefined || at === made.range.start)
+        assert.ok(range.start >= G && range.start % alignBytes === 0)
+        assert.ok(at === undefined || at === range.start)
       },
     ),
   )

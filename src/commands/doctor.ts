@@ -8,6 +8,7 @@ import { checkBlackout } from '../host/check-blackout.ts'
 import { examine } from '../host/checks.ts'
 import { askConsent } from '../host/consent.ts'
 import type { FixableFinding } from '../host/fix.ts'
+import { checkRamNodes } from '../liveupdate/check-ram-nodes.ts'
 import { checkStored } from '../pool/check-stored.ts'
 
 interface DoctorOptions {
@@ -35,7 +36,12 @@ async function applyFixes(findings: readonly FixableFinding[], yes: boolean): Pr
 }
 
 async function doctor({ json, fix, yes, blackout }: DoctorOptions): Promise<void> {
-  const look = (): FixableFinding[] => [...examine(), ...checkStored(), ...(blackout ? checkBlackout() : [])]
+  const look = (): FixableFinding[] => [
+    ...examine(),
+    ...checkStored(),
+    ...checkRamNodes(),
+    ...(blackout ? checkBlackout() : []),
+  ]
   let findings = look()
   if (fix && (await applyFixes(findings, yes === true))) findings = look()
   const missing = findings.filter(({ severity }) => severity === 'error').length
@@ -58,9 +64,9 @@ export const command: CommandModule = {
   summary: 'check this machine; --fix repairs what it can',
   description: `
     Prints one line for each thing that guestmemfs needs of this machine or can make use of: the kernel,
-    FUSE, memory, QEMU, tools, memory set aside at boot. State ok; warn: it works without, or not as well;
-    missing: it does not work. A line with an arrow says what to do. --fix does what can be done here, and
-    asks before each change.`,
+    FUSE, memory, QEMU, tools, memory set aside at boot, guests' RAM on memory nodes. State ok; warn: it
+    works without, or not as well; missing: it does not work. A line with an arrow says what to do. --fix
+    does what can be done here, and asks before each change.`,
   exitStatus: {
     0: 'nothing is missing',
     1: 'something is missing: guestmemfs does not work on this machine yet',

@@ -17,7 +17,8 @@ export const command: CommandModule = {
     cannot be read.
 
     Root also gets one line for each file of guest RAM and each process that maps it, with the size of the
-    pages that the kernel maps it by.`,
+    pages that the kernel maps it by, and the memory node that it lies in; of a memfd whose pages are of
+    several, how much of each the process has mapped.`,
   examples: [{ about: 'the names of all pools', typed: "guestmemfs list --json | jq -r '.[].pool'" }],
   seeAlso: ['guestmemfs-status(8)', 'guestmemfs-vms(8)'],
   changes: false,
@@ -41,17 +42,27 @@ export const command: CommandModule = {
       )
       if (rows.length === 0) return
       print('')
-      printTable(['GUEST RAM', 'SIZE', 'PIECES', 'PLACED FOR', 'MAPPED IN', 'BY'], rows)
+      printTable(['GUEST RAM', 'SIZE', 'PIECES', 'NODE', 'PLACED FOR', 'MAPPED IN', 'BY'], rows)
     }),
 }
 
 function ramRows(
   mountPoint: string,
-  { file, sizeBytes, extents, alignBytes, mappings }: ListedRamFile,
+  { file, sizeBytes, extents, alignBytes, nodes, mappings }: ListedRamFile,
 ): string[][] {
-  const head = [`${mountPoint}/${file}`, formatSize(sizeBytes), String(extents), formatSize(alignBytes)]
-  if (mappings.length === 0) return [[...head, '-', '-']]
-  return mappings.map((mapping) => [...head, pagesOf(mapping), `${mapping.program} (${mapping.pid})`])
+  const head = [`${mountPoint}/${file}`, formatSize(sizeBytes), String(extents)]
+  const row = (node: string, ...more: string[]) => [...head, node, formatSize(alignBytes), ...more]
+  const all = nodes?.join(',') ?? '-'
+  if (mappings.length === 0) return [row(all, '-', '-')]
+  return mappings.map((mapping) =>
+    row(sharesOf(mapping) ?? all, pagesOf(mapping), `${mapping.program} (${mapping.pid})`),
+  )
+}
+
+/** undefined: all of it is of one node, or that is not known. */
+function sharesOf({ nodeBytes = [] }: RamMapper): string | undefined {
+  if (nodeBytes.length < 2) return undefined
+  return nodeBytes.map(({ node, bytes }) => `${node}: ${formatSize(bytes)}`).join(', ')
 }
 
 /** Shared memory is mapped by whole 2 MiB entries as far as the kernel has found such pages for it. */

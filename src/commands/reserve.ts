@@ -13,14 +13,15 @@ import {
   kexecCommand,
 } from '../bootmem/reserve-loaders.ts'
 import { inGibibytes } from '../bootmem/reserve-place.ts'
-import { planReserve, type ReservePlan } from '../bootmem/reserve-plan.ts'
+import { type PlannedRange, planReserve, type ReservePlan } from '../bootmem/reserve-plan.ts'
+import { placesOf } from '../bootmem/reserve-request.ts'
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
 import { formatBytes } from '../linux/memmap.ts'
 import { kernelCommandLineText, splitCommandLine } from '../linux/memory-info.ts'
 import { STORES } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
-import { formatSize, parseSize } from '../values/size.ts'
+import { formatSize } from '../values/size.ts'
 import { type CarveOutType, STORE_KINDS } from '../values/store-kinds.ts'
 
 interface ReserveOptions {
@@ -40,7 +41,10 @@ export const command: CommandModule = {
     Chooses a range of this machine's memory for a pool of the dax or the devmem store, and prints the
     words for the kernel's command line that keep the kernel away from it, ready for GRUB, grubby,
     systemd-boot and kexec. It changes nothing. After the next boot 'guestmemfs doctor' says what the
-    kernel made of it.`,
+    kernel made of it.
+
+    With several memory nodes (--numa 0,1 or --numa all) it chooses one range in each, for a pool of its
+    own.`,
   exitStatus: {
     0: 'the words are printed',
     1: 'there is no such place, or the request breaks a rule, which is named',
@@ -48,6 +52,7 @@ export const command: CommandModule = {
   examples: [
     { about: '10 GiB, wherever it is best', typed: 'guestmemfs reserve --size 10G' },
     { about: 'another size than now', typed: 'guestmemfs reserve --size 20G --replace' },
+    { about: 'in each of two memory nodes', typed: 'guestmemfs reserve --size 10G,40G --numa 0,1' },
   ],
   seeAlso: [
     'guestmemfs-doctor(8)',
@@ -58,9 +63,9 @@ export const command: CommandModule = {
   changes: false,
   register: (command) =>
     command
-      .requiredOption('--size <size>', 'how much, as 10G')
+      .requiredOption('--size <size>', 'how much, as 10G; where nodes differ, one for each, as 10G,40G')
       .option('--at <address>', 'where: a physical address, as 16G or 0x400000000; default: the best place')
-      .option('--numa <node>', 'in this memory node')
+      .option('--numa <nodes>', 'in this memory node; of several, as 0,1, or of all, a range in each')
       .option('--store <kind>', 'dax, or devmem: hidden, without struct pages', 'dax')
       .option('--replace', 'instead of the carve-outs of the running kernel')
       .option('--json', 'print one JSON object')
@@ -73,18 +78,13 @@ function reserve(options: ReserveOptions): void {
   const commandLine = kernelCommandLineText()
   const memory = readMachineMemory(carveOuts(splitCommandLine(commandLine)))
   const plan = planReserve(memory, commandLine, {
-    sizeBytes: parseSize(options.size, 'size'),
-    at: options.at === undefined ? undefined : parseAddress(options.at),
-    node: options.numa === undefined ? undefined : parseNode(options.numa),
+    places: placesOf({ size: options.size, numa: options.numa, at: options.at }, memory.nodes),
     replace: options.replace === true,
     type: carveOutOf(options.store),
   })
   if (options.json) printJson(asJson(plan, options.store))
   else for (const line of asText(plan, options.store)) print(line)
 }
-
-const parseAddress = (text: string): number =>
-  /^0x[0-9a-f]{1,13}$/i.test(text) ? Number(text) : parseSize(text, 'address')
 
 /** How memory is set aside for a store. */
 function carveOutOf(store: string): CarveOutType {
@@ -95,19 +95,21 @@ function carveOutOf(store: string): CarveOutType {
   throw new UsageError(`store '${store}' needs no memory set aside: take ${able.join(' or ')}`)
 }
 
-function parseNode(text: string): number {
-  if (!/^\d{1,4}$/.test(text)) throw new UsageError(`memory node '${text}' is not a number`)
-  return Number(text)
-}
+const rangeJson = ({ range, alignBytes, nodes }: PlannedRange) => ({
+  startByte: range.start,
+  sizeBytes: range.lengthBytes,
+  alignBytes,
+  nodes,
+})
 
+/** Of one carve-out its fields stand at the top, as scripts know them. */
 const asJson = (plan: ReservePlan, store: string) => ({
   store,
-  startByte: plan.range.start,
-  sizeBytes: plan.range.lengthBytes,
-  alignBytes: plan.alignBytes,
-  nodes: plan.nodes,
+  ...(plan.ranges.length === 1 && plan.ranges[0] !== undefined && rangeJson(plan.ranges[0])),
+  ranges: plan.ranges.map((each) => ({ ...rangeJson(each), mount: mountLine(each, plan, store) })),
   ramBytes: plan.ramBytes,
   hostKeepsBytes: plan.hostKeepsBytes,
+  nodesKeep: plan.nodesKeep,
   addWords: plan.addWords,
   dropWords: plan.dropWords,
   commandLine: plan.commandLine,
@@ -118,13 +120,30 @@ const asJson = (plan: ReservePlan, store: string) => ({
   notes: plan.notes,
 })
 
-function* asText(plan: ReservePlan, store: string): Generator<string> {
-  const { range, alignBytes, nodes, addWords, dropWords } = plan
+/** Of several regions each is named by its first byte: the next kernel may number them otherwise. */
+function mountLine(
+  { range, nodes }: PlannedRange,
+  { ranges, hasOthers }: ReservePlan,
+  store: string,
+): string {
+  const region = hasOthers ? `,region=0x${range.start.toString(16)}` : ''
+  const name = ranges.length === 1 ? 'guestmemfs' : `node${nodes[0] ?? formatBytes(range.start)}`
+  return `mount -t guestmemfs -o store=${store}${region} ${name} /mnt/${name}`
+}
+
+function rangeText({ range, alignBytes, nodes }: PlannedRange): string {
   const last = range.start + range.lengthBytes - 1
   const where = `${formatBytes(range.start)} (0x${range.start.toString(16)}-0x${last.toString(16)})`
   const node = nodes.length === 0 ? '' : `, memory node ${nodes.join(', ')}`
-  yield `carve-out   ${formatSize(range.lengthBytes)} at ${where}, aligned to ${formatSize(alignBytes)}${node}`
-  yield `host keeps  ${inGibibytes(plan.hostKeepsBytes)} of ${inGibibytes(plan.ramBytes)}`
+  return `carve-out   ${formatSize(range.lengthBytes)} at ${where}, aligned to ${formatSize(alignBytes)}${node}`
+}
+
+function* asText(plan: ReservePlan, store: string): Generator<string> {
+  const { ranges, nodesKeep, addWords, dropWords } = plan
+  for (const each of ranges) yield rangeText(each)
+  const apart = nodesKeep.map(({ node, keepsBytes }) => `node ${node}: ${inGibibytes(keepsBytes)}`)
+  const share = apart.length > 1 ? ` (${apart.join(', ')})` : ''
+  yield `host keeps  ${inGibibytes(plan.hostKeepsBytes)} of ${inGibibytes(plan.ramBytes)}${share}`
   yield `add         ${addWords.join(' ')}`
   if (dropWords.length > 0) yield `remove      ${dropWords.join(' ')}`
   for (const note of plan.notes) yield `note        ${note}`
@@ -140,7 +159,10 @@ function* asText(plan: ReservePlan, store: string): Generator<string> {
     )
   yield* section(
     'then',
-    `reboot; 'guestmemfs doctor' checks what the new kernel made of it\nmount -t guestmemfs -o store=${store} guestmemfs /mnt/guestmemfs`,
+    [
+      "reboot; 'guestmemfs doctor' checks what the new kernel made of it",
+      ...ranges.map((each) => mountLine(each, plan, store)),
+    ].join('\n'),
   )
 }
 

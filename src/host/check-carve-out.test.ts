@@ -42,8 +42,9 @@ function judge(
   more: Partial<CarveOutView> = {},
 ): FixableFinding[] {
   const memory = { iomem: [], hasMemoryDevice: true, lockdown: undefined, unreadable: undefined }
+  const others = { nodes: [], numbered: [] }
   const words = splitCommandLine(line)
-  const findings = carveOutFindings({ words, regions, hasDriver, ...memory, ...more })
+  const findings = carveOutFindings({ words, regions, hasDriver, ...memory, ...others, ...more })
   assert.equal(new Set(findings.map(({ subject }) => subject)).size, findings.length)
   for (const { severity, advice } of findings) assert.equal(advice === undefined, severity === 'ok')
   return findings
@@ -135,4 +136,48 @@ test('soft-reserved memory of the firmware needs no option', () => {
   const findings = judge('modprobe.blacklist=kmem', [region(64 * G, 8 * G, { id: 3 })])
   assert.match(find(findings, 'carve-out 3').message, /offered by the firmware/)
   assert.deepEqual(severities(findings), ['ok', 'ok', 'ok', 'ok'])
+})
+
+const TWO =
+  'memmap=1G%4G-1+0xefffffff memmap=1G%6G-1+0xefffffff memmap=4G%0-0xeffffffe+1 modprobe.blacklist=kmem'
+const NODES = [
+  { id: 0, ranges: [{ start: 0, lengthBytes: 6 * G }] },
+  { id: 1, ranges: [{ start: 6 * G, lengthBytes: 64 * G }] },
+]
+
+test('several carve-outs: a finding for each, with its memory node', () => {
+  const regions = [region(4 * G, G), region(6 * G, G, { id: 1, targetNode: 1 })]
+  const findings = judge(TWO, regions, true, { nodes: NODES })
+  assert.deepEqual([...new Set(severities(findings))], ['ok'])
+  assert.match(find(findings, 'carve-out 1G at 4G').message, /^dax0: .*memory node 0$/)
+  assert.match(find(findings, 'carve-out 1G at 6G').message, /^dax1: .*memory node 1$/)
+  const [first] = regions
+  const half = judge(TWO, first === undefined ? [] : [first], true, { nodes: NODES })
+  assert.match(find(half, 'carve-out 1G at 6G').advice ?? '', /plan it anew beside the others/)
+})
+
+test('a carve-out that lies in two nodes is a warning, of either kind', () => {
+  const both = judge(
+    'memmap=4G%4G-1+0xefffffff memmap=2G$68G modprobe.blacklist=kmem',
+    [region(4 * G, 4 * G)],
+    true,
+    { nodes: [...NODES, { id: 2, ranges: [{ start: 69 * G, lengthBytes: G }] }] },
+  )
+  assert.match(find(both, 'carve-out nodes of 4G at 4G').message, /lies in memory nodes 0, 1$/)
+  assert.match(find(both, 'carve-out nodes of 2G at 68G').message, /lies in memory nodes 1, 2$/)
+})
+
+test('of several, one that fstab names by its number is a warning', () => {
+  const regions = [region(4 * G, G), region(6 * G, G, { id: 1 })]
+  const numbered = [
+    { pool: 'p', region: 'dax1.0' },
+    { pool: 'q', region: 'dax7' },
+  ]
+  const findings = judge(TWO, regions, true, { numbered })
+  assert.equal(find(findings, 'carve-out of pool p').advice, 'write region=0x180000000')
+  assert.equal(find(findings, 'carve-out of pool q').advice, 'write its first byte')
+  assert.deepEqual(
+    [...new Set(severities(judge(LINE, [region(16 * G, 10 * G)], true, { numbered })))],
+    ['ok'],
+  )
 })

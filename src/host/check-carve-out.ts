@@ -14,12 +14,14 @@ import { kernelLockdown } from '../linux/lockdown.ts'
 import { formatRange, reservedRanges } from '../linux/memmap.ts'
 import { MEMORY_PATH } from '../linux/memory-device.ts'
 import { kernelCommandLine } from '../linux/memory-info.ts'
+import { type MemoryNode, nodeIdsOf, readMemoryNodes } from '../linux/memory-nodes.ts'
 import { covers, overlap, type PhysicalRange } from '../linux/memory-ranges.ts'
 import { SystemCallError, UsageError } from '../values/errors.ts'
 import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { formatSize } from '../values/size.ts'
 import { PMD_BYTES, SMALLEST_REGION_BYTES } from '../values/units.ts'
 import { type Fix, type FixableFinding, fixable } from './fix.ts'
+import { type NumberedPool, numberedPools } from './next-boot.ts'
 
 const NAME = 'carve-out'
 const MODULES = ['device_dax', 'dax_hmem']
@@ -38,6 +40,10 @@ export interface CarveOutView {
   readonly lockdown: string | undefined
   /** A process that does not show root what it maps. */
   readonly unreadable: Holder | undefined
+  /** Of this machine; empty where they are not known. */
+  readonly nodes: readonly MemoryNode[]
+  /** As of `NextBoot`. */
+  readonly numbered: readonly NumberedPool[]
 }
 
 /** One finding where there is no carve-out; else one for each, and for each rule that they share. */
@@ -53,6 +59,8 @@ export function checkCarveOuts(): FixableFinding[] {
       hasMemoryDevice: existsSync(MEMORY_PATH),
       lockdown: kernelLockdown(),
       unreadable: process.getuid?.() === 0 ? unreadableProcess() : undefined,
+      nodes: readMemoryNodes(),
+      numbered: numberedPools(),
     })
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error
@@ -61,7 +69,7 @@ export function checkCarveOuts(): FixableFinding[] {
 }
 
 export function carveOutFindings(view: CarveOutView): FixableFinding[] {
-  const { words, regions, hasDriver } = view
+  const { words, regions, nodes } = view
   const reserved = reservedRanges(words).filter(isForPool)
   const asked = carveOuts(words)
   const made = regions.filter(({ isCarveOut }) => isCarveOut)
@@ -69,13 +77,41 @@ export function carveOutFindings(view: CarveOutView): FixableFinding[] {
   if (asked.length + made.length + reserved.length === 0)
     return [ok(NAME, 'none; `guestmemfs reserve --size 10G` says how to set RAM aside')]
   return [
-    ...asked.map((range) => checkRange(range, made, hasDriver)),
+    ...asked.map((range) => checkRange(range, made, view, asked.length > 1)),
     ...unasked.map((region) => ok(`${NAME} ${region.id}`, `${describe(region)}, offered by the firmware`)),
     ...(asked.length + made.length > 0 ? [checkKmem(words, made)] : []),
     ...reserved.map((range) => checkReserved(range, view)),
     checkKaslr(words, [...asked, ...reserved]),
+    ...checkNodes([...asked, ...reserved], nodes),
+    ...checkNumbers(view, made),
     checkHolders(view),
   ]
+}
+
+/** A carve-out in several nodes: its pool gives a guest memory of any of them. */
+function checkNodes(ranges: readonly PhysicalRange[], nodes: readonly MemoryNode[]): Finding[] {
+  return ranges.flatMap((range) => {
+    const ids = nodeIdsOf(nodes, range)
+    if (ids.length < 2) return []
+    return warn(
+      `${NAME} nodes of ${formatRange(range)}`,
+      `it lies in memory nodes ${ids.join(', ')}`,
+      '`guestmemfs reserve --replace --numa` plans a range in each',
+    )
+  })
+}
+
+/** Names by number are right as long as there is one region. */
+function checkNumbers({ numbered }: CarveOutView, made: readonly DaxRegion[]): Finding[] {
+  if (made.length < 2) return []
+  return numbered.map(({ pool, region }) => {
+    const start = made.find(({ id }) => region.replace(/\.0$/, '') === `dax${id}`)?.startByte
+    return warn(
+      `${NAME} of pool ${pool}`,
+      `/etc/fstab names it region=${region}: the next kernel may give that number to another one`,
+      `write ${start === undefined ? 'its first byte' : `region=0x${start.toString(16)}`}`,
+    )
+  })
 }
 
 /**
@@ -107,11 +143,18 @@ const isWhole = (region: DaxRegion, range: PhysicalRange): boolean =>
 const describe = ({ id, sizeBytes, alignBytes, targetNode }: DaxRegion): string =>
   `dax${id}: ${formatSize(sizeBytes)} in pages of ${formatSize(alignBytes)}${targetNode < 0 ? '' : `, memory node ${targetNode}`}`
 
-function checkRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver: boolean): FixableFinding {
+function checkRange(
+  range: PhysicalRange,
+  made: readonly DaxRegion[],
+  { hasDriver }: CarveOutView,
+  hasOthers: boolean,
+): FixableFinding {
   const name = `${NAME} ${formatRange(range)}`
   const there = made.filter((region) => touches(region, range))
   const [region] = there
-  const again = `\`guestmemfs reserve --replace --size ${formatSize(range.lengthBytes)}\` plans one that holds`
+  const again = hasOthers
+    ? 'leave out its memmap=, reboot, and plan it anew beside the others: `guestmemfs reserve`'
+    : `\`guestmemfs reserve --replace --size ${formatSize(range.lengthBytes)}\` plans one that holds`
   if (region === undefined && !hasDriver)
     return fixable(
       fail(name, 'no driver offers it', `load the modules: modprobe -a ${MODULES.join(' ')}`),
@@ -136,7 +179,8 @@ function checkRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver:
 const isForPool = ({ start, lengthBytes }: PhysicalRange): boolean =>
   lengthBytes >= SMALLEST_REGION_BYTES && start % PMD_BYTES === 0
 
-function checkReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown }: CarveOutView): Finding {
+function checkReserved(range: PhysicalRange, view: CarveOutView): Finding {
+  const { iomem, hasMemoryDevice, lockdown, nodes } = view
   const name = `reserved ${formatRange(range)}`
   const used = iomem.find(
     (line) => line.depth === 0 && line.name === 'System RAM' && overlap(line.range, range),
@@ -155,7 +199,11 @@ function checkReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown 
       `this kernel is locked down (${lockdown}) and keeps ${MEMORY_PATH} closed`,
       'use store=dax',
     )
-  return ok(name, "for store=devmem: no struct pages, not in the kernel's direct map, pages of 4K")
+  const [node] = nodeIdsOf(nodes, range)
+  return ok(
+    name,
+    `for store=devmem: no struct pages, not in the kernel's direct map, pages of 4K${node === undefined ? '' : `, memory node ${node}`}`,
+  )
 }
 
 const LOAD: Fix = {

@@ -29,7 +29,7 @@ test('what a helper and a unit run is read back, whatever is in its path', () =>
 
 test('an installed version is looked at once, and is what it says', (t) => {
   const root = machine(t)
-  assert.deepEqual(readNextBoot(root), { programs: [], lacksHelper: false })
+  assert.deepEqual(readNextBoot(root), { programs: [], lacksHelper: false, numbered: [] })
   const reads = { image: { oldest: 1, newest: 2 } }
   const { version } = installProgram(root, smallProgram(join(root, 'from'), 'one'), reads)
   const place = join(root, 'usr/local/lib/guestmemfs', version)
@@ -90,4 +90,21 @@ test('a line of fstab without a helper', (t) => {
   writeFileSync(fstab, 'guestmemfs /mnt guestmemfs size=1G 0 0\n')
   writeFileSync(join(root, 'sbin/mount.guestmemfs'), '')
   assert.equal(readNextBoot(root).lacksHelper, false)
+})
+
+test('pools whose region fstab names by its number', (t) => {
+  const root = machine(t)
+  const lines = [
+    'one /mnt/1 guestmemfs store=dax,region=dax0.0,noauto 0 0',
+    'two\t/mnt/2\tguestmemfs\tregion=dax1,store=dax',
+    'three /mnt/3 guestmemfs store=dax,region=0x100000000 0 0',
+    'four /mnt/4 guestmemfs store=dax 0 0',
+    '#five /mnt/5 guestmemfs store=dax,region=dax5.0 0 0',
+    'six /mnt/6 ext4 region=dax6.0 0 0',
+  ]
+  writeFileSync(join(root, 'etc/fstab'), `${lines.join('\n')}\n`)
+  assert.deepEqual(readNextBoot(root).numbered, [
+    { pool: 'one', region: 'dax0.0' },
+    { pool: 'two', region: 'dax1' },
+  ])
 })

@@ -35,6 +35,15 @@ export interface NextBoot {
   readonly programs: readonly BootProgram[]
   /** A line of fstab needs a mount helper, and there is none. */
   readonly lacksHelper: boolean
+  /** Pools of fstab whose region is named by its number. */
+  readonly numbered: readonly NumberedPool[]
+}
+
+/** The next kernel may give that number to another region. */
+export interface NumberedPool {
+  readonly pool: string
+  /** `dax1.0` or `dax1`. */
+  readonly region: string
 }
 
 /** `root`: where the machine's files are; tests have another. */
@@ -47,13 +56,30 @@ export function readNextBoot(root = '/'): NextBoot {
     const program = look(by, command)
     if (!programs.has(program.place)) programs.set(program.place, program)
   }
-  const lacksHelper = isInFstab(root) && !existsSync(join(root, HELPER))
-  return { programs: [...programs.values()], lacksHelper }
+  return {
+    programs: [...programs.values()],
+    lacksHelper: isInFstab(root) && !existsSync(join(root, HELPER)),
+    numbered: numberedPools(root),
+  }
 }
 
 /** A line of fstab mounts a pool. */
-export const isInFstab = (root = '/'): boolean =>
-  /^\s*[^#\s]\S*\s+\S+\s+(fuse\.)?guestmemfs\s/m.test(textOf(join(root, '/etc/fstab')))
+export const isInFstab = (root = '/'): boolean => poolsOfFstab(root).length > 0
+
+/** Pools of fstab whose region is named by its number. */
+export const numberedPools = (root = '/'): NumberedPool[] =>
+  poolsOfFstab(root).flatMap(({ pool, options }) => {
+    const [, region] = /(?:^|,)region=(dax\d+(?:\.0)?)(?=,|$)/.exec(options) ?? []
+    return region === undefined ? [] : [{ pool, region }]
+  })
+
+function poolsOfFstab(root: string): { readonly pool: string; readonly options: string }[] {
+  const lines = textOf(join(root, '/etc/fstab')).split('\n')
+  return lines.flatMap((line) => {
+    const [pool = '', , type = '', options = ''] = line.trim().split(/\s+/)
+    return !pool.startsWith('#') && /^(fuse\.)?guestmemfs$/.test(type) ? [{ pool, options }] : []
+  })
+}
 
 function textOf(path: string): string {
   try {

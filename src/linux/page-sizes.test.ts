@@ -31,7 +31,9 @@ test('the pages of each wanted mapping, wherever it begins in its file', (t) => 
     smaps: block(DAX, 2 ** 20) + block(SHMEM, 4, 2048),
   })
   add('8', { comm: 'sh\n', maps: '7f-80 rw-p 00000000 00:00 0 [heap]\n', smaps: 'not read' })
-  const found = fileMappings((path) => path.startsWith('/dev/guestmemfs/') || path === '/mnt/gm/a file', proc)
+  const found = fileMappings((path) => path.startsWith('/dev/guestmemfs/') || path === '/mnt/gm/a file', {
+    proc,
+  })
   assert.deepEqual(found, [
     {
       pid: 7,
@@ -53,7 +55,21 @@ test('the pages of each wanted mapping, wherever it begins in its file', (t) => 
     },
   ])
   assert.deepEqual(
-    fileMappings((_, offset) => offset === 2 * MIB, proc).map(({ path }) => path),
+    fileMappings((_, offset) => offset === 2 * MIB, { proc }).map(({ path }) => path),
     ['/mnt/gm/a file'],
+  )
+  add('9', {
+    comm: 'qemu\n',
+    maps: `${SHMEM}\n`,
+    smaps: block(SHMEM, 4),
+    numa_maps: '7f9900000000 bind:1 file=/mnt/gm/a\\\\040file dirty=2 N1=2 kernelpagesize_kB=4\n',
+  })
+  const nodes = fileMappings((path) => path.startsWith('/mnt/gm'), { proc, hasNodes: true })
+  assert.deepEqual(
+    nodes.map(({ pid, nodeBytes }) => [pid, nodeBytes]),
+    [
+      [7, []],
+      [9, [{ node: 1, bytes: 8192 }]],
+    ],
   )
 })

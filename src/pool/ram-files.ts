@@ -1,6 +1,11 @@
-/** A mount's guest RAM: each file, and the processes that map it, with the size of their pages. */
+/**
+ * A mount's guest RAM: each file with its memory nodes, and the processes that map it, with the size of their
+ * pages.
+ */
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { nodeIds } from '../linux/memory-nodes.ts'
+import { addNodeBytes } from '../linux/page-nodes.ts'
 import { type FileMapping, fileMappings } from '../linux/page-sizes.ts'
 import { UsageError } from '../values/errors.ts'
 import { MAP_KINDS } from '../values/mapping.ts'
@@ -16,6 +21,7 @@ const Listed = v.object({
     offsetBytes: v.optional(v.number()),
     sizeBytes: v.number(),
     alignBytes: v.number(),
+    nodes: v.optional(v.array(v.number())),
   }),
 })
 type Listed = v.InferOutput<typeof Listed>
@@ -28,10 +34,19 @@ export interface ListedRamFile {
   readonly extents: number
   /** The largest pages that it was placed for. */
   readonly alignBytes: number
+  /**
+   * Memory nodes that it lies in, ascending; of a memfd those of the pages that processes have mapped. null:
+   * not known.
+   */
+  readonly nodes: readonly number[] | null
   readonly mappings: readonly RamMapper[]
 }
 
-export type RamMapper = Pick<FileMapping, 'pid' | 'program' | 'kernelPageBytes' | 'pmdMappedBytes'>
+/** `nodeBytes`: only of memfds, on a host with several memory nodes. */
+export type RamMapper = Pick<
+  FileMapping,
+  'pid' | 'program' | 'kernelPageBytes' | 'pmdMappedBytes' | 'nodeBytes'
+>
 
 /**
  * None where the pool is not mounted, or no server serves it: reading the mount could hang. Nor for a user:
@@ -51,23 +66,41 @@ export function ramOf({ freeBytes, mountPoint }: PoolSummary): ListedRamFile[] {
 function ramFiles(mountPoint: string): ListedRamFile[] {
   const listed = readVirtualList(mountPoint, 'ram').map((item) => v.parse(Listed, item))
   if (listed.length === 0) return []
-  const found = fileMappings((path, offsetBytes) =>
-    listed.some((each) => isOf(each, mountPoint, path, offsetBytes)),
+  const ids = nodeIds()
+  const isOfHost = ({ map: { kind } }: Listed): boolean => kind === MAP_KINDS.passthrough
+  const found = fileMappings(
+    (path, offsetBytes) => listed.some((each) => isOf(each, mountPoint, path, offsetBytes)),
+    { hasNodes: ids.length > 1 && listed.some(isOfHost) },
   )
-  return listed.map((each) => ({
-    file: each.file,
-    sizeBytes: each.map.sizeBytes,
-    extents: each.extents,
-    alignBytes: each.map.alignBytes,
-    mappings: found
+  return listed.map((each) => {
+    const mappings = found
       .filter(({ path, offsetBytes }) => isOf(each, mountPoint, path, offsetBytes))
-      .map(({ pid, program, kernelPageBytes, pmdMappedBytes }) => ({
+      .map(({ pid, program, kernelPageBytes, pmdMappedBytes, nodeBytes }) => ({
         pid,
         program,
         kernelPageBytes,
         pmdMappedBytes,
-      })),
-  }))
+        ...(isOfHost(each) && nodeBytes && { nodeBytes }),
+      }))
+    return {
+      file: each.file,
+      sizeBytes: each.map.sizeBytes,
+      extents: each.extents,
+      alignBytes: each.map.alignBytes,
+      nodes: each.map.nodes ?? nodesOfHost(ids, mappings),
+      mappings,
+    }
+  })
+}
+
+/** Of a file without nodes of its own. `ids`: the nodes of this host. */
+export function nodesOfHost(
+  ids: readonly number[],
+  mappings: readonly Pick<RamMapper, 'nodeBytes'>[],
+): readonly number[] | null {
+  if (ids.length === 1) return ids
+  const seen = addNodeBytes(mappings.map(({ nodeBytes = [] }) => nodeBytes)).map(({ node }) => node)
+  return seen.length === 0 ? null : seen
 }
 
 /**

@@ -47,12 +47,18 @@ const MapSchema = v.object({
   /** Of the device that stands for the file; left out where there is none. */
   major: v.optional(v.number()),
   minor: v.optional(v.number()),
+  nodes: v.optional(v.array(v.number())),
 })
 
 const WindowSchema = v.object({ path: v.string(), offsetBytes: v.number() })
 
 /** How QEMU maps the file: by its own name, but for a window of /dev/mem. */
-export type RamMap = { readonly sizeBytes: number; readonly alignBytes: number } & (
+export type RamMap = {
+  readonly sizeBytes: number
+  readonly alignBytes: number
+  /** Memory nodes that it lies in; left out where the server does not know them. */
+  readonly nodes?: readonly number[]
+} & (
   | { readonly by: Exclude<MappedBy, 'devmem'> }
   | { readonly by: 'devmem'; readonly path: string; readonly offsetBytes: number }
 )
@@ -121,11 +127,12 @@ function mapText(path: string, map: Uint8Array | Errno): string {
 /** `text`: JSON of `guestmemfs.map`. */
 export function parseRamMap(text: string): RamMap {
   const map = v.parse(MapSchema, JSON.parse(text))
-  const { kind, sizeBytes, alignBytes } = map
+  const { kind, sizeBytes, alignBytes, nodes } = map
   const by = mappedBy(kind)
-  if (by !== 'devmem') return { by, sizeBytes, alignBytes }
+  const known = { sizeBytes, alignBytes, ...(nodes && { nodes }) }
+  if (by !== 'devmem') return { by, ...known }
   const { path, offsetBytes } = v.parse(WindowSchema, map)
-  return { by, path, offsetBytes, sizeBytes, alignBytes }
+  return { by, path, offsetBytes, ...known }
 }
 
 /**

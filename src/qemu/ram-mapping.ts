@@ -1,7 +1,7 @@
 /**
  * How a QEMU that is about to start maps its guest's RAM, where the recorded line is not enough: a window of
- * /dev/mem takes the file's place in the command line, and gigantic pages need their alignment. Both are read
- * from the file's xattr at each start; the record names the file.
+ * /dev/mem takes the file's place in the command line, gigantic pages need their alignment, and memory of a
+ * region takes no `host-nodes`. All is read from the file's xattr at each start; the record names the file.
  *
  * The kernel lets two windows overlap, so only this program keeps them apart. Two processes map a page of
  * each window before the last read of the xattr: the one that becomes QEMU, whose mappings end with that, and
@@ -14,6 +14,7 @@ import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { PTE_BYTES } from '../values/units.ts'
 import { argumentById, type CommandLine, type KeyValue, pairsOf, setKeys } from './command-line.ts'
+import { isFixed, withoutNodes } from './host-nodes.ts'
 import type { RamFile } from './memory-backends.ts'
 import { optionValue } from './option-string.ts'
 import { parseQemuSize } from './qemu-size.ts'
@@ -66,6 +67,7 @@ export function withRamMappings(line: CommandLine, mappings: readonly RamMapping
     if (map.by === 'devmem')
       changes.push(['mem-path', map.path], ['offset', String(map.offsetBytes), map.offsetBytes])
     if (changes.length > 0) mapped = setKeys(mapped, argument, changes)
+    if (isFixed(map)) mapped = withoutNodes(mapped, id)
   }
   return mapped
 }

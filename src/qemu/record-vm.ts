@@ -13,6 +13,7 @@ import { PMD_BYTES } from '../values/units.ts'
 import { findBinary, probeBinary } from './binary.ts'
 import { argumentsOf, type CommandLine, pairsOf, parseCommandLine } from './command-line.ts'
 import { checkDevmemTrust, storeOf } from './devmem-trust.ts'
+import { nodeNotes } from './host-nodes.ts'
 import { chooseEnvironment, findVmUser, type VmUser } from './identity.ts'
 import { folderNotes } from './machine/helpers.ts'
 import { otherMapper } from './mapped-ram.ts'
@@ -114,23 +115,27 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
     ...(request.after.length > 0 && { after: [...request.after] }),
     saved: null,
   }
-  await putOnRecord(definition, user, request)
-  const notes = [...prepared.notes, ...folderNotes(storeOf(definition.mountPoint), line)]
+  const ofFiles = await putOnRecord(definition, user, request)
+  const notes = [...prepared.notes, ...folderNotes(storeOf(definition.mountPoint), line), ...ofFiles]
   return { ramFile, definition, daemonize: prepared.daemonize, notes }
 }
 
-/** Errors (UsageError): another VM has its name or some of its RAM; a RAM file cannot be made or opened. */
+/**
+ * Returns what the operator should know of the RAM files. Errors (UsageError): another VM has its name or
+ * some of its RAM; a RAM file cannot be made or opened, or is not of a memory node that its line binds it to.
+ */
 export async function putOnRecord(
   definition: VmDefinition,
   user: VmUser,
   request: Pick<RecordRequest, 'recordedFiles' | 'mountPoints' | 'replace'>,
-): Promise<void> {
+): Promise<string[]> {
   const unlock = await lockRecording()
   try {
     const { replaced, overruled } = refuseConflicts(definition, request)
     await refusePlugged(definition)
-    record(definition, user, replaced)
+    const notes = record(definition, user, replaced)
     pruneClaims(definition, overruled)
+    return notes
   } finally {
     unlock()
   }
@@ -139,15 +144,17 @@ export async function putOnRecord(
 /**
  * The record is an xattr of the RAM file and must be there before QEMU starts, so the files must be, too.
  * What is refused leaves former records as they were, and no file that was made for it. `replaced`: RAM files
- * whose record goes.
+ * whose record goes. Returns what the operator should know of the files.
  */
-function record(definition: VmDefinition, user: VmUser, replaced: readonly string[]): void {
+function record(definition: VmDefinition, user: VmUser, replaced: readonly string[]): string[] {
   const ramFile = ramFileOf(definition)
   const former = readDefinition(ramFile)
   const made: { readonly path: string; readonly inode: number | undefined }[] = []
+  let notes: string[]
   try {
     for (const file of definition.ramFiles)
       if (prepareRamFile(file, user)) made.push({ path: file.path, inode: inodeOf(file.path) })
+    notes = nodeNotes(definition)
     claimRam(definition)
     writeDefinition(definition)
   } catch (error) {
@@ -162,6 +169,7 @@ function record(definition: VmDefinition, user: VmUser, replaced: readonly strin
     else writeDefinition(former)
     throw new UsageError(`the record on ${path} could not be removed: ${pathProblem(failed)}`)
   }
+  return notes
 }
 
 /**

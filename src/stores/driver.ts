@@ -6,7 +6,7 @@ import type { PhysicalRange } from '../linux/memory-ranges.ts'
 import type { Errno } from '../values/errno.ts'
 import type { ObjectId } from '../values/ids.ts'
 import type { CarveOutType } from '../values/store-kinds.ts'
-import type { Extent, FrameGrid, Owner, Placement, Store } from './store.ts'
+import type { Extent, FrameGrid, Owner, Placement, PoolPlace, Store } from './store.ts'
 
 export interface StoreDriver {
   /** How its memory is set aside at boot; false: it uses ordinary memory of the host. */
@@ -38,7 +38,7 @@ export interface Region {
   readonly lockRange: PhysicalRange
   readonly totalBlocks: number
   readonly frames: FrameGrid | undefined
-  readonly place: PhysicalRange | undefined
+  readonly place: PoolPlace | undefined
   /** Errors: UsageError where another program uses it, or the kernel does not let this process map it. */
   probe(probe: ImageProbe): Content
   /** The caller holds its lock, and has probed it. Errors: UsageError, nothing changed; SystemCallError. */

@@ -63,6 +63,17 @@ export interface PlacementRules {
 /** For a store that takes blocks from anywhere. */
 export const NO_RULES: PlacementRules = { chunkBlocks: undefined, contiguous: false, frames: undefined }
 
+/** A part of a pool's physical memory that is of one memory node (NUMA). */
+export interface NodePart extends PhysicalRange {
+  readonly node: number
+}
+
+/** The physical memory that is set aside for a pool. */
+export interface PoolPlace extends PhysicalRange {
+  /** Ascending; left out where the kernel does not show which node's it is. */
+  readonly nodes?: readonly NodePart[]
+}
+
 /** Facts about a store that hold as long as it is open. */
 export interface StoreDescriptor {
   /** As the image of the pool spells it. */
@@ -76,7 +87,7 @@ export interface StoreDescriptor {
   readonly totalBlocks: number
   readonly rules: PlacementRules
   /** The physical memory that is set aside for the pool; undefined: ordinary memory of the host. */
-  readonly place: PhysicalRange | undefined
+  readonly place: PoolPlace | undefined
 }
 
 /**

@@ -20,6 +20,7 @@ export const FROZEN_XATTR = 'trusted.guestmemfs.frozen'
 export const SIZE_XATTR = 'trusted.guestmemfs.size'
 export const VM_XATTR = 'trusted.guestmemfs.vm'
 export const UPDATE_XATTR = 'trusted.guestmemfs.update'
+export const NODE_XATTR = 'trusted.guestmemfs.node'
 export const HANDOVER_XATTR = 'trusted.guestmemfs.handover'
 /**
  * Kept like any xattr, also by a server of a former version, which refuses every control that it does not

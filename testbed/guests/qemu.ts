@@ -11,7 +11,10 @@ export interface GuestOptions {
   readonly mebibytes: number
   /** Path of its RAM file, default NAME-ram in the pool; `anonymous`: anonymous memory of QEMU. */
   readonly ram?: string
-  /** Paths of RAM files in place of that one, each a NUMA node with an equal part of the memory. */
+  /**
+   * Paths of RAM files in place of that one, each a NUMA node with an equal part of the memory. Options of
+   * the backend may follow a path.
+   */
   readonly nodes?: readonly string[]
   /** Default `on` its RAM file; `guestmemfs run` adds the backend to a machine that has none. */
   readonly machine?: string

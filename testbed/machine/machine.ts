@@ -11,6 +11,7 @@ import type { QemuProgram } from '../debian/qemu.ts'
 import { PORT_NAME } from '../inside/protocol.ts'
 import type { Accelerator } from './accelerator.ts'
 import { humanMonitor, openControl, type Stop, whenStopped } from './control.ts'
+import { memoryNodeWords } from './memory-nodes-words.ts'
 import { networkWords } from './peer.ts'
 
 export interface MachineOptions {
@@ -18,6 +19,8 @@ export interface MachineOptions {
   readonly accelerator: Accelerator
   /** QEMU's spelling: `4G`. */
   readonly memory: string
+  /** Memory nodes, of which each has an equal part of memory and processors. */
+  readonly nodes: number
   readonly cpus: number
   readonly kernel: string
   readonly initramfs: string
@@ -122,6 +125,7 @@ export class Machine {
     return [
       ...['-name', 'guestmemfs-testbed', '-nodefaults', '-no-user-config', '-display', 'none'],
       ...['-machine', 'q35', ...emulation, '-smp', String(options.cpus), '-m', options.memory],
+      ...memoryNodeWords(options.memory, options.cpus, options.nodes),
       ...['-kernel', options.kernel, '-initrd', options.initramfs, '-append', options.commandLine],
       ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
       ...[

@@ -23,6 +23,8 @@ export interface ListedPool {
 export interface ListedRam {
   /** Below the mount point. */
   readonly file: string
+  /** Memory nodes; null: not known. */
+  readonly nodes: readonly number[] | null
   readonly mappings: readonly {
     readonly program: string
     readonly kernelPageBytes: number

@@ -157,6 +157,7 @@ async function prepare(
     qemu,
     accelerator,
     memory: options.memory ?? scenario.memory ?? DEFAULT_MEMORY,
+    nodes: scenario.nodes ?? 1,
     cpus: CPUS,
     kernel: first.kernel.vmlinuz,
     initramfs: first.initramfs,

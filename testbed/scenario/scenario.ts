@@ -28,6 +28,8 @@ export interface Scenario<R = unknown> {
   readonly init?: Init
   /** RAM of the host, as for QEMU's `-m`. */
   readonly memory?: string
+  /** Memory nodes of the host, each with an equal part of its RAM. Default: one, and no SRAT. */
+  readonly nodes?: number
   /**
    * Appended to the kernel's command line, of each kernel, unless the scenario gives another when it jumps.
    */

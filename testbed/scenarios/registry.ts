@@ -23,6 +23,8 @@ import { living } from './living.ts'
 import { many } from './many.ts'
 import { mount } from './mount.ts'
 import { mountTier } from './mount-tier.ts'
+import { numa } from './numa.ts'
+import { numaKho } from './numa-kho.ts'
 import { overhead } from './overhead.ts'
 import { debianPackage } from './package.ts'
 import { pages } from './pages.ts'
@@ -64,6 +66,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   package: debianPackage,
   torn,
   living,
+  numa,
+  'numa-kho': numaKho,
   'linux-guest': linuxGuest,
   'linux-share': linuxShare,
   many,

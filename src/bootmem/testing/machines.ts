@@ -1,8 +1,9 @@
 /** Three machines as their firmware describes them, for the tests of what is planned on them. */
 
 import { E820 } from '../../linux/memmap.ts'
+import type { MemoryNode } from '../../linux/memory-nodes.ts'
 import { GIB } from '../../values/units.ts'
-import type { MachineMemory, MemoryNode, Occupant } from '../machine-memory.ts'
+import type { MachineMemory, Occupant } from '../machine-memory.ts'
 import type { E820Entry } from '../memory-map.ts'
 
 /** First byte, last byte, name: as /sys/firmware/memmap has them. */

@@ -1,6 +1,6 @@
 /** A small file system for tests, and what must hold after every step of every test. */
 import assert from 'node:assert/strict'
-import { BLOCK_BYTES, type Extent, type FrameGrid } from '../../stores/store.ts'
+import { BLOCK_BYTES, type Extent, type FrameGrid, type PoolPlace } from '../../stores/store.ts'
 import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
 import { FileSystem } from '../file-system.ts'
@@ -33,6 +33,7 @@ export interface FixtureOptions {
   readonly chunkBlocks?: number
   readonly contiguous?: boolean
   readonly frames?: FrameGrid
+  readonly place?: PoolPlace
 }
 
 export function fixture(options: FixtureOptions = {}): Fixture {

@@ -15,6 +15,7 @@ import {
   type MemoryState,
   type NodeRam,
   type Placement,
+  type PoolPlace,
   type Store,
   type StoreDescriptor,
 } from '../../stores/store.ts'
@@ -35,6 +36,7 @@ export interface MemoryStoreOptions {
   readonly chunkBlocks?: number | undefined
   readonly contiguous?: boolean | undefined
   readonly frames?: FrameGrid | undefined
+  readonly place?: PoolPlace | undefined
   /** What the blocks of the pool hold before the first write (`clearing: 'ours'` only). Default: 0. */
   readonly formerByte?: number
 }
@@ -86,9 +88,9 @@ export class MemoryStore implements Store, FileData {
   #nextMemory = 1
 
   constructor(options: MemoryStoreOptions) {
-    const { clearing, totalBlocks, chunkBlocks, contiguous = false, frames } = options
+    const { clearing, totalBlocks, chunkBlocks, contiguous = false, frames, place } = options
     const rules = { chunkBlocks, contiguous, frames }
-    this.descriptor = { kind: 'memfd', clearing, totalBlocks, rules, place: undefined }
+    this.descriptor = { kind: 'memfd', clearing, totalBlocks, rules, place }
     const isBounded = clearing === 'ours' || chunkBlocks !== undefined
     this.hostMemory = isBounded ? undefined : { resized: () => {}, storeUse: undefined }
     this.#modelBytes = options.modelBytes ?? 4096
@@ -97,9 +99,9 @@ export class MemoryStore implements Store, FileData {
 
   /** A copy of all memory: later changes of one do not show in the other. */
   clone(): MemoryStore {
-    const { clearing, totalBlocks, rules } = this.descriptor
+    const { clearing, totalBlocks, rules, place } = this.descriptor
     const [modelBytes, formerByte] = [this.#modelBytes, this.#formerByte]
-    const copy = new MemoryStore({ clearing, totalBlocks, ...rules, modelBytes, formerByte })
+    const copy = new MemoryStore({ clearing, totalBlocks, ...rules, place, modelBytes, formerByte })
     for (const object of this.held) copy.held.add(object)
     for (const [id, memory] of this.#memories) copy.#memories.set(id, { ...memory })
     for (const [key, bytes] of this.#blocks) copy.#blocks.set(key, bytes.slice())

@@ -9,6 +9,8 @@
  *                               on the root: decimal bytes of the whole pool, where its memory is the host's
  *   trusted.guestmemfs.align    on a directory: bytes of the pages that guest RAM made in it or below it is
  *                               to have, `2M` or `1G`; kept like any xattr
+ *   trusted.guestmemfs.node     on a file of a region: the memory nodes that it lies in, as `0` or `0,1`; on
+ *                               the root those of the pool. Only read
  *   trusted.guestmemfs.vm       on a RAM file: the definition of the VM, a JSON object, kept like any xattr
  *   trusted.guestmemfs.update   on the root: the record of the live update that starts the next kernel, a
  *                               JSON object that `resume` reads there. Kept like any xattr, but may be set
@@ -24,6 +26,7 @@ import {
   FORMAT_XATTR,
   FROZEN_XATTR,
   HANDOVER_XATTR,
+  NODE_XATTR,
   SIZE_XATTR,
   UPDATE_XATTR,
   VM_XATTR,
@@ -38,17 +41,19 @@ import type { Inode } from '../state/inode.ts'
 import { XATTR_SIZE_MAX } from '../state/limits.ts'
 import type { Transaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
+import { nodesOf } from './file-nodes.ts'
 
 export const FROZEN = byteString(FROZEN_XATTR)
 export const SIZE = byteString(SIZE_XATTR)
+export const NODE = byteString(NODE_XATTR)
 export const VM = byteString(VM_XATTR)
 export const UPDATE = byteString(UPDATE_XATTR)
 export const HANDOVER = byteString(HANDOVER_XATTR)
 export const FORMAT = byteString(FORMAT_XATTR)
 
 /**
- * Errors: ESTALE, EINVAL for an unknown name, another inode or another value, ENOSPC; those of
- * `setAttributes`.
+ * Errors: ESTALE, EINVAL for an unknown name, another inode or another value, EPERM for what is only read,
+ * ENOSPC; those of `setAttributes`.
  */
 export function setControl(
   tx: Transaction,
@@ -59,6 +64,7 @@ export function setControl(
   const { volume } = tx
   const inode = volume.inode(ino)
   if (inode instanceof Errno) return inode
+  if (name === NODE) return EPERM
   if (name === UPDATE) return ino === ROOT_INO ? recordUpdate(tx, value) : EINVAL
   const text = line(value)
   if (name === ALIGN) return inode.kind === 'directory' ? setAlignment(tx, inode, text) : EINVAL
@@ -112,10 +118,15 @@ function recordUpdate(tx: Transaction, value: Uint8Array): Errno | undefined {
 }
 
 /** Control xattrs that return the present value. They are not stored. */
-export const isControl = (name: ByteString): boolean => name === FROZEN || name === SIZE
+export const isControl = (name: ByteString): boolean => name === FROZEN || name === SIZE || name === NODE
 
 /** Errors: ENODATA where the inode has no such control. */
-export function controlValue({ frozen, index }: Volume, inode: Inode, name: ByteString): Uint8Array | Errno {
+export function controlValue(volume: Volume, inode: Inode, name: ByteString): Uint8Array | Errno {
+  const { frozen, index } = volume
+  if (name === NODE) {
+    const nodes = nodesOf(volume, inode)
+    return nodes.length === 0 ? ENODATA : Buffer.from(nodes.join(','))
+  }
   if (name === SIZE && inode.ino === ROOT_INO)
     return Buffer.from(String(index.allocator.counts.total * BLOCK_BYTES))
   if (name === FROZEN) return inode.ino === ROOT_INO ? Buffer.from(frozen ? '1' : '0') : ENODATA

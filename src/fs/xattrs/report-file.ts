@@ -4,6 +4,7 @@ import { MAP_KINDS, type Mapping } from '../../values/mapping.ts'
 import { countBlocks } from '../space/extents.ts'
 import { type Inode, objectOf } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
+import { nodesOf } from './file-nodes.ts'
 
 /** As many extents of 16-digit numbers as fit into 64 KiB of JSON. */
 const EXTENTS_PER_PAGE = 600
@@ -44,7 +45,8 @@ export function describeExtents({ extents }: Inode, page: number): object[] | un
 /**
  * `guestmemfs.map`: what to open, at which offset, to map the file. Never a descriptor number: it would be
  * valid in this process alone. `awaited` (memory state `incoming`): the former kernel preserved it, and an
- * open waits until it is retrieved; `lost`: it can only be emptied or deleted.
+ * open waits until it is retrieved; `lost`: it can only be emptied or deleted. `nodes`: the memory nodes that
+ * it lies in, where they are known.
  */
 export function describeMap(volume: Volume, inode: Inode): object {
   const { sizeBytes } = inode
@@ -52,11 +54,13 @@ export function describeMap(volume: Volume, inode: Inode): object {
   if (state === 'incoming' || state === 'lost')
     return { kind: MAP_KINDS[state], sizeBytes, alignBytes: BLOCK_BYTES }
   const mapping = volume.store.ram.mapping(objectOf(inode), inode)
+  const nodes = nodesOf(volume, inode)
   return {
     kind: MAP_KINDS[mapping.via],
     ...placeOf(mapping),
     sizeBytes,
     alignBytes: pageBytes(volume, inode),
+    ...(nodes.length > 0 && { nodes }),
   }
 }
 

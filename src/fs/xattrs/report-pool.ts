@@ -2,7 +2,7 @@
  * The `guestmemfs.*` xattrs of the root directory, which describe the pool. Integers are bytes or blocks, as
  * named.
  */
-import { BLOCK_BYTES } from '../../stores/store.ts'
+import { BLOCK_BYTES, type PoolPlace } from '../../stores/store.ts'
 import { NEWEST_VERSION } from '../image/image-format.ts'
 import { leastBlocks } from '../operations/resize-pool.ts'
 import { countBlocks } from '../space/extents.ts'
@@ -24,8 +24,18 @@ export function describePool({ journal, frozen, store }: Volume): object {
   const { place } = store.descriptor
   if (place === undefined) return known
   // The value's spelling is older than the names here, and other programs read it.
-  return { ...known, place: { startByte: place.start, sizeBytes: place.lengthBytes } }
+  return { ...known, place: spellPlace(place) }
 }
+
+const spellPlace = ({ nodes, ...range }: PoolPlace): object => ({
+  ...spellRange(range),
+  ...(nodes && { nodes: nodes.map(({ node, ...part }) => ({ node, ...spellRange(part) })) }),
+})
+
+const spellRange = ({ start, lengthBytes }: Omit<PoolPlace, 'nodes'>): object => ({
+  startByte: start,
+  sizeBytes: lengthBytes,
+})
 
 /**
  * `guestmemfs.geometry`. Where ordinary files are kept apart, not every free block is free for either kind.

@@ -11,8 +11,9 @@ import { type Finding, fail, warn } from '../../values/finding.ts'
 import { checkGuests, subjectOf } from '../preflight/check-guests.ts'
 import { checkHandover } from '../preflight/check-handover.ts'
 import { checkHost, type KexecMethod } from '../preflight/check-host.ts'
-import { checkNextBoot } from '../preflight/check-next-boot.ts'
+import { checkNextBoot, checkNumbered } from '../preflight/check-next-boot.ts'
 import { type NextKernel, openNextKernel } from '../preflight/check-next-kernel.ts'
+import { checkNextNodes } from '../preflight/check-next-nodes.ts'
 import { checkPlugged, checkPools, checkUnmanagedGuests } from '../preflight/check-pools.ts'
 import { checkShutdown } from '../preflight/check-shutdown.ts'
 import { handoverAbi, runningAbi } from '../preflight/handover-abi.ts'
@@ -96,6 +97,10 @@ export async function planKernelUpdate(
         carveOutOf(store) === 'reserved' && place ? [place] : [],
       ),
     }),
+    ...checkNextNodes(
+      { current: host.commandLine, next: commandLine },
+      vms.map(({ definition }) => definition),
+    ),
     ...handoverFindings(chosen, host, next, commandLine),
     ...tooLong(commandLine, next?.image.commandLineMax),
     ...checkPools(
@@ -103,6 +108,7 @@ export async function planKernelUpdate(
       parked,
     ),
     ...checkNextBoot(host.nextBoot, nextBootReads),
+    ...checkNumbered(host.nextBoot.numbered, host.regions, pools),
     ...checkShutdown(via, chosen),
     ...checkUnmanagedGuests(pools, host.kvmGuests),
     ...ofGuests,

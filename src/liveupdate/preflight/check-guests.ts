@@ -2,12 +2,11 @@
  * Checks, before a guest is paused, that each can be saved and loaded into its next QEMU. Must not: change
  * anything that lasts.
  */
-import { statfsSync } from 'node:fs'
-import { isFrozen } from '../../pool/pool-view.ts'
 import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
 import { machineFacts } from '../../qemu/carry/machine-facts.ts'
 import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-line.ts'
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
+import { nodeRemarks } from '../../qemu/host-nodes.ts'
 import { type IvshmemAddress, readIvshmemAddresses } from '../../qemu/ivshmem-addresses.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
 import { confidentialProblems } from '../../qemu/machine/confidential-guest.ts'
@@ -34,8 +33,8 @@ import { vmPaths } from '../../run/vm-runtime.ts'
 import { errorText } from '../../values/errors.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
 import { Limit } from '../../values/limit.ts'
-import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
+import { checkStateSpace } from './check-state-space.ts'
 import { examineVmm } from './check-vmm.ts'
 import { checkPrivateRam } from './private-ram.ts'
 import { ramProblems } from './ram-problems.ts'
@@ -93,6 +92,7 @@ export async function checkGuests(
           ...unknown,
           ...carriedRemarks(vm.definition, machine),
           ...(machine?.line.notes ?? []),
+          ...(machine === undefined ? [] : nodeRemarks(machine.line)),
           ...(isFit ? untried(trial) : []),
         ].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
@@ -100,7 +100,7 @@ export async function checkGuests(
     }),
   )
   return {
-    findings: [...found.flatMap(({ findings }) => findings), ...checkSpace(found)],
+    findings: [...found.flatMap(({ findings }) => findings), ...checkStateSpace(found)],
     lines: new Map(
       found.flatMap(({ vm, machine, trial: { unproven } }) => {
         if (machine === undefined) return []
@@ -274,27 +274,3 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
 }
 
 const unfit = (problem: string): GuestFacts => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
-
-/** In the order in which guests are saved: a finding for each whose state file has no room. */
-function checkSpace(guests: readonly { readonly vm: Vm; readonly stateBytes: number }[]): Finding[] {
-  const mountPoints = Map.groupBy(guests, ({ vm }) => vm.definition.mountPoint)
-  return [...mountPoints].flatMap(([mountPoint, theirs]) => {
-    if (isFrozen(mountPoint)) return [fail(mountPoint, `${mountPoint} is frozen: 'guestmemfs thaw' it first`)]
-    const { bavail, bsize } = statfsSync(mountPoint)
-    let freeBytes = bavail * bsize
-    return theirs.flatMap(({ vm, stateBytes }) => {
-      const isRoom = freeBytes >= stateBytes
-      if (isRoom) freeBytes -= stateBytes
-      return isRoom ? [] : [noRoom(vm, stateBytes, freeBytes)]
-    })
-  })
-}
-
-function noRoom({ definition }: Vm, stateBytes: number, freeBytes: number): Finding {
-  const { name, mountPoint } = definition
-  const [needed, free] = [stateBytes, freeBytes].map((bytes) => formatSize(bytes))
-  return fail(
-    subjectOf(definition),
-    `VM ${name}: ${mountPoint} has no room for its state: it takes up to ${needed}, ${free} are free`,
-  )
-}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { BootProgram } from '../../host/next-boot.ts'
-import { checkNextBoot } from './check-next-boot.ts'
+import type { BootProgram, NextBoot } from '../../host/next-boot.ts'
+import { checkNextBoot, checkNumbered } from './check-next-boot.ts'
 import { linesOf, POOL } from './testing/facts.ts'
 
 const only = (format: number) => ({ oldest: format, newest: format })
@@ -11,16 +11,15 @@ const PROGRAM: BootProgram = {
   lacks: undefined,
   reads: { image: { oldest: 1, newest: 2 }, handover: only(1) },
 }
+const NOTHING: NextBoot = { programs: [], lacksHelper: false, numbered: [] }
 const judge = (program: Partial<BootProgram>, formats: Record<string, number> = { image: 1 }) =>
-  linesOf(
-    checkNextBoot({ programs: [{ ...PROGRAM, ...program }], lacksHelper: false }, [{ ...POOL, formats }]),
-  )
+  linesOf(checkNextBoot({ ...NOTHING, programs: [{ ...PROGRAM, ...program }] }, [{ ...POOL, formats }]))
 
 test('a complete version that reads the pool’s formats has no finding', () => {
   assert.deepEqual(judge({}), [])
   assert.deepEqual(judge({}, { image: 2, handover: 1 }), [])
   assert.deepEqual(judge({ reads: undefined }, { image: 1, handover: 1 }), [])
-  assert.deepEqual(linesOf(checkNextBoot({ programs: [], lacksHelper: false }, [POOL])), [])
+  assert.deepEqual(linesOf(checkNextBoot(NOTHING, [POOL])), [])
 })
 
 test('one that is incomplete, or missing, is refused with the command that repairs it', () => {
@@ -32,7 +31,7 @@ test('one that is incomplete, or missing, is refused with the command that repai
     /is not whole: bin\/node: ENOENT: install the package anew$/,
   )
   assert.match(
-    linesOf(checkNextBoot({ programs: [], lacksHelper: true }, []))[0] ?? '',
+    linesOf(checkNextBoot({ ...NOTHING, lacksHelper: true }, []))[0] ?? '',
     /^error: a line of \/etc\/fstab mounts a pool.*guestmemfs install'$/,
   )
 })
@@ -53,4 +52,20 @@ test('one that does not read a format of the pool is refused, by the format', ()
   // Of versions that know no VMM but QEMU.
   assert.match(judge({}, { 'VM record': 2 })[0] ?? '', /leaves VM record format 2 .*reads none/)
   assert.deepEqual(judge({ reads: { image: only(1), 'VM record': only(2) } }, { 'VM record': 2 }), [])
+})
+
+test('of several regions, one that fstab names by number may be another one next time', () => {
+  const [start, lengthBytes] = [2 ** 32, 2 ** 30]
+  const regions = [
+    { start, lengthBytes },
+    { start: 2 * start, lengthBytes },
+  ]
+  const numbered = [{ pool: 'p', region: 'dax1.0' }]
+  const pools = [{ ...POOL, place: { start, lengthBytes } }]
+  assert.deepEqual(linesOf(checkNumbered(numbered, regions, pools)), [
+    "warn: /etc/fstab mounts pool 'p' from region=dax1.0, and the next kernel may give that number to another region: write region=0x100000000",
+  ])
+  assert.match(linesOf(checkNumbered(numbered, regions, []))[0] ?? '', /: write its first byte$/)
+  assert.deepEqual(checkNumbered(numbered, regions.slice(1), pools), [])
+  assert.deepEqual(checkNumbered([], regions, pools), [])
 })

@@ -2,9 +2,10 @@
  * Checks the guestmemfs that the next boot runs, which need not be the one that runs now: it may be missing,
  * incomplete, or unable to read a pool that this kernel leaves to it. Pure.
  */
-import type { NextBoot } from '../../host/next-boot.ts'
+import type { NextBoot, NumberedPool } from '../../host/next-boot.ts'
 import { PACKAGE_LIBRARY, type Reads } from '../../host/versions/version-folder.ts'
-import { type Finding, fail } from '../../values/finding.ts'
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
+import { type Finding, fail, warn } from '../../values/finding.ts'
 import type { PoolFacts } from './pool-facts.ts'
 
 /** What a pool leaves to the next boot. */
@@ -46,5 +47,25 @@ function unread(what: string, reads: Reads, { pool, formats }: Left): Finding[] 
         `pool '${pool}' leaves ${name} format ${format} to ${what}, which reads ${known}: run 'guestmemfs install' of the version that is to come`,
       ),
     ]
+  })
+}
+
+/**
+ * Where there are several regions, the next kernel may number them otherwise: a mount by number is then
+ * refused, or finds an empty region.
+ */
+export function checkNumbered(
+  numbered: readonly NumberedPool[],
+  regions: readonly PhysicalRange[],
+  pools: readonly Pick<PoolFacts, 'pool' | 'place'>[],
+): Finding[] {
+  if (regions.length < 2) return []
+  return numbered.map(({ pool, region }) => {
+    const start = pools.find((each) => each.pool === pool)?.place?.start
+    const instead = start === undefined ? 'its first byte' : `region=0x${start.toString(16)}`
+    return warn(
+      SUBJECT,
+      `/etc/fstab mounts pool '${pool}' from region=${region}, and the next kernel may give that number to another region: write ${instead}`,
+    )
   })
 }

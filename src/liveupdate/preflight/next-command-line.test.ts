@@ -98,6 +98,22 @@ test('KASLR may place the kernel in a carve-out that it reads as a limit', () =>
   assert.deepEqual(refusals(`${unsafe} nokaslr`, unsafe, region), [])
 })
 
+test('of several carve-outs each must be there again, and one word keeps KASLR out of all', () => {
+  const both = 'memmap=3G%4G-1+0xefffffff memmap=3G%1G-1+0xefffffff'
+  const line = `root=/dev/vda modprobe.blacklist=kmem ${both}`
+  const regions = [
+    { start: 4 * G, lengthBytes: 3 * G },
+    { start: G, lengthBytes: G },
+  ]
+  const [exposed, ...more] = refusals(line, line, regions)
+  assert.match(exposed ?? '', /carve-out at 1G \(KASLR\): add memmap=1G%0-0xeffffffe\+1, or nokaslr, to/)
+  assert.deepEqual(more, [], 'the other one is above what KASLR takes for a limit')
+  const safe = `${line} memmap=1G%0-0xeffffffe+1`
+  assert.deepEqual(refusals(safe, safe, regions), [])
+  const one = safe.replace('memmap=3G%4G-1+0xefffffff ', '')
+  assert.match(refusals(one, safe, regions)[0] ?? '', /^the carve-out of 3G at 4G holds the guests/)
+})
+
 test('the kmem driver must be kept away where there is a carve-out', () => {
   assert.match(refusals(`root=/dev/vda ${CARVED}`)[0] ?? '', /kmem driver .* add modprobe\.blacklist=kmem/)
   assert.deepEqual(refusals('root=/dev/vda', CURRENT, []), [])

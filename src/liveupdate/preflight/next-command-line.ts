@@ -2,7 +2,13 @@
  * The next kernel's command line, and whether it still sets aside the memory that holds the guests: in the
  * same place, of the same size and type. Pure.
  */
-import { carveOutWord, ceilingWord, KMEM_WORD, keepsKmemAway, reservedWord } from '../../bootmem/carve-out.ts'
+import {
+  carveOutWord,
+  KMEM_WORD,
+  keepsKmemAway,
+  reservedWord,
+  wordsAgainstKaslr,
+} from '../../bootmem/carve-out.ts'
 import { kaslrMayLandIn } from '../../bootmem/kaslr.ts'
 import { applyMemoryOptions, type E820Entry, rangesOfType, softReserved } from '../../bootmem/memory-map.ts'
 import { E820, formatBytes, memoryOptions, reservedRanges } from '../../linux/memmap.ts'
@@ -116,10 +122,11 @@ function reservedProblems(
 
 function kaslrProblems(region: PhysicalRange, words: readonly string[]): Finding[] {
   if (!kaslrMayLandIn(words, region)) return []
+  const choice = [...new Set([...wordsAgainstKaslr(words), 'nokaslr'])].join(', or ')
   return [
     fail(
       'command line',
-      `the next kernel may put itself into the carve-out at ${formatBytes(region.start)} (KASLR): add ${ceilingWord(region.start)}, or nokaslr, to its command line`,
+      `the next kernel may put itself into the carve-out at ${formatBytes(region.start)} (KASLR): add ${choice}, to its command line`,
     ),
   ]
 }

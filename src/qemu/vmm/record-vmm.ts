@@ -60,8 +60,8 @@ export async function recordVmm(request: VmmRequest): Promise<RecordedVm> {
     vmm,
     saved: null,
   }
-  await putOnRecord(definition, user, request)
-  return { ramFile, definition, daemonize: false, notes: [] }
+  const notes = await putOnRecord(definition, user, request)
+  return { ramFile, definition, daemonize: false, notes }
 }
 
 interface VmmPlace {

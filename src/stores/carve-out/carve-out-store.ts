@@ -11,6 +11,7 @@ import {
   CHUNK_BLOCKS,
   type FrameGrid,
   type GuestRam,
+  type NodePart,
   type Placement,
   type Store,
   type StoreDescriptor,
@@ -21,13 +22,15 @@ import { CarveOutData } from './carve-out-data.ts'
 import type { CarveOutRam } from './carve-out-ram.ts'
 import { CarveOutZeroer } from './carve-out-zeroer.ts'
 import type { DataChunks } from './data-chunks.ts'
-import type { RegionLayout } from './layout.ts'
+import { placeOf, type RegionLayout } from './layout.ts'
 import { EMPTY, type PlacedObject, PlacedObjects } from './placed-objects.ts'
 import type { WorkerPort } from './worker-client.ts'
 
 export interface CarveOutStoreDeps<Ram extends CarveOutRam> {
   readonly kind: string
   readonly layout: RegionLayout
+  /** As of `nodesIn`. */
+  readonly nodes: readonly NodePart[]
   /** Guest RAM must be one extent. */
   readonly contiguous: boolean
   readonly frames: FrameGrid | undefined
@@ -47,13 +50,14 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
   readonly #chunks: DataChunks
   readonly #objects = new PlacedObjects()
 
-  constructor({ kind, layout, contiguous, frames, metadata, worker, chunks, ram }: CarveOutStoreDeps<Ram>) {
+  constructor(deps: CarveOutStoreDeps<Ram>) {
+    const { kind, layout, nodes, contiguous, frames, metadata, worker, chunks, ram } = deps
     this.descriptor = {
       kind,
       clearing: 'ours',
       totalBlocks: layout.totalBlocks,
       rules: { chunkBlocks: CHUNK_BLOCKS, contiguous, frames },
-      place: layout.range,
+      place: placeOf(layout, nodes),
     }
     this.data = new CarveOutData(this.#objects, chunks, worker.wake)
     this.ram = ram

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { anyOverlap } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS } from '../store.ts'
-import { chunkExtent, chunkOf, chunksOf, isDataChunk, layOut, rangesOf } from './layout.ts'
+import { chunkExtent, chunkOf, chunksOf, isDataChunk, layOut, nodesIn, placeOf, rangesOf } from './layout.ts'
 
 const MIB = 2 ** 20
 const GIB = 2 ** 30
@@ -34,6 +34,22 @@ test('a region too small or not aligned is refused in one line', () => {
     () => layOut({ start: START + MIB, lengthBytes: GIB }, 'dax0.0'),
     new UsageError('region dax0.0 begins at 0x100100000: it must begin at a multiple of 2M'),
   )
+})
+
+test('a region is of the memory nodes that its bytes are of', () => {
+  const layout = layoutOf(GIB)
+  const ranges = (start: number, lengthBytes: number) => [{ start, lengthBytes }]
+  const machine = [
+    { id: 0, ranges: ranges(0, START + 256 * MIB) },
+    { id: 3, ranges: ranges(START + 256 * MIB, 64 * GIB) },
+  ]
+  const nodes = nodesIn(layout, machine)
+  assert.deepEqual(nodes, [
+    { node: 0, start: START, lengthBytes: 256 * MIB },
+    { node: 3, start: START + 256 * MIB, lengthBytes: 768 * MIB },
+  ])
+  assert.deepEqual(placeOf(layout, nodes), { start: START, lengthBytes: GIB, nodes })
+  assert.deepEqual(placeOf(layout, nodesIn(layout, [])), { start: START, lengthBytes: GIB })
 })
 
 test('extents become physical ranges in file order; adjacent ones are merged', () => {

@@ -3,11 +3,19 @@
  * arithmetic. It is part of the persistent format: under the next kernel the same region must have the same
  * layout.
  */
+import { type MemoryNode, nodeParts } from '../../linux/memory-nodes.ts'
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
 import { GIB, MIB, SMALLEST_REGION_BYTES } from '../../values/units.ts'
-import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent, type FrameGrid } from '../store.ts'
+import {
+  BLOCK_BYTES,
+  CHUNK_BLOCKS,
+  type Extent,
+  type FrameGrid,
+  type NodePart,
+  type PoolPlace,
+} from '../store.ts'
 
 const METADATA_MIN_BYTES = 8 * MIB
 const METADATA_MAX_BYTES = 512 * MIB
@@ -43,6 +51,16 @@ export function layOut(region: PhysicalRange, name: string): RegionLayout {
     metadata: { start: start + wholeBytes - metadataBytes, lengthBytes: metadataBytes },
   }
 }
+
+/** Which of its parts is of which of this machine's memory nodes. */
+export const nodesIn = ({ range }: RegionLayout, nodes: readonly MemoryNode[]): NodePart[] =>
+  nodeParts(nodes, range).map(({ node, range: part }) => ({ node, ...part }))
+
+/** `nodes`: as of `nodesIn`. */
+export const placeOf = ({ range }: RegionLayout, nodes: readonly NodePart[]): PoolPlace => ({
+  ...range,
+  ...(nodes.length > 0 && { nodes }),
+})
 
 /** Where 1 GiB pages can lie: they are aligned in physical memory. */
 export function gibibyteFrames({ range: { start } }: Pick<RegionLayout, 'range'>): FrameGrid {

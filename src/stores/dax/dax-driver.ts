@@ -4,7 +4,7 @@ import { mapReadOnly } from '../../linux/private-map.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import { PUD_BYTES } from '../../values/units.ts'
-import { gibibyteFrames } from '../carve-out/layout.ts'
+import { gibibyteFrames, placeOf } from '../carve-out/layout.ts'
 import type { Region, StoreDriver } from '../driver.ts'
 import { CHUNK_BLOCKS } from '../store.ts'
 import { DaxInstances } from './dax-instances.ts'
@@ -27,7 +27,7 @@ const daxRegion = (found: FoundRegion): Region => ({
   lockRange: found.layout.range,
   totalBlocks: found.layout.totalBlocks,
   frames: gibibyteFrames(found.layout),
-  place: found.layout.range,
+  place: placeOf(found.layout, found.nodes),
   probe: (probe) => probeRegion(found, probe),
   open: (pool) => openDaxStore({ pool, region: found.name }),
   readMetadata: () => readMetadata(found),

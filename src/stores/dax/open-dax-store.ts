@@ -34,8 +34,8 @@ export function openDaxStore(
 ): CarveOutStore<DaxGuestRam> {
   const found = findDaxRegion(region, places.sysfs)
   refuseInUse(found)
-  const nodes = new GuestNodes(places.nodeRoot, pool)
-  const instances = removeUnneeded(found, nodes, places)
+  const guestNodes = new GuestNodes(places.nodeRoot, pool)
+  const instances = removeUnneeded(found, guestNodes, places)
   const metadata = must(
     instances.exactly([found.layout.metadata]) ?? instances.make([found.layout.metadata]),
     'metadata device',
@@ -43,16 +43,17 @@ export function openDaxStore(
   const fd = must(instances.open(metadata, { writable: true }), `open ${metadata.name}`)
   const area = mapShared(fd, found.layout.metadata.lengthBytes)
   close(fd)
-  const { layout } = found
+  const { layout, nodes } = found
   const target: DaxTarget = { regionPath: found.region.path, places }
   const worker = new WorkerClient(WORKER, target)
   const chunks = new DataChunks(layout, worker)
   const left = instances.all.filter(({ name }) => name !== metadata.name)
-  const ram = new DaxGuestRam({ layout, worker, nodes, chunks, found: left })
+  const ram = new DaxGuestRam({ layout, worker, nodes: guestNodes, chunks, found: left })
   const frames = gibibyteFrames(layout)
   return new CarveOutStore({
     kind: 'dax',
     layout,
+    nodes,
     contiguous: false,
     frames,
     metadata: area,

@@ -30,7 +30,7 @@ const nameOf = (found: ReturnType<typeof find>): string => (typeof found === 'st
 
 test('the only carve-out is found without a name, others by theirs', () => {
   assert.equal(nameOf(find([ONE])), 'dax0.0')
-  for (const wanted of ['dax1.0', 'dax1', '0x200000000'])
+  for (const wanted of ['dax1.0', 'dax1', '0x200000000', '8G', '0X200000000'])
     assert.equal(nameOf(find([ONE, TWO], wanted)), 'dax1.0')
   const pmem = { ...TWO, parent: 'dax1.0_pmem', isStatic: true }
   assert.equal(nameOf(find([ONE, pmem])), 'dax0.0')
@@ -46,8 +46,12 @@ test('each refusal is one line that says what to do', () => {
   const refusals: [ReturnType<typeof find>, RegExp][] = [
     [find([]), /^there is no carve-out: .*'guestmemfs reserve' says how/],
     [find([pmem]), /^there is no carve-out/],
-    [find([ONE, TWO]), /^there are several carve-outs: say which one with region=, of dax0.0, dax1.0$/],
-    [find([ONE], 'dax7'), /^there is no region dax7: there are dax0.0$/],
+    [
+      find([ONE, TWO]),
+      /^there are several carve-outs: say which one with region=, of 0x100000000 \(dax0.0\), 0x200000000 \(dax1.0\)$/,
+    ],
+    [find([ONE], 'dax7'), /^there is no region dax7: there are 0x100000000 \(dax0.0\)$/],
+    [find([ONE], '5G'), /^there is no region 5G: there are 0x100000000 \(dax0.0\)$/],
     [find([], 'dax7'), /^there is no region dax7: there is none at all$/],
     [
       find([claimed]),
@@ -67,11 +71,33 @@ test('each refusal is one line that says what to do', () => {
   }
 })
 
+test('a region that is named by its first byte is the same one when the kernel numbers it otherwise', () => {
+  const [before, after] = [
+    find([ONE, TWO], '0x200000000'),
+    find(
+      [
+        { ...TWO, id: 0 },
+        { ...ONE, id: 3 },
+      ],
+      '8G',
+    ),
+  ]
+  assert.ok(typeof before !== 'string' && typeof after !== 'string')
+  assert.deepEqual([before.name, after.name], ['dax1.0', 'dax0.0'])
+  assert.deepEqual(after.layout, before.layout)
+})
+
 test('the lock of a region is called by its place: numbers change from boot to boot', () => {
   const [first, renumbered] = [find([ONE]), find([{ ...ONE, id: 5 }])]
   assert.ok(typeof first !== 'string' && typeof renumbered !== 'string')
   assert.equal(regionLockName(first), 'dax-100000000')
   assert.equal(regionLockName(renumbered), regionLockName(first))
+})
+
+test('a region knows its memory node: that of the firmware’s table, or what device-dax says', () => {
+  const found = find([ONE])
+  assert.ok(typeof found !== 'string')
+  assert.deepEqual(found.nodes, [{ node: 1, start: ONE.start, lengthBytes: GIB }])
 })
 
 test('a region with devices of another program is refused, one with those of guestmemfs is not', () => {

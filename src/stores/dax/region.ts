@@ -1,20 +1,24 @@
 /**
- * The choice of a pool's region, and refusals of one that cannot hold a pool. A region is named by its device
- * 0 (`dax0.0`), by its number (`dax0`), or by its first byte (`0x100000000`), the only one of the three that
- * a kernel cannot give to another region next time. Must not: change anything.
+ * The choice of a pool's region, and refusals of one that cannot hold a pool. A region is named by its first
+ * byte (`0x100000000` or `4G`), by its device 0 (`dax0.0`), or by its number (`dax0`): the next kernel may
+ * give that number to another region. Must not: change anything.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DaxRegion, rangeOfRegion, readDaxRegions, SYSFS } from '../../linux/dax.ts'
 import { DEVICE_DAX } from '../../linux/dax-device.ts'
+import { readMemoryNodes } from '../../linux/memory-nodes.ts'
 import { UsageError } from '../../values/errors.ts'
-import { layOut, type RegionLayout } from '../carve-out/layout.ts'
+import { parseSize } from '../../values/size.ts'
+import { layOut, nodesIn, type RegionLayout } from '../carve-out/layout.ts'
+import type { NodePart } from '../store.ts'
 
 export interface FoundRegion {
   /** `dax0.0`. */
   readonly name: string
   readonly region: DaxRegion
   readonly layout: RegionLayout
+  readonly nodes: readonly NodePart[]
 }
 
 /** `wanted` undefined: the only carve-out there is. Throws UsageError: one line that says what to do. */
@@ -28,7 +32,8 @@ export function findDaxRegion(wanted: string | undefined, sysfs: string = SYSFS)
   const range = rangeOfRegion(region)
   if (range === undefined)
     throw new UsageError(`region ${name} has devices that guestmemfs did not make: ${destroyAdvice(region)}`)
-  return { name, region, layout: layOut(range, name) }
+  const layout = layOut(range, name)
+  return { name, region, layout, nodes: nodesIn(layout, readMemoryNodes(sysfs, [region])) }
 }
 
 /**
@@ -54,20 +59,30 @@ function onlyCarveOut(regions: readonly DaxRegion[]): DaxRegion {
     )
   if (second !== undefined)
     throw new UsageError(
-      `there are several carve-outs: say which one with region=, of ${carveOuts.map(regionName).join(', ')}`,
+      `there are several carve-outs: say which one with region=, of ${carveOuts.map(bothNames).join(', ')}`,
     )
   return first
 }
 
+/** The one that lasts first. */
+const bothNames = (region: DaxRegion): string =>
+  region.startByte === undefined
+    ? regionName(region)
+    : `0x${region.startByte.toString(16)} (${regionName(region)})`
+
 function named(regions: readonly DaxRegion[], wanted: string): DaxRegion {
-  const found = regions.find(
-    (region) =>
-      wanted === regionName(region) ||
-      wanted === `dax${region.id}` ||
-      (region.startByte !== undefined && wanted.toLowerCase() === `0x${region.startByte.toString(16)}`),
+  const start = /^0x[0-9a-f]{1,13}$/i.test(wanted)
+    ? Number(wanted)
+    : /^\d+[KMGT]$/i.test(wanted)
+      ? parseSize(wanted, 'region')
+      : undefined
+  const found = regions.find((region) =>
+    start === undefined
+      ? wanted === regionName(region) || wanted === `dax${region.id}`
+      : region.startByte === start,
   )
   if (found !== undefined) return found
-  const names = regions.map(regionName).join(', ')
+  const names = regions.map(bothNames).join(', ')
   throw new UsageError(
     `there is no region ${wanted}: ${names === '' ? 'there is none at all' : `there are ${names}`}`,
   )

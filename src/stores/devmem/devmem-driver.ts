@@ -5,6 +5,7 @@ import { mapReadOnly } from '../../linux/private-map.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import { PMD_BYTES } from '../../values/units.ts'
+import { placeOf } from '../carve-out/layout.ts'
 import type { Region, StoreDriver } from '../driver.ts'
 import { CHUNK_BLOCKS } from '../store.ts'
 import { openDevmemStore, probeRange, whyNot } from './open-devmem-store.ts'
@@ -24,7 +25,7 @@ const reservedRange = (found: FoundRange): Region => ({
   lockRange: found.layout.range,
   totalBlocks: found.layout.totalBlocks,
   frames: undefined,
-  place: found.layout.range,
+  place: placeOf(found.layout, found.nodes),
   probe: (probe) => probeRange(found, probe),
   open: () => openDevmemStore(found),
   readMetadata: () => readMetadata(found),

@@ -25,7 +25,8 @@ import { openDevmemStore, probeRange, whyNot } from './open-devmem-store.ts'
 
 const MIB = 2 ** 20
 const START = 64 * MIB
-const FOUND = { name: '0x4000000', layout: layOut({ start: START, lengthBytes: 128 * MIB }, 'test') }
+const LAYOUT = layOut({ start: START, lengthBytes: 128 * MIB }, 'test')
+const FOUND = { name: '0x4000000', layout: LAYOUT, nodes: [] }
 function probeImage(bytes: Uint8Array) {
   const text = Buffer.from(bytes).toString('latin1', 0, 8)
   return text === 'GUESTMEM' ? 'image' : bytes.every((byte) => byte === 0) ? 'blank' : 'foreign'

@@ -50,7 +50,7 @@ const WORKER = new URL(`./devmem-worker${import.meta.url.slice(-3)}`, import.met
 
 /** The caller holds the range's lock. Errors: UsageError, nothing changed. */
 export function openDevmemStore(
-  { layout }: FoundRange,
+  { layout, nodes }: FoundRange,
   memoryPath = MEMORY_PATH,
   proc = '/proc',
 ): CarveOutStore<DevmemGuestRam> {
@@ -65,6 +65,7 @@ export function openDevmemStore(
   return new CarveOutStore({
     kind: 'devmem',
     layout,
+    nodes,
     contiguous: true,
     // /dev/mem maps 4 KiB at a time, whatever the alignment.
     frames: undefined,

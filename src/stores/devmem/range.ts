@@ -9,6 +9,7 @@ import { firmwareMap } from '../../linux/firmware-map.ts'
 import { type IomemLine, parseIomem } from '../../linux/iomem.ts'
 import { formatBytes, formatRange, reservedRanges } from '../../linux/memmap.ts'
 import { splitCommandLine } from '../../linux/memory-info.ts'
+import { readMemoryNodes } from '../../linux/memory-nodes.ts'
 import {
   covers,
   overlap,
@@ -18,12 +19,14 @@ import {
 } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
 import { parseSize } from '../../values/size.ts'
-import { layOut, type RegionLayout } from '../carve-out/layout.ts'
+import { layOut, nodesIn, type RegionLayout } from '../carve-out/layout.ts'
+import type { NodePart } from '../store.ts'
 
 export interface FoundRange {
   /** `0x100000000`. */
   readonly name: string
   readonly layout: RegionLayout
+  readonly nodes: readonly NodePart[]
 }
 
 const HOW = "boot with memmap=SIZE$START ('guestmemfs reserve --store devmem' says how)"
@@ -41,7 +44,8 @@ export function findReservedRange(wanted: string | undefined, root = '/'): Found
   if (iomem.length === 0) throw new UsageError('a reserved range is for root alone: run it with sudo')
   refuseNotReserved(range, iomem)
   refuseTaken(range, iomem)
-  return { name, layout: layOut(range, name) }
+  const layout = layOut(range, name)
+  return { name, layout, nodes: nodesIn(layout, readMemoryNodes(join(root, 'sys'), [])) }
 }
 
 /** Two mounts of one range exclude each other by a lock of this name. */

@@ -17,7 +17,7 @@ export const HOST: HostFacts = {
   liveUpdate: undefined,
   version: 'Linux version 6.12.0 (builder) (gcc) #1 SMP',
   kvmGuests: [],
-  nextBoot: { programs: [], lacksHelper: false },
+  nextBoot: { programs: [], lacksHelper: false, numbered: [] },
 }
 
 export const vmOf = (name: string, state: Vm['state']): Vm =>

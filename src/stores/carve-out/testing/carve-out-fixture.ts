@@ -80,6 +80,7 @@ export class CarveOutFixture {
       contiguous: false,
       frames: gibibyteFrames(layout),
       layout,
+      nodes: [],
       metadata: new Uint8Array(4096),
       worker,
       chunks,
