@@ -68,6 +68,12 @@ export function searchHolders(): ImageHolder[] {
 const runsAsRoot = (status: string): boolean => process.getuid?.() !== 0 || /^Uid:(\s+0){4}$/m.test(status)
 
 /**
+ * Whether the process is ending and has released its memory: it has no title any more that tells its role,
+ * and the kernel closes its descriptors next. `status`: as in proc_pid_status(5).
+ */
+const isEnding = (status: string): boolean => !/^VmSize:/m.test(status)
+
+/**
  * One for each pool that the process holds an image of: the service manager may hold several. Throws Node's
  * errors where the kernel does not let this process look, or that one has ended.
  */
@@ -83,7 +89,7 @@ export function imagesHeldBy(pid: number): ImageHolder[] {
   if (images.length === 0 && table === undefined) return []
   // A user may hold memfds of these names, and an image that names any pool.
   const status = readFileSync(`/proc/${pid}/status`, 'latin1')
-  if (!runsAsRoot(status)) return []
+  if (!runsAsRoot(status) || isEnding(status)) return []
   const role = processRole(pid)
   const holder = identify(pid)
   if (holder === undefined) return []
@@ -92,11 +98,8 @@ export function imagesHeldBy(pid: number): ImageHolder[] {
   for (const look of headers)
     if (typeof look === 'object' && !identities.has(look.poolName)) identities.set(look.poolName, look)
   // A blank image holds nothing that could be lost. A keeper may hold what the former kernel preserved and
-  // cannot be used: then it has no image. A keeper or a server has one pool, whichever copy is damaged. A
-  // process that is ending and has released its memory has no title any more: the kernel closes its
-  // descriptors next.
-  const isEnding = !/^VmSize:/m.test(status)
-  const isDamaged = headers.includes('damaged') && !isEnding && (role === undefined || identities.size === 0)
+  // cannot be used: then it has no image. A keeper or a server has one pool, whichever copy is damaged.
+  const isDamaged = headers.includes('damaged') && (role === undefined || identities.size === 0)
   if (isDamaged || (identities.size === 0 && findSessions(pid).length > 0))
     identities.set(titledPool(pid), undefined)
   if (identities.size === 0) return []
