@@ -137,6 +137,8 @@ export interface Store {
   readonly events?: StoreEvents | undefined
   /** Where the store clears blocks itself. */
   readonly zeroer?: Zeroer | undefined
+  /** undefined: the kernel keeps memory that fails out of what it gives to this store. */
+  readonly memoryFailures?: MemoryFailures | undefined
   /** undefined: the memory outlives a kernel by itself, or not at all. */
   readonly handover?: Handover | undefined
   /** undefined: the memory is a region, whose size is the pool's. */
@@ -231,11 +233,40 @@ export interface Zeroer {
   finished(): Extent[]
   /**
    * Extents that could not be zeroed, since the last call: they stay dirty. EBUSY: a process maps a block of
-   * it. Other errnos, as ENOMEM: no block of it can be mapped now.
+   * it. EHWPOISON: a page of it cannot be written. Other errnos, as ENOMEM: no block of it can be mapped now.
    */
   refused(): RefusedExtent[]
   /** Of the extent under way. */
   readonly progressBytes: number
+}
+
+/** Memory that fails, in a pool whose blocks are physical memory. */
+export interface MemoryFailures {
+  /**
+   * Readable when the kernel has logged anything, and then `logged` is to be called. undefined: the log cannot
+   * be read.
+   */
+  readonly fd: Fd | undefined
+  /** Why the log cannot be read. */
+  readonly unreadable: Errno | undefined
+  /** What the kernel has logged since the last call; the first call begins with the kernel's start. */
+  logged(): LoggedBlocks
+  /**
+   * Blocks to which an access of the server's failed since the last call. There may be another reason, as a
+   * lack of memory for page tables.
+   */
+  suspected(): Extent[]
+}
+
+export interface LoggedBlocks {
+  /** Blocks in which memory failed, each an extent of its own. */
+  readonly blocks: readonly Extent[]
+  /** Physical addresses of pages of the metadata area in which memory failed. */
+  readonly image: readonly number[]
+  /** How often records of the log were lost, among which failures may be. */
+  readonly gaps: number
+  /** There may be further records: to be called again. */
+  readonly isMore: boolean
 }
 
 /** Releases that were put off, to send many at once. */

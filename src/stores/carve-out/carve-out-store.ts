@@ -11,6 +11,7 @@ import {
   CHUNK_BLOCKS,
   type FrameGrid,
   type GuestRam,
+  type MemoryFailures,
   type Placement,
   type Store,
   type StoreDescriptor,
@@ -35,6 +36,7 @@ export interface CarveOutStoreDeps<Ram extends CarveOutRam> {
   readonly worker: WorkerPort
   readonly chunks: DataChunks
   readonly ram: Ram
+  readonly failures: MemoryFailures
 }
 
 export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Store {
@@ -43,11 +45,13 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
   readonly ram: Ram & GuestRam
   readonly events: StoreEvents & { readonly fd: Fd }
   readonly zeroer: Zeroer
+  readonly memoryFailures: MemoryFailures
   readonly #metadata: Uint8Array
   readonly #chunks: DataChunks
   readonly #objects = new PlacedObjects()
 
-  constructor({ kind, layout, contiguous, frames, metadata, worker, chunks, ram }: CarveOutStoreDeps<Ram>) {
+  constructor(deps: CarveOutStoreDeps<Ram>) {
+    const { kind, layout, contiguous, frames, metadata, worker, chunks, ram, failures } = deps
     this.descriptor = {
       kind,
       clearing: 'ours',
@@ -66,6 +70,7 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
       check: () => worker.check(),
     }
     this.zeroer = new CarveOutZeroer(layout, worker)
+    this.memoryFailures = failures
     this.#metadata = metadata
     this.#chunks = chunks
     for (const object of ram.left()) this.#objects.set(object, EMPTY)
