@@ -9,6 +9,7 @@ import { examine } from '../host/checks.ts'
 import { askConsent } from '../host/consent.ts'
 import type { FixableFinding } from '../host/fix.ts'
 import { checkStored } from '../pool/check-stored.ts'
+import { checkBadMemory } from '../pool/pool-bad-memory.ts'
 
 interface DoctorOptions {
   readonly json?: boolean
@@ -35,7 +36,12 @@ async function applyFixes(findings: readonly FixableFinding[], yes: boolean): Pr
 }
 
 async function doctor({ json, fix, yes, blackout }: DoctorOptions): Promise<void> {
-  const look = (): FixableFinding[] => [...examine(), ...checkStored(), ...(blackout ? checkBlackout() : [])]
+  const look = (): FixableFinding[] => [
+    ...examine(),
+    ...checkStored(),
+    ...checkBadMemory(),
+    ...(blackout ? checkBlackout() : []),
+  ]
   let findings = look()
   if (fix && (await applyFixes(findings, yes === true))) findings = look()
   const missing = findings.filter(({ severity }) => severity === 'error').length
