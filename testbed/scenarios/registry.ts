@@ -26,6 +26,7 @@ import { mountTier } from './mount-tier.ts'
 import { overhead } from './overhead.ts'
 import { pages } from './pages.ts'
 import { poison } from './poison.ts'
+import { poisonKexec } from './poison-kexec.ts'
 import { refuse } from './refuse.ts'
 import { reserve } from './reserve.ts'
 import { softReboot } from './soft-reboot.ts'
@@ -55,6 +56,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   overhead,
   pages,
   poison,
+  'poison-kexec': poisonKexec,
   reserve,
   refuse,
   systemd,
