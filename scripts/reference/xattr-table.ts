@@ -62,9 +62,9 @@ export const OF_THE_POOL: readonly XattrText[] = [
     read: BY_READERS,
     value: `
       *badBlocks* that no file has, *badBlocksInFiles* where there are any, *dirtyBlocks*, *orphans*,
-      *orphanBlocks*, *awaitedFiles*, *lostFiles*; where the service manager keeps descriptors *storedFiles*,
-      *unstoredFiles* and *mostStoredFiles*; *refusedByFormat*, requests that an image of an older format could
-      not hold.`,
+      *orphanBlocks*, *awaitedFiles*, *lostFiles*; where the service manager keeps descriptors
+      *storedFiles*, *unstoredFiles* and *mostStoredFiles*; *refusedByFormat*, requests that an image of an
+      older format could not hold.`,
   },
   {
     name: virtual('size'),

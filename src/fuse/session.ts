@@ -76,8 +76,8 @@ export interface SessionHost {
   /** Readable when work beside the session has finished; undefined: none is under way. */
   eventsFd?(): Fd | undefined
   /**
-   * Readable when something happened on this machine that the host must know, whether or not anything is under
-   * way; undefined: it follows nothing now. Asked for before each wait.
+   * Readable when something happened on this machine that the host must know, whether or not anything is
+   * under way; undefined: it follows nothing now. Asked for before each wait.
    */
   noticesFd?(): Fd | undefined
   /** `noticesFd` is readable. No request can be answered for it. */

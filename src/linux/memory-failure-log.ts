@@ -1,9 +1,9 @@
 /**
  * Memory failures as the kernel logs them: `Memory failure: 0xPFN: …` (mm/memory-failure.c), the page frame
  * number in hexadecimal. For memory of a carve-out this is the only list that the kernel has:
- * /proc/kpageflags shows neither pages of device-dax (pfn_to_online_page(), fs/proc/page.c) nor memory without
- * struct pages, and the counters (HardwareCorrupted in /proc/meminfo, `memory_failure` of each node in sysfs)
- * name no page. Must not: decide what a failure means.
+ * /proc/kpageflags shows neither pages of device-dax (pfn_to_online_page(), fs/proc/page.c) nor memory
+ * without struct pages, and the counters (HardwareCorrupted in /proc/meminfo, `memory_failure` of each node
+ * in sysfs) name no page. Must not: decide what a failure means.
  */
 import { closeSync, constants, openSync } from 'node:fs'
 import { EPIPE, Errno } from '../values/errno.ts'
@@ -15,14 +15,19 @@ import { errnoOfNodeError } from './library.ts'
 /** Read at once: a kernel that logs without a pause must not hold its reader. */
 const MOST_RECORDS = 1000
 
-/** Who may write to /dev/kmsg writes records of another facility (devkmsg_write(), kernel/printk/printk.c). */
+/**
+ * Who may write to /dev/kmsg writes records of another facility (devkmsg_write(), kernel/printk/printk.c).
+ */
 const FACILITY_SHIFT = 3
 const KERNEL_FACILITY = 0
 
 export interface LoggedFailures {
   /** Physical addresses of pages of `PTE_BYTES` in which memory failed, in the order of the log. */
   readonly pages: readonly number[]
-  /** How often records were overwritten before they could be read, or could not be: failures may be among them. */
+  /**
+   * How often records were overwritten before they could be read, or could not be: failures may be among
+   * them.
+   */
   readonly gaps: number
   /** There may be further records: to be called again. */
   readonly isMore: boolean

@@ -1,10 +1,10 @@
 /**
- * Bad memory as an operator names it: physical addresses with sizes, as `0x140000000+4K`; and which blocks of a
- * region those are.
+ * Bad memory as an operator names it: physical addresses with sizes, as `0x140000000+4K`; and which blocks of
+ * a region those are.
  */
 import { overlap, type PhysicalRange, rangeEnd } from '../linux/memory-ranges.ts'
 import { blocksOf } from '../stores/carve-out/carve-out-failures.ts'
-import { BLOCK_BYTES, type Extent, type PoolPlace } from '../stores/store.ts'
+import { BLOCK_BYTES, type PoolPlace } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize, parseSize } from '../values/size.ts'
 import { PTE_BYTES } from '../values/units.ts'
@@ -38,13 +38,13 @@ export interface NamedPlace {
 }
 
 /**
- * The blocks that have a byte of these ranges. Errors: UsageError where one is not in the region, or where the
- * image would have to lie on it: that is in the same place for all pools of the region.
+ * Numbers of the blocks that have a byte of these ranges. Errors: UsageError where one is not in the region,
+ * or where the image would have to lie on it: that is in the same place for all pools of the region.
  */
 export function badBlocksIn(
   { name, totalBlocks, place }: NamedPlace,
   ranges: readonly PhysicalRange[],
-): Extent[] {
+): number[] {
   if (place === undefined || ranges.length === 0) return []
   const { startByte, sizeBytes } = place
   const region: PhysicalRange = { start: startByte, lengthBytes: sizeBytes }

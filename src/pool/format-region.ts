@@ -1,7 +1,7 @@
 /**
  * The formatting of a region, which makes it an empty pool before its first mount. What was in it is lost, so
- * the caller must have asked for it. What is known of its memory is not: blocks that a former pool recorded as
- * bad stay bad, with those that the kernel has logged and that the operator names.
+ * the caller must have asked for it. What is known of its memory is not: blocks that a former pool recorded
+ * as bad stay bad, with those that the kernel has logged and that the operator names.
  */
 import { formerBadBlocks } from '../fs/image/format-over.ts'
 import type { PhysicalRange } from '../linux/memory-ranges.ts'
@@ -10,8 +10,9 @@ import { lockRegion } from '../run/region-lock.ts'
 import { formatPool } from '../server/open-file-system.ts'
 import { examineRegion } from '../server/open-store.ts'
 import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
+import type { MemoryFailures } from '../stores/memory-failures.ts'
 import { findRegion, type RegionChoice } from '../stores/registry.ts'
-import type { Extent, MemoryFailures, Store } from '../stores/store.ts'
+import type { Extent, Store } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import { badBlocksIn } from './bad-ranges.ts'
 
@@ -54,9 +55,9 @@ export function formatRegion({
   const named = badBlocksIn(region, bad)
   const store = region.open(pool)
   const former = forgetsBad ? 'none' : formerBad(store)
-  const blocks = blockNumbers([
+  const blocks = new Set([
     ...named,
-    ...(typeof former === 'string' ? [] : former),
+    ...(typeof former === 'string' ? [] : former.flatMap(numbersOf)),
     ...loggedFailures(store.memoryFailures),
   ])
   const { totalBlocks } = store.descriptor
@@ -82,8 +83,8 @@ const formerBad = (store: Store): ReturnType<typeof formerBadBlocks> =>
   formerBadBlocks(store.metadataArea(), store.descriptor.totalBlocks)
 
 /** All that the kernel has logged since its start, as far as its log still has it. */
-function loggedFailures(failures: MemoryFailures | undefined): readonly Extent[] {
-  const blocks: Extent[] = []
+function loggedFailures(failures: MemoryFailures | undefined): readonly number[] {
+  const blocks: number[] = []
   for (let looks = 0; failures !== undefined && looks < MOST_LOOKS; looks++) {
     const logged = failures.logged()
     blocks.push(...logged.blocks)
@@ -95,5 +96,4 @@ function loggedFailures(failures: MemoryFailures | undefined): readonly Extent[]
 /** A kernel that logs faster than it is read does not hold the command. */
 const MOST_LOOKS = 64
 
-const blockNumbers = (extents: readonly Extent[]): ReadonlySet<number> =>
-  new Set(extents.flatMap(({ start, count }) => Array.from({ length: count }, (_, at) => start + at)))
+const numbersOf = ({ start, count }: Extent): number[] => Array.from({ length: count }, (_, at) => start + at)

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { blocks, type Fixture, fixtureOver, ok } from '../fs/testing/fixture.ts'
 import { MemoryStore } from '../fs/testing/memory-store.ts'
 import { PlainJournal } from '../fs/testing/plain-journal.ts'
-import type { Extent, LoggedBlocks, MemoryFailures } from '../stores/store.ts'
+import type { LoggedBlocks, MemoryFailures } from '../stores/memory-failures.ts'
 import { EPERM, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { MIB } from '../values/units.ts'
@@ -17,7 +17,7 @@ const NOTHING: LoggedBlocks = { blocks: [], image: [], gaps: 0, isMore: false }
 /** Blocks of memory that begin at 4 GiB, and a log that the test writes. */
 class FailingStore extends MemoryStore {
   readonly log: Partial<LoggedBlocks>[] = []
-  readonly hints: Extent[] = []
+  readonly hints: number[] = []
   readonly memoryFailures: MemoryFailures
 
   constructor(unreadable?: Errno) {
@@ -51,11 +51,9 @@ function setUp(unreadable?: Errno) {
   return { fx, store, lines, clock, bad, badRuns }
 }
 
-const one = (start: number): Extent => ({ start, count: 1 })
-
 test('what the kernel has logged is recorded once, with its address', () => {
   const { fx, store, lines, bad, badRuns } = setUp()
-  store.log.push({ blocks: [one(2), one(3), one(2)] }, { blocks: [one(3)] })
+  store.log.push({ blocks: [2, 3, 2] }, { blocks: [3] })
   bad.look()
   assert.deepEqual(badRuns(), [[2, 2]])
   const said = (at: string) => `memory has failed at ${at}: it is recorded as bad`
@@ -68,7 +66,7 @@ test('what the kernel has logged is recorded once, with its address', () => {
 test('after a look the log is left alone for a second; a log that has more is read on at once', () => {
   const { store, clock, bad, badRuns } = setUp()
   assert.deepEqual([bad.fd, bad.timerMs], [LOG, undefined])
-  store.log.push({ blocks: [one(0)], isMore: true }, { blocks: [one(1)] }, { blocks: [one(2)] })
+  store.log.push({ blocks: [0], isMore: true }, { blocks: [1] }, { blocks: [2] })
   assert.equal(bad.look(), true)
   assert.equal(bad.fd, LOG)
   assert.equal(bad.look(), false)
@@ -90,7 +88,7 @@ test('a log without an end is not read without an end', () => {
 test('what the image has no room for is recorded when it has', () => {
   const { fx, store, lines, clock, bad, badRuns } = setUp()
   fx.journal.limit = fx.journal.records.length
-  store.log.push({ blocks: [one(5)] }, { blocks: [one(6)] })
+  store.log.push({ blocks: [5] }, { blocks: [6] })
   bad.look()
   bad.look()
   clock.ms = 5000
@@ -106,7 +104,7 @@ test('a block that the server cannot use counts as bad at the third time, each a
   const { store, clock, bad, badRuns } = setUp()
   const failAt = (ms: number, block: number): void => {
     clock.ms = ms
-    store.hints.push(one(block))
+    store.hints.push(block)
     bad.advance()
   }
   for (const ms of [0, 1, 999, 1000, 1500]) failAt(ms, 4)
@@ -127,7 +125,7 @@ test('a block that the server cannot use counts as bad at the third time, each a
 test('a failure under a file is recorded, and the file keeps its block', () => {
   const { fx, store, bad, badRuns } = setUp()
   const ino = fx.file('ram', blocks(2))
-  store.log.push({ blocks: [one(1)] })
+  store.log.push({ blocks: [1] })
   bad.look()
   assert.deepEqual(badRuns(), [[1, 1]])
   assert.deepEqual(fx.stat(ino).extents, [{ start: 0, count: 2 }])

@@ -2,8 +2,8 @@
  * Records in the image where memory has failed: what the kernel's log says, and blocks that the server cannot
  * use time after time. Called between requests. Must not: wait, or read the log without an end.
  *
- * A failure is recorded before the block can go to another file: `lookAtAll` is called before blocks that were
- * zeroed are logged as clean, and a block in use stays its file's until that loses it.
+ * A failure is recorded before the block can go to another file: `lookAtAll` is called before blocks that
+ * were zeroed are logged as clean, and a block in use stays its file's until that loses it.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import { BLOCK_BYTES, type Extent, type Store } from '../stores/store.ts'
@@ -41,7 +41,7 @@ export class BadMemory {
   /** Addresses in the image that were reported. */
   readonly #inImage = new Set<number>()
   /** The image has had no room for these yet. */
-  #unrecorded: readonly Extent[] = []
+  #unrecorded: ReadonlySet<number> = new Set()
   #quietUntilMs = 0
   #gaps = 0
 
@@ -70,7 +70,7 @@ export class BadMemory {
   /** When `advance` is to be called at the latest, and `fd` asked for again. undefined: there is no need. */
   get timerMs(): number | undefined {
     const isQuiet = this.#nowMs() < this.#quietUntilMs
-    return isQuiet || this.#unrecorded.length > 0 ? QUIET_MS : undefined
+    return isQuiet || this.#unrecorded.size > 0 ? QUIET_MS : undefined
   }
 
   /** Reads what the kernel has logged since the last look, and records it. True: there is more. */
@@ -92,9 +92,8 @@ export class BadMemory {
 
   /** Costs next to nothing when there is nothing to do. */
   advance(): void {
-    for (const { start, count } of this.#store.memoryFailures?.suspected() ?? [])
-      for (let block = start; block < start + count; block++) this.suspect(block)
-    if (this.#unrecorded.length > 0) this.#record([])
+    for (const block of this.#store.memoryFailures?.suspected() ?? []) this.suspect(block)
+    if (this.#unrecorded.size > 0) this.#record([])
   }
 
   /** An access to the block failed. */
@@ -107,14 +106,17 @@ export class BadMemory {
       return
     }
     this.#suspects.delete(block)
-    this.#record([{ start: block, count: 1 }])
+    this.#record([block])
   }
 
-  #record(failed: readonly Extent[]): void {
-    const all = [...this.#unrecorded, ...failed]
-    if (all.length === 0) return
-    const recorded = this.#fs.markBad(this.#internal(), withoutRepeats(all))
-    this.#unrecorded = recorded instanceof Errno ? withoutRepeats(all) : []
+  #record(failed: readonly number[]): void {
+    const blocks = new Set([...this.#unrecorded, ...failed])
+    if (blocks.size === 0) return
+    const recorded = this.#fs.markBad(
+      this.#internal(),
+      [...blocks].map((start) => ({ start, count: 1 })),
+    )
+    this.#unrecorded = recorded instanceof Errno ? blocks : new Set()
     if (recorded instanceof Errno) return
     for (const extent of recorded)
       this.#report(`memory has failed at ${this.#place(extent)}: it is recorded as bad`)
@@ -141,12 +143,4 @@ export class BadMemory {
         `lines of the kernel's log were lost before they could be read (${this.#gaps} times): failures of memory may be among them`,
       )
   }
-}
-
-/** Extents of one block each, none twice. */
-function withoutRepeats(extents: readonly Extent[]): Extent[] {
-  const blocks = new Set(
-    extents.flatMap(({ start, count }) => Array.from({ length: count }, (_, at) => start + at)),
-  )
-  return [...blocks].map((start) => ({ start, count: 1 }))
 }

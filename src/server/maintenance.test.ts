@@ -254,7 +254,7 @@ test('the log is read before blocks are called clean: what failed while it was z
   const store = new ZeroingStore({ clearing: 'ours', totalBlocks })
   const state = State.fresh({ seconds: 0, nanoseconds: 0 }, { dirtyBlocks: totalBlocks })
   const fx = fixtureOver(new PlainJournal(totalBlocks, state), store)
-  const blocksThatFail: Extent[] = []
+  const blocksThatFail: number[] = []
   const memoryFailures = {
     fd: 9 as Fd,
     unreadable: undefined,
@@ -268,7 +268,7 @@ test('the log is read before blocks are called clean: what failed while it was z
   // The log is quiet after this look, and nothing polls it.
   maintenance.onNotices()
   assert.deepEqual([maintenance.noticesFd, maintenance.timerMs], [undefined, 1000])
-  blocksThatFail.push({ start: 1, count: 1 })
+  blocksThatFail.push(1)
   store.finish()
   maintenance.onEvents()
   assert.deepEqual(state.blockStates.runs, [{ start: 1, count: 1, state: 'bad' }])

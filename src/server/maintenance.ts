@@ -1,10 +1,9 @@
 /**
  * The work of a server between requests: end deferred evictions, retry orphans, zero free blocks, record
  * memory that has failed, report released objects to the keeper, and store the mount's alignment once the
- * pool is thawed. Each method is
- * called at one point of the session; it first frees memory, then zeroes it, and its caller then retries the
- * requests that wait for memory. Must not: touch the mount (docs/deadlocks.md), or take longer than a request
- * may wait.
+ * pool is thawed. Each method is called at one point of the session; it first frees memory, then zeroes it,
+ * and its caller then retries the requests that wait for memory. Must not: touch the mount
+ * (docs/deadlocks.md), or take longer than a request may wait.
  */
 import type { Fd, Ino } from '../values/ids.ts'
 import { storeAlignment } from './alignment-xattr.ts'

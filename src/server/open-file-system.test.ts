@@ -26,7 +26,7 @@ class RegionStore extends MemoryStore {
 const open = (store: RegionStore, pool: string, isNew = false) => openFileSystem(store, { pool, isNew })
 const badOf = (state: State) =>
   state.blockStates.runs.filter((run) => run.state === 'bad').map(({ start, count }) => [start, count])
-const former = (store: RegionStore): readonly Extent[] => {
+function former(store: RegionStore): readonly Extent[] {
   const bad = formerBadBlocks(store.area, TOTAL_BLOCKS)
   return typeof bad === 'string' ? assert.fail(bad) : bad
 }

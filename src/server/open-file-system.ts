@@ -93,7 +93,7 @@ export function formatPool(store: Store, pool: string, bad: readonly Extent[]): 
   if (!formatOver(area, identity, state)) Image.format(area, identity, state)
 }
 
-const knownBad = (store: Store): readonly Extent[] => {
+function knownBad(store: Store): readonly Extent[] {
   const known = formerBadBlocks(store.metadataArea(), store.descriptor.totalBlocks)
   return typeof known === 'string' ? [] : known
 }

@@ -13,6 +13,7 @@ import type { Mapping, Via } from '../values/mapping.ts'
 import type { Refusal, Wait } from '../values/refusal.ts'
 import type { StoreUse } from '../values/store-use.ts'
 import { PMD_BYTES } from '../values/units.ts'
+import type { MemoryFailures } from './memory-failures.ts'
 
 /** Pool allocation unit in bytes: one PMD mapping. */
 export const BLOCK_BYTES = PMD_BYTES
@@ -238,35 +239,6 @@ export interface Zeroer {
   refused(): RefusedExtent[]
   /** Of the extent under way. */
   readonly progressBytes: number
-}
-
-/** Memory that fails, in a pool whose blocks are physical memory. */
-export interface MemoryFailures {
-  /**
-   * Readable when the kernel has logged anything, and then `logged` is to be called. undefined: the log cannot
-   * be read.
-   */
-  readonly fd: Fd | undefined
-  /** Why the log cannot be read. */
-  readonly unreadable: Errno | undefined
-  /** What the kernel has logged since the last call; the first call begins with the kernel's start. */
-  logged(): LoggedBlocks
-  /**
-   * Blocks to which an access of the server's failed since the last call. There may be another reason, as a
-   * lack of memory for page tables.
-   */
-  suspected(): Extent[]
-}
-
-export interface LoggedBlocks {
-  /** Blocks in which memory failed, each an extent of its own. */
-  readonly blocks: readonly Extent[]
-  /** Physical addresses of pages of the metadata area in which memory failed. */
-  readonly image: readonly number[]
-  /** How often records of the log were lost, among which failures may be. */
-  readonly gaps: number
-  /** There may be further records: to be called again. */
-  readonly isMore: boolean
 }
 
 /** Releases that were put off, to send many at once. */

@@ -46,7 +46,7 @@ async function mountWithLog(t: TestContext) {
   return { pool, fail, next: testPoolName(t) }
 }
 
-const json = (path: string, name: string) => {
+function json(path: string, name: string) {
   const value = getxattr(path, `guestmemfs.${name}`)
   assert.ok(value instanceof Uint8Array, `${name}: ${value}`)
   return JSON.parse(Buffer.from(value).toString())

@@ -7,8 +7,8 @@ import type { Stage } from './scenario.ts'
 const POISON = '/opt/testbed/guestmemfs/testbed/programs/memory/poison.ts'
 
 /**
- * A page of a file, or of a node of device-dax. The kernel ends the program that asks for it by SIGBUS, as one
- * that met the page.
+ * A page of a file, or of a node of device-dax. The kernel ends the program that asks for it by SIGBUS, as
+ * one that met the page.
  */
 export const poisonPage = (file: string, offset: number): string =>
   `node ${POISON} ${file} ${offset} || [[ $? -eq 135 ]]`

@@ -1,8 +1,9 @@
 /**
- * A page of guest RAM in a carve-out that the kernel poisons: the pool records it, the next kernel, which knows
- * nothing of it, keeps it out of every file, and so does the next pool there until it is told otherwise.
+ * A page of guest RAM in a carve-out that the kernel poisons: the pool records it, the next kernel, which
+ * knows nothing of it, keeps it out of every file, and so does the next pool there until it is told
+ * otherwise.
  */
-import { badRows, poisonPage, takesAllButBad } from '../scenario/bad-memory.ts'
+import { type BadRow, badRows, poisonPage, takesAllButBad } from '../scenario/bad-memory.ts'
 import { kexecByHand } from '../scenario/by-hand.ts'
 import { expectClean } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
@@ -28,13 +29,13 @@ export const poisonKexec: Scenario = {
       await host.run(poisonPage(node, OFFSET))
     })
     const rows = await phase('recorded', () => badRows(host, 'guestmemfs', { free: 0, inFiles: 1 }))
-    const [row] = rows
+    const row = only(rows)
     expect(
       'bad',
       rows.map(({ file, fileOffsetBytes, lengthBytes }) => ({ file, fileOffsetBytes, lengthBytes })),
       [{ file: 'ram', fileOffsetBytes: 6 * MIB, lengthBytes: 2 * MIB }],
     )
-    const frame = ((row?.startByte ?? 0) + 5 * PAGE_BYTES) / PAGE_BYTES
+    const frame = (row.startByte + 5 * PAGE_BYTES) / PAGE_BYTES
     expect(
       "the kernel's line",
       await host.run(`dmesg | grep -o 'Memory failure: 0x[0-9a-f]*: recovery action for .*' | tail -1`),
@@ -47,18 +48,15 @@ export const poisonKexec: Scenario = {
     expect('bad, still', await badRows(host, 'guestmemfs', { free: 0, inFiles: 1 }), rows)
     await expectClean(stage)
     await host.run(`guestmemfs thaw; rm ${POOL}/ram`)
-    const [free] = await phase('the file is gone', () => badRows(host, 'guestmemfs', { free: 1, inFiles: 0 }))
-    expect('bad, no file has it', free, {
-      poolOffsetBytes: row?.poolOffsetBytes,
-      lengthBytes: 2 * MIB,
-      startByte: row?.startByte,
-    })
+    const freed = await phase('the file is gone', () => badRows(host, 'guestmemfs', { free: 1, inFiles: 0 }))
+    const { poolOffsetBytes, startByte } = row
+    expect('bad, no file has it', freed, [{ poolOffsetBytes, lengthBytes: 2 * MIB, startByte }])
     await phase('all that is free', () => takesAllButBad(stage, 'after a kexec', POOL, rows))
     await phase('other pools', () => formatAgain(stage, rows))
   },
 }
 
-async function formatAgain(stage: Stage, rows: Awaited<ReturnType<typeof badRows>>): Promise<void> {
+async function formatAgain(stage: Stage, rows: readonly BadRow[]): Promise<void> {
   const { host, expect } = stage
   const format = async (words: string): Promise<string> => {
     await host.run(`guestmemfs umount ${POOL}`)
@@ -79,4 +77,10 @@ async function formatAgain(stage: Stage, rows: Awaited<ReturnType<typeof badRows
   const [other] = await badRows(host, 'third', { free: 1, inFiles: 0 })
   expect('the one that was named', other?.startByte, 2 ** 32)
   expect('forgotten', await format('fourth --forget-bad'), /: empty$/)
+}
+
+function only(rows: readonly BadRow[]): BadRow {
+  const [row] = rows
+  if (row === undefined || rows.length > 1) throw new Error(`not one bad block: ${JSON.stringify(rows)}`)
+  return row
 }

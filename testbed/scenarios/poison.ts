@@ -78,8 +78,8 @@ async function poisonCheckpoint(stage: Stage): Promise<void> {
 }
 
 /**
- * An emulated guest's QEMU is told of the page and ends by SIGBUS; the KVM guest beside it runs on, and no file
- * gets the block any more.
+ * An emulated guest's QEMU is told of the page and ends by SIGBUS; the KVM guest beside it runs on, and no
+ * file gets the block any more.
  */
 async function poisonGuest(stage: Stage): Promise<void> {
   const { host, expect, guest } = stage

@@ -1,6 +1,6 @@
 /**
- * The image of a new pool over that of another one: wherever a crash comes, the former image is whole, or what
- * the new one states is known.
+ * The image of a new pool over that of another one: wherever a crash comes, the former image is whole, or
+ * what the new one states is known.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

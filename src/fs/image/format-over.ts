@@ -1,7 +1,8 @@
 /**
- * Makes the image of a new pool where that of another one is, on the same memory. What is known of that memory
- * must not be lost by a crash: which blocks are bad. So the new state is first written as the next checkpoint
- * of the image that is there, in the order of stores of any checkpoint, and the header is replaced then.
+ * Makes the image of a new pool where that of another one is, on the same memory. What is known of that
+ * memory must not be lost by a crash: which blocks are bad. So the new state is first written as the next
+ * checkpoint of the image that is there, in the order of stores of any checkpoint, and the header is replaced
+ * then.
  *
  * A crash before the checkpoint's commit word leaves the former image whole. From that word on every recovery
  * finds the new state: under the former header, an empty pool of the former name; while the header is

@@ -151,8 +151,8 @@ export function readIdentity(beginning: Uint8Array): Identity | undefined {
 }
 
 /**
- * The identity of the image that is in `area`, or was there before its formatting was interrupted, of whatever
- * version: the magic word alone is no part of the checksum. undefined: the header is not whole.
+ * The identity of the image that is in `area`, or was there before its formatting was interrupted, of
+ * whatever version: the magic word alone is no part of the checksum. undefined: the header is not whole.
  */
 export function formerIdentity(area: Uint8Array): Identity | undefined {
   const header = Buffer.from(area.subarray(0, HEADER_BYTES))

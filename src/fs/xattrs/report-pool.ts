@@ -65,8 +65,8 @@ export function describeSize(volume: Volume): object | undefined {
  * object is incoming, or lost. `storedFiles` of `mostStoredFiles`, where the service manager holds copies of
  * descriptors: the `unstoredFiles` are lost when keeper and server die at once. Objects that the store makes
  * ahead count among them. `badBlocks` that no file has; `badBlocksInFiles`: that files have, left out where
- * there are none. `refusedByFormat`: how many requests this server refused because the image's older
- * format version cannot hold them (`guestmemfs.format`); left out where there are none.
+ * there are none. `refusedByFormat`: how many requests this server refused because the image's older format
+ * version cannot hold them (`guestmemfs.format`); left out where there are none.
  */
 export function describeHealth(volume: Volume): object {
   const { index, state, store } = volume

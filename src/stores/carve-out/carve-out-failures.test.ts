@@ -24,7 +24,7 @@ test('pages of the kernel’s log are blocks, or pages of the image, or not of t
     metadata.start + metadata.lengthBytes,
   )
   assert.deepEqual(failures.logged(), {
-    blocks: [0, 5, totalBlocks - 1].map((start) => ({ start, count: 1 })),
+    blocks: [0, 5, totalBlocks - 1],
     image: [metadata.start + metadata.lengthBytes - PAGE, metadata.start],
     gaps: 0,
     isMore: false,
@@ -35,7 +35,7 @@ test('pages of the kernel’s log are blocks, or pages of the image, or not of t
 test('a range is every block that it has a byte of', () => {
   const layout = { startByte: 2 ** 32, totalBlocks: 8 }
   const blocks = (start: number, lengthBytes: number) =>
-    blocksOf(layout, [{ start: layout.startByte + start, lengthBytes }]).map((extent) => extent.start)
+    blocksOf(layout, [{ start: layout.startByte + start, lengthBytes }])
   assert.deepEqual(blocks(0, 1), [0])
   assert.deepEqual(blocks(BLOCK_BYTES - 1, 2), [0, 1])
   assert.deepEqual(blocks(BLOCK_BYTES, BLOCK_BYTES), [1])
@@ -68,7 +68,7 @@ test('an access that fails names its block, and none beside it, once', () => {
   )
   assert.deepEqual(failures.suspected(), [])
   fixture.region.lose(CHUNK_BLOCKS + 1)
-  const lost = [{ start: CHUNK_BLOCKS + 1, count: 1 }]
+  const lost = [CHUNK_BLOCKS + 1]
   assert.equal(data.read(object, BLOCK_BYTES - 10, across), EIO)
   assert.deepEqual(failures.suspected(), lost)
   assert.deepEqual(failures.suspected(), [])

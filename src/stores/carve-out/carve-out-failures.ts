@@ -7,7 +7,8 @@ import { overlap, type PhysicalRange, rangeEnd } from '../../linux/memory-ranges
 import { Errno } from '../../values/errno.ts'
 import type { Fd } from '../../values/ids.ts'
 import { PTE_BYTES } from '../../values/units.ts'
-import { BLOCK_BYTES, type Extent, type LoggedBlocks, type MemoryFailures } from '../store.ts'
+import type { LoggedBlocks, MemoryFailures } from '../memory-failures.ts'
+import { BLOCK_BYTES } from '../store.ts'
 import type { DataChunks } from './data-chunks.ts'
 import type { RegionLayout } from './layout.ts'
 
@@ -49,21 +50,21 @@ export class CarveOutFailures implements MemoryFailures {
     }
   }
 
-  suspected(): Extent[] {
+  suspected(): readonly number[] {
     return this.#chunks.takeSuspected()
   }
 }
 
-/** The blocks that have a byte of these ranges, ascending, each an extent of its own, and none twice. */
+/** Numbers of the blocks that have a byte of these ranges, ascending, none twice. */
 export function blocksOf(
   { startByte, totalBlocks }: Pick<RegionLayout, 'startByte' | 'totalBlocks'>,
   ranges: readonly PhysicalRange[],
-): Extent[] {
+): number[] {
   const blocks = new Set<number>()
   for (const range of ranges) {
     const first = Math.max(0, Math.floor((range.start - startByte) / BLOCK_BYTES))
     const end = Math.min(totalBlocks, Math.ceil((rangeEnd(range) - startByte) / BLOCK_BYTES))
     for (let block = first; block < end; block++) blocks.add(block)
   }
-  return [...blocks].toSorted((one, other) => one - other).map((start) => ({ start, count: 1 }))
+  return [...blocks].toSorted((one, other) => one - other)
 }

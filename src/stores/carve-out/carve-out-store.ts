@@ -6,12 +6,12 @@
 import type { Holder } from '../../linux/holders.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Refusal, Wait } from '../../values/refusal.ts'
+import type { MemoryFailures } from '../memory-failures.ts'
 import {
   BLOCK_BYTES,
   CHUNK_BLOCKS,
   type FrameGrid,
   type GuestRam,
-  type MemoryFailures,
   type Placement,
   type Store,
   type StoreDescriptor,

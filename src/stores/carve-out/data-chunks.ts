@@ -26,7 +26,7 @@ export class DataChunks {
   readonly #requested = new Set<number>()
   readonly #failed = new Map<number, Errno>()
   readonly #ownedBlocks = new Map<number, number>()
-  #suspected: Extent[] = []
+  #suspected: number[] = []
 
   constructor(layout: RegionLayout, worker: WorkerPort) {
     this.#layout = layout
@@ -120,8 +120,8 @@ export class DataChunks {
     return undefined
   }
 
-  /** Blocks to which an access failed, since the last call. */
-  takeSuspected(): Extent[] {
+  /** Numbers of blocks to which an access failed, since the last call. */
+  takeSuspected(): readonly number[] {
     const suspected = this.#suspected
     this.#suspected = []
     return suspected
@@ -134,7 +134,7 @@ export class DataChunks {
       const block = Math.floor(at / BLOCK_BYTES)
       const end = Math.min((block + 1) * BLOCK_BYTES, offset + lengthBytes)
       if (readRaw(mapping, at, Buffer.alloc(end - at)) === EIO)
-        this.#suspected.push({ start: chunk * CHUNK_BLOCKS + block, count: 1 })
+        this.#suspected.push(chunk * CHUNK_BLOCKS + block)
       at = end
     }
   }
