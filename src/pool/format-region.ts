@@ -22,7 +22,7 @@ export interface FormatRequest extends RegionChoice {
   readonly force: boolean
   /** Memory that is known to be bad. */
   readonly bad?: readonly PhysicalRange[]
-  /** What a former pool recorded as bad is good again. */
+  /** What a former pool recorded as bad is good again: its image is not read. */
   readonly forgetsBad?: boolean
 }
 
@@ -69,6 +69,7 @@ export function formatRegion({
     store,
     pool,
     [...blocks].map((start) => ({ start, count: 1 })),
+    { reads: !forgetsBad },
   )
   return {
     pool,

@@ -82,15 +82,22 @@ const expectedOf = ({ descriptor: { kind, totalBlocks, rules }, hostMemory }: St
 
 /**
  * Makes an empty pool on the store, whatever it holds. What its memory held before is unknown: where the
- * store clears blocks itself, all of them are dirty, but for `bad`, which no file gets.
+ * store clears blocks itself, all of them are dirty, but for `bad`, which no file gets. `reads`: a crash must
+ * not lose what an image that is there has recorded as bad, so that one is read; where a page of it has
+ * failed, that ends this process.
  */
-export function formatPool(store: Store, pool: string, bad: readonly Extent[]): void {
+export function formatPool(
+  store: Store,
+  pool: string,
+  bad: readonly Extent[],
+  { reads = true }: { reads?: boolean } = {},
+): void {
   const { kind, clearing, totalBlocks } = store.descriptor
   const identity = { poolName: pool, storeKind: kind, totalBlocks, uuid: randomBytes(16) }
   const dirtyBlocks = clearing === 'ours' ? totalBlocks : 0
   const area = store.metadataArea()
   const state = State.fresh(wallClock(), { dirtyBlocks, bad })
-  if (!formatOver(area, identity, state)) Image.format(area, identity, state)
+  if (!(reads && formatOver(area, identity, state))) Image.format(area, identity, state)
 }
 
 function knownBad(store: Store): readonly Extent[] {

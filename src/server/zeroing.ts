@@ -9,7 +9,7 @@
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import { BLOCK_BYTES, type Extent, type RefusedExtent, type Store } from '../stores/store.ts'
-import { EBUSY, EHWPOISON } from '../values/errno.ts'
+import { EBUSY, EHWPOISON, EIO, type Errno } from '../values/errno.ts'
 import { MIB } from '../values/units.ts'
 import type { BadMemory } from './bad-memory.ts'
 
@@ -18,6 +18,11 @@ import type { BadMemory } from './bad-memory.ts'
  * for it.
  */
 const PIECE_BLOCKS = (512 * MIB) / BLOCK_BYTES
+
+/**
+ * Why a piece may fail although most of its blocks can be zeroed; EIO: no device could be made of all of it.
+ */
+const IN_ONE_BLOCK: ReadonlySet<Errno> = new Set([EBUSY, EHWPOISON, EIO])
 
 /** What could not be zeroed is tried again after so long. */
 const RETRY_MS = 2000
@@ -86,7 +91,7 @@ export class Zeroing {
    * as a whole.
    */
   #defer({ extent, errno }: RefusedExtent): void {
-    if ((errno === EBUSY || errno === EHWPOISON) && extent.count > 1) {
+    if (IN_ONE_BLOCK.has(errno) && extent.count > 1) {
       this.#pieceBlocks = Math.ceil(extent.count / 2)
       return
     }
