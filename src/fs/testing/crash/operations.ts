@@ -102,6 +102,14 @@ export const OPERATIONS = {
     store.zero(extent)
     return fs.markClean({ origin: { unique: 0n, epoch: 1 } }, extent)
   },
+  'memory fails under a file': ({ fs, image }) => {
+    const ram = [...image.state.inodes.values()].find(({ guestRam }) => guestRam)
+    const [extent] = ram?.extents ?? []
+    return extent && fs.markBad({ origin: { unique: 0n, epoch: 1 } }, [{ start: extent.start, count: 1 }])
+  },
+  'memory fails that no file has': ({ fs }) => {
+    return fs.markBad({ origin: { unique: 0n, epoch: 1 } }, [{ start: 11, count: 3 }])
+  },
 } as const satisfies Record<string, CrashOperation>
 
 /** Of an image of version 1. It makes no record. */
