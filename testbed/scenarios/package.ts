@@ -205,7 +205,7 @@ async function installOver(stage: Stage): Promise<void> {
   const unit = await host.run('systemctl show -P FragmentPath guestmemfs@guestmemfs.service')
   expect('unit', unit, '/usr/lib/systemd/system/guestmemfs@.service')
   const left = await host.run(
-    "for folder in /etc /usr/local; do [ ! -d $folder ] || find $folder -iname '*guestmemfs*'; done",
+    "for folder in /etc /usr/local/bin /usr/local/share; do [ ! -d $folder ] || find $folder -iname '*guestmemfs*'; done",
   )
   expect('files of the installation', left, '')
   await expectClean(stage, 'fsck under the package')
