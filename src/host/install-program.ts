@@ -33,9 +33,16 @@ export interface InstalledProgram extends Written {
   readonly versions: RemovedVersions
 }
 
-/** `reads`: the formats that `program` reads. Throws UsageError; then what was installed works as before. */
-export function installProgram(prefix: string, program: Program, reads: Reads): InstalledProgram {
-  const files = installFiles(currentCommand(prefix))
+/**
+ * `reads`: the formats that `program` reads. `files`: those by which the machine runs the current version.
+ * Throws UsageError; then what was installed works as before.
+ */
+export function installProgram(
+  prefix: string,
+  program: Program,
+  reads: Reads,
+  files: readonly InstallFile[] = installFiles(currentCommand(prefix)),
+): InstalledProgram {
   checkNoForeignFile(prefix, files)
   return inOneLine(() => installFrom(prefix, files, program, reads))
 }
