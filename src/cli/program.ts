@@ -42,6 +42,7 @@ export const COMMANDS: Readonly<Record<string, Load>> = {
   fsck: () => import('../commands/fsck.ts'),
   dump: () => import('../commands/dump.ts'),
   keep: () => import('../commands/keep.ts'),
+  'before-libvirt': () => import('../commands/before-libvirt.ts'),
 }
 
 /** The command that was typed; all of them when it is none of them. */

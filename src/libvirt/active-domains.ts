@@ -40,10 +40,13 @@ export interface ActiveDomains {
 }
 
 export interface OtherDomain {
+  readonly uuid: string
   readonly name: string
   readonly pid: number | undefined
   readonly whyNot: string
 }
+
+export const NO_DOMAINS: ActiveDomains = { ours: [], others: [], problems: [] }
 
 /** What this host has besides libvirt's answers. Tests have another. */
 export interface DomainHost {
@@ -65,15 +68,17 @@ const THIS_HOST: DomainHost = {
 const AT_ONCE = 4
 
 export async function activeDomains(run: Virsh = virsh, host = THIS_HOST): Promise<ActiveDomains> {
-  const none: ActiveDomains = { ours: [], others: [], problems: [] }
-  if (!hasActiveDomain(host.stateFolder)) return none
+  if (!hasActiveDomain(host.stateFolder)) return NO_DOMAINS
   let uuids: string[]
   let persistent: string[]
   try {
     uuids = linesOf(await run(['list', '--uuid']))
     persistent = linesOf(await run(['list', '--uuid', '--persistent']))
   } catch (error) {
-    return { ...none, problems: [`libvirt has domains that run, and does not answer: ${errorText(error)}`] }
+    return {
+      ...NO_DOMAINS,
+      problems: [`libvirt has domains that run, and does not answer: ${errorText(error)}`],
+    }
   }
   const limit = new Limit(AT_ONCE)
   const found = await Promise.all(
@@ -114,11 +119,12 @@ async function lookAt(uuid: string, isPersistent: boolean, run: Virsh, host: Dom
     const pid = pidOf(name, host.stateFolder)
     // It has ended since it was listed.
     if (id === undefined) return {}
-    if (whyNot !== undefined) return { other: { name, pid, whyNot } }
+    if (whyNot !== undefined) return { other: { uuid, name, pid, whyNot } }
     const place = placeOf(id, name, host)
     if (place === undefined)
       return {
         other: {
+          uuid,
           name,
           pid,
           whyNot: 'its RAM is in no pool: it was started before memory_backing_dir was set',

@@ -65,11 +65,10 @@ export async function waitForLibvirt(run: Virsh, timeoutMs: number): Promise<voi
 
 /**
  * Returns what releases it. Errors (UsageError): another command updates or resumes the domain, /run takes no
- * files.
+ * files. `folder` is for tests.
  */
-export async function lockDomain(uuid: string): Promise<() => void> {
-  ensureFolder(LIBVIRT_PATHS.starts)
-  const lock = await lockBriefly(join(LIBVIRT_PATHS.starts, `${uuid}.lock`))
+export async function lockDomain(uuid: string, folder = LIBVIRT_PATHS.starts): Promise<() => void> {
+  const lock = await lockBriefly(join(ensureFolder(folder), `${uuid}.lock`))
   if (lock === undefined) throw new UsageError('another update of it is under way')
   return () => close(lock)
 }
