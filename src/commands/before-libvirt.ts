@@ -1,7 +1,7 @@
 /** `guestmemfs before-libvirt`, for the units of libvirt's daemons alone: their ExecStartPre=. */
 import type { CommandModule } from '../cli/command.ts'
 import { complain } from '../cli/print.ts'
-import { prepareForLibvirt } from '../liveupdate/domains/before-libvirt.ts'
+import { prepareForLibvirt } from '../liveupdate/domains/prepare-for-libvirt.ts'
 
 export const command: CommandModule = {
   name: 'before-libvirt',

@@ -9,8 +9,8 @@ import { shellWord } from '../values/shell-word.ts'
 /**
  * libvirt calls `HOOK NAME OPERATION SUBOPERATION EXTRA` with the domain's XML on standard input
  * (qemuProcessStartHook(), src/qemu/qemu_process.c). At `start begin` the domain's folder is there and its
- * owner is set, and QEMU is not there yet. A status that is not 0 ends the start, and what it prints is
- * in libvirt's error; at `reconnect` it would kill a running QEMU, hence the first line.
+ * owner is set, and QEMU is not there yet. A status that is not 0 ends the start, and what it prints is in
+ * libvirt's error; at `reconnect` it would kill a running QEMU, hence the first line.
  *
  * The domain's folder belongs to the user of all QEMUs, who may replace it at any moment: the hook enters it,
  * looks where it is, and then names only what is in it; what it must create there, it creates as that user.
@@ -95,9 +95,9 @@ setpriv --reuid="$(stat -c %u .)" --regid="$(stat -c %g .)" --clear-groups -- \\
 if [ -h pc.ram ]; then
   [ -z "$numa" ] || refuse "in a carve-out libvirt's guests have no NUMA cells and no memory devices"
   [ $((kib % 2048)) = 0 ] || refuse "in a carve-out its memory must be whole 2 MiB"
-  case $xml in
-    *"<emulator>${EMULATOR}</emulator>"*) ;;
-    *) refuse "in a carve-out it needs <emulator>${EMULATOR}</emulator>: QEMU maps a device with align= alone" ;;
+  emulator=${EMULATOR}
+  case $xml in *"<emulator>$emulator</emulator>"*) ;; *)
+    refuse "in a carve-out it needs <emulator>$emulator</emulator>: QEMU maps a device with align= alone"
   esac
 else
   rm -f -- ./pc.ram
@@ -106,10 +106,10 @@ exit 0
 `
 
 /**
- * QEMU with \`align=\` on the RAM that libvirt has in files, and with nothing else changed. QEMU refuses to
- * map a device whose alignment is larger (qemu_ram_alloc_from_fd(), system/physmem.c), and libvirt cannot
- * give one for such memory. Only of a path ID-NAME/ALIAS: hugepages of libvirt have no ALIAS there, and may
- * need more.
+ * QEMU with `align=` on the RAM that libvirt has in files, and with nothing else changed. QEMU refuses to map
+ * a device whose alignment is larger (qemu_ram_alloc_from_fd(), system/physmem.c), and libvirt cannot give
+ * one for such memory. Only of a path ID-NAME/ALIAS: hugepages of libvirt have no ALIAS there, and may need
+ * more.
  */
 export const emulatorScript = `#!/bin/sh
 # Installed by guestmemfs: QEMU for libvirt's guests in a carve-out. "guestmemfs uninstall" removes it.

@@ -3,6 +3,7 @@
  * says so. Pure. The elements: docs/formatdomain.rst of libvirt.
  */
 import { CorruptBytesError } from '../values/errors.ts'
+import { GIB, KIB, MIB } from '../values/units.ts'
 import { allElements, attributeAt, childOf, childrenOf, elementAt, parseXml, type XmlElement } from './xml.ts'
 
 export interface DomainDescription {
@@ -57,7 +58,7 @@ export function describeDomain(xml: string): DomainDescription {
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** As libvirt writes sizes of domains it has read: KiB. */
-const UNITS: Readonly<Record<string, number>> = { b: 1, bytes: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }
+const UNITS: Readonly<Record<string, number>> = { b: 1, bytes: 1, KiB: KIB, MiB: MIB, GiB: GIB }
 
 const bytesOf = (element: XmlElement | undefined): number =>
   Number(element?.text ?? 0) * (UNITS[element?.attributes.get('unit') ?? 'KiB'] ?? 0)

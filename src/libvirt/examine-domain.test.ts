@@ -70,7 +70,7 @@ test('a device, an overlay or a medium that libvirt does not know is found', () 
 })
 
 /** A QEMU that answers so. */
-const answering = (answers: Record<string, unknown>): QmpCommands & { readonly asked: string[] } => {
+function answering(answers: Record<string, unknown>): QmpCommands & { readonly asked: string[] } {
   const asked: string[] = []
   const usual: Record<string, unknown> = {
     'query-status': { status: 'running', running: true },

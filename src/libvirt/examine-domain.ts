@@ -1,7 +1,7 @@
 /**
  * A domain that runs, looked at in its QEMU before an update: whether it can be saved, whether all of its RAM
- * is in the pool, and whether it is the machine that libvirt would start again. Must not: change anything that
- * lasts.
+ * is in the pool, and whether it is the machine that libvirt would start again. Must not: change anything
+ * that lasts.
  */
 import { basename, dirname } from 'node:path'
 import * as v from 'valibot'

@@ -1,6 +1,7 @@
 /**
- * The save of a domain: its RAM gets second names, its QEMU writes its device state into the pool, and both are
- * on record. Until its QEMU has ended, `cancelDomainSave` undoes all of it. The caller holds the domain's lock.
+ * The save of a domain: its RAM gets second names, its QEMU writes its device state into the pool, and both
+ * are on record. Until its QEMU has ended, `cancelDomainSave` undoes all of it. The caller holds the domain's
+ * lock.
  */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'

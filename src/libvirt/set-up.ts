@@ -1,6 +1,6 @@
 /**
- * What `install --libvirt` needs to know of libvirt, and tells of it: its version, and what must be set in its
- * configuration. Must not: change either.
+ * What `install --libvirt` needs to know of libvirt, and tells of it: its version, and what must be set in
+ * its configuration. Must not: change either.
  */
 import { readFileSync } from 'node:fs'
 import { missingSettings, type PoolForLibvirt } from '../host/libvirt-settings.ts'

@@ -20,7 +20,7 @@ function newLibvirt(t: TestContext): FakeLibvirt {
   return new FakeLibvirt(root)
 }
 
-const save = (libvirt: FakeLibvirt, onStep: (step: string) => void = () => {}): Promise<DomainRecord> => {
+function save(libvirt: FakeLibvirt, onStep: (step: string) => void = () => {}): Promise<DomainRecord> {
   const domain = libvirt.domain(libvirt.qemu as NonNullable<typeof libvirt.qemu>)
   return saveDomain({ domain, timeoutMs: TIMEOUT_MS, onStep, tools: libvirt.tools })
 }

@@ -4,7 +4,7 @@ import { domainXml } from './testing/domain-xml.ts'
 import { waitingXml } from './waiting-xml.ts'
 import { childrenOf, elementAt, parseXml } from './xml.ts'
 
-const words = (xml: string): (string | undefined)[] => {
+function words(xml: string): (string | undefined)[] {
   const line = elementAt(parseXml(xml), 'qemu:commandline')
   return line === undefined
     ? []

@@ -151,7 +151,9 @@ interface DomainsToResume {
   readonly records: readonly DomainRecord[]
   /** Names of all that are on record, also where their pool is not mounted. */
   readonly known: ReadonlySet<string>
-  /** One line for each that cannot be read, and where no mount was named for each whose pool is not mounted. */
+  /**
+   * One line for each that cannot be read, and where no mount was named for each whose pool is not mounted.
+   */
   readonly problems: readonly string[]
 }
 

@@ -1,6 +1,6 @@
 /**
- * Checks, before a guest is paused, that each domain can be saved and started again. Must not: change anything
- * that lasts.
+ * Checks, before a guest is paused, that each domain can be saved and started again. Must not: change
+ * anything that lasts.
  */
 import { statfsSync } from 'node:fs'
 import type { ActiveDomain, ActiveDomains } from '../../libvirt/active-domains.ts'

@@ -1,6 +1,6 @@
 /**
- * A domain of libvirt as one guest of an update or a resumption: its steps on the clock of the report, and the
- * result. No function here rejects: what goes wrong is in the result.
+ * A domain of libvirt as one guest of an update or a resumption: its steps on the clock of the report, and
+ * the result. No function here rejects: what goes wrong is in the result.
  */
 import type { ActiveDomain } from '../../libvirt/active-domains.ts'
 import type { DomainRecord } from '../../libvirt/domain-record.ts'

@@ -34,7 +34,9 @@ export class DomainSteps {
     this.#scope = scope
   }
 
-  /** All at once. Returns one line for each that could not be saved: it runs on, or `rollBack` continues it. */
+  /**
+   * All at once. Returns one line for each that could not be saved: it runs on, or `rollBack` continues it.
+   */
   async suspendAll({ timeoutMs, patienceMs }: Patience): Promise<string[]> {
     const failures: string[] = []
     await Promise.all(
@@ -62,7 +64,9 @@ export class DomainSteps {
     )
   }
 
-  /** Errors (UsageError): a domain was started since the plan, and would end unsaved. QemuError: no answer. */
+  /**
+   * Errors (UsageError): a domain was started since the plan, and would end unsaved. QemuError: no answer.
+   */
   async checkNoNewDomain(): Promise<void> {
     if (!hasActiveDomain()) return
     const active = (await REAL_TOOLS.run(['list', '--uuid'])).split('\n').map((line) => line.trim())

@@ -1,6 +1,7 @@
 /**
  * What must be done before libvirt's daemon starts: pools that a kernel update has frozen are thawed, since
- * the daemon changes the owner of its folder in there, and folders of domains of the former kernel are removed.
+ * the daemon changes the owner of its folder in there, and folders of domains of the former kernel are
+ * removed.
  * Must not: start a guest, or touch anything while a domain runs.
  */
 import { join } from 'node:path'
