@@ -20,7 +20,7 @@ import { DomainMonitor } from './domain-monitor.ts'
 import { type DomainRecord, writeDomainRecord } from './domain-record.ts'
 import { activeId, awaitEnd, qemuVersionOf } from './domain-state.ts'
 import { type DomainTools, forgetDomain, REAL_TOOLS, resumeByLibvirt } from './save-domain.ts'
-import { inodeAt, savedFolder } from './saved-ram.ts'
+import { inodeAt, removeFolder, savedFolder } from './saved-ram.ts'
 import type { Virsh } from './virsh.ts'
 import { waitingXml } from './waiting-xml.ts'
 
@@ -108,7 +108,6 @@ function checkRam({ mountPoint, uuid, ram }: DomainRecord, { base }: DomainTools
 
 /** While libvirt starts it by itself, as at boot, which the hook refuses. */
 const BUSY = /is already (active|being started)|cannot acquire state change lock/
-const BUSY_MS = 15_000
 const BUSY_PAUSE_MS = 500
 
 /** Errors (QemuError): libvirt's words, the hook's among them. */
@@ -119,7 +118,7 @@ async function createWaiting(
 ): Promise<void> {
   const starts = ensureFolder(tools.starts ?? LIBVIRT_PATHS.starts)
   const [flag, file] = [join(starts, uuid), join(starts, `${uuid}.xml`)]
-  const deadline = performance.now() + BUSY_MS
+  const deadline = performance.now() + timeoutMs
   try {
     replaceFile(file, waitingXml(xml), 0o600)
     replaceFile(flag, '', 0o600)
@@ -157,6 +156,8 @@ async function load(
   const stays = compareVersions(version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}
   await monitor.execute('migrate-incoming', { ...fileChannels(join(folder, DOMAIN_STATE)), ...stays })
   await awaitEnd(monitor, timeoutMs)
+  // In a rollback after libvirt could not remove it: it has one more name of the RAM.
+  if (record.folder !== folder) removeFolder(record.folder, tools.base)
   return { ...record, folder, id: id ?? record.id, qemuVersion: version, state: 'loaded', saved: null }
 }
 

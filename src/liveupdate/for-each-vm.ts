@@ -10,13 +10,15 @@ import type { VmRequest } from './guest/vm-result.ts'
 import { nowMs, type Phase, type VmTimeline } from './report/timeline.ts'
 import type { UpdateReport } from './report/update-report.ts'
 
+export type OtherContext = Pick<VmRequest, 'originMs' | 'onPhase' | 'withoutLock'>
+
 /** A guest whose QEMU libvirt owns. */
 export interface OtherGuest {
   readonly name: string
   /** Of a saved one that ran. */
   readonly stoppedAtMs?: number | undefined
   /** Never rejects. */
-  readonly run: (context: Pick<VmRequest, 'originMs' | 'onPhase'>) => Promise<VmTimeline>
+  readonly run: (context: OtherContext) => Promise<VmTimeline>
 }
 
 /** What the VMs of one mount have in common. */
@@ -62,7 +64,8 @@ export async function runForEach(
       return result
     }),
     ...others.map(async ({ name, run }) => {
-      const result = await run({ originMs, onPhase: (phase) => onPhase(name, phase) })
+      const { withoutLock } = rest
+      const result = await run({ originMs, withoutLock, onPhase: (phase) => onPhase(name, phase) })
       onDone(result)
       return result
     }),

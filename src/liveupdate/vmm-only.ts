@@ -11,9 +11,9 @@ import { type Finding, fail, warn } from '../values/finding.ts'
 import { DeferredSignals } from './deferred-signals.ts'
 import { checkDomains, type DomainCheck } from './domains/check-domains.ts'
 import { replaceDomain, untouchedDomain } from './domains/domain-guest.ts'
-import { runForEach, type VmBatch } from './for-each-vm.ts'
+import { type OtherContext, runForEach, type VmBatch } from './for-each-vm.ts'
 import { replaceQemu } from './guest/replace-qemu.ts'
-import { type VmRequest, vmTimeline } from './guest/vm-result.ts'
+import { vmTimeline } from './guest/vm-result.ts'
 import { checkGuests, subjectOf } from './preflight/check-guests.ts'
 import { nowMs, PhaseClock, type VmTimeline } from './report/timeline.ts'
 import { isSuccess, type UpdateReport } from './report/update-report.ts'
@@ -136,7 +136,7 @@ async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
   const isOfAll = refusals.some(({ subject }) => !guests.some((guest) => subject === subjectOf(guest)))
   const others = ofDomains.fit.map((domain) => ({
     name: domain.about.name,
-    run: (context: Pick<VmRequest, 'originMs' | 'onPhase'>) =>
+    run: (context: OtherContext) =>
       replaceDomain(domain, {
         ...context,
         timeoutMs: batch.timeoutMs,

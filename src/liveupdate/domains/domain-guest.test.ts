@@ -36,11 +36,10 @@ test('an update of QEMU alone: phases without a gap, both versions, and the blac
   assert.deepEqual([result.name, result.outcome, result.problem], ['web', 'updated', null])
   assert.deepEqual(phases(result), ['save', 'quit', 'start', 'load', 'continue'])
   assert.deepEqual([result.qemuBefore, result.qemuAfter], ['10.0.13', '10.0.13'])
+  const sumUs = result.phases.reduce((sum, { durationUs }) => sum + durationUs, 0)
   assert.ok(result.blackoutUs !== null && result.blackoutUs > 0)
-  assert.equal(
-    result.blackoutUs,
-    result.phases.reduce((sum, { durationUs }) => sum + durationUs, 0),
-  )
+  // Each phase is rounded.
+  assert.ok(Math.abs(result.blackoutUs - sumUs) <= result.phases.length)
   assert.equal(libvirt.tick(), 1)
 })
 
@@ -98,7 +97,7 @@ test('a libvirt that does not come up keeps the guest saved, in one line', async
   })
   libvirt.reboot()
   libvirt.failing.set('list', 'Failed to connect socket')
-  const result = await resumeDomainGuest(record, { ...contextOf(libvirt), timeoutMs: 100 })
+  const result = await resumeDomainGuest(record, { ...contextOf(libvirt), libvirtTimeoutMs: 100 })
   assert.equal(result.outcome, 'saved')
   assert.match(
     result.problem ?? '',

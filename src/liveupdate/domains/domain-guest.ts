@@ -10,6 +10,7 @@ import { resumeDomain } from '../../libvirt/resume-domain.ts'
 import { cancelDomainSave, type DomainTools, REAL_TOOLS, saveDomain } from '../../libvirt/save-domain.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { errorText } from '../../values/errors.ts'
+import type { VmRequest } from '../guest/vm-result.ts'
 import { type Phase, PhaseClock, type VmOutcome, type VmTimeline } from '../report/timeline.ts'
 
 export interface DomainContext {
@@ -140,12 +141,34 @@ async function endOldQemu(record: DomainRecord, tools: DomainTools): Promise<voi
 }
 
 /** libvirt's daemon may come up later than this command, as at boot. */
-const LIBVIRT_TIMEOUT_MS = 60_000
+const LIBVIRT_TIMEOUT_MS = 180_000
+
+interface ResumeContext extends DomainContext {
+  /** As of `VmRequest`. */
+  readonly withoutLock?: VmRequest['withoutLock']
+  /** For libvirt's daemon to answer. */
+  readonly libvirtTimeoutMs?: number
+}
+
+/** What `wait` rejects with, or `withoutLock`. */
+async function waitWithoutLock(
+  withoutLock: ResumeContext['withoutLock'],
+  wait: () => Promise<void>,
+): Promise<void> {
+  if (withoutLock === undefined) return await wait()
+  let failed: unknown
+  await withoutLock(() =>
+    wait().catch((error: unknown) => {
+      failed = error
+    }),
+  )
+  if (failed !== undefined) throw failed
+}
 
 /** `isLocked`: the caller holds the domain's lock. */
 export async function resumeDomainGuest(
   record: DomainRecord,
-  { timeoutMs, originMs, onPhase, tools = REAL_TOOLS }: DomainContext,
+  { timeoutMs, originMs, onPhase, withoutLock, libvirtTimeoutMs, tools = REAL_TOOLS }: ResumeContext,
   isLocked = false,
 ): Promise<VmTimeline> {
   const { name, uuid, saved, wasRunning, qemuVersion, ram } = record
@@ -159,7 +182,9 @@ export async function resumeDomainGuest(
   if (saved !== null && wasRunning) clock.stopped(saved.stoppedAtMs)
   let release: (() => void) | undefined
   try {
-    await waitForLibvirt(tools.run, Math.min(timeoutMs, LIBVIRT_TIMEOUT_MS))
+    await waitWithoutLock(withoutLock, () =>
+      waitForLibvirt(tools.run, libvirtTimeoutMs ?? LIBVIRT_TIMEOUT_MS),
+    )
     if (!isLocked) release = await lockDomain(uuid, tools.starts)
     if (saved !== null) clock.ended('wait')
     const onStep = (phase: Phase): void => {
