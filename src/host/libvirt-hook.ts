@@ -62,7 +62,7 @@ if [ -h "$record" ]; then
     enter
     rm -f -- ./*
     for file in "$ram"/*; do
-      ln -P -- "$file" . || refuse "\${file##*/} of its saved RAM cannot be linked into $folder: is that in another pool?"
+      ln -P -- "$file" . || refuse "\${file##*/} of its saved RAM cannot be linked into $folder: is that in another pool, or is the pool frozen?"
     done
     exit 0
   fi
