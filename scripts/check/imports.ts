@@ -16,7 +16,7 @@ interface Rule {
  * its options.
  */
 const BELOW_COMMANDS = [
-  ...['values', 'linux', 'bootmem', 'run', 'pool', 'host', 'qemu', 'liveupdate', 'metrics', 'cli'],
+  ...['values', 'linux', 'bootmem', 'run', 'pool', 'host', 'qemu', 'liveupdate', 'metrics', 'cli', 'libvirt'],
   ...['stores/registry.ts', 'stores/store.ts', 'fs/image/dump-image.ts', 'early'],
 ]
 
@@ -50,7 +50,10 @@ export const RULES: Record<string, Rule> = {
   server: { may: ['values', 'linux', 'stores', 'fs', 'fuse'] },
   keeper: { may: ['values', 'linux', 'run', 'server/messages.ts', 'server/runtime-area.ts', 'stores'] },
   qemu: { may: ['values', 'linux', 'run'] },
-  liveupdate: { may: ['values', 'linux', 'run', 'bootmem', 'qemu', 'host', 'pool', 'stores/registry.ts'] },
+  libvirt: { may: ['values', 'linux', 'run', 'qemu', 'host', 'pool', 'stores/registry.ts'] },
+  liveupdate: {
+    may: [...['values', 'linux', 'run', 'bootmem', 'qemu', 'host', 'pool', 'libvirt'], 'stores/registry.ts'],
+  },
   early: {
     may: [
       ...['values', 'linux', 'run', 'stores', 'fs', 'pool', 'qemu', 'liveupdate'],

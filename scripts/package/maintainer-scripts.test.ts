@@ -16,7 +16,9 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { install } from '../../src/host/install-and-remove.ts'
 import { mountHelper } from '../../src/host/install-files.ts'
+import { libvirtFiles } from '../../src/host/libvirt-files.ts'
 import { sha256Of } from '../../src/host/versions/version-folder.ts'
 import { MAINTAINER_SCRIPTS, type MaintainerScript } from './maintainer-scripts.ts'
 
@@ -89,6 +91,21 @@ test('a helper of another program is a refusal, and one that was changed is kept
   root.write(HELPER, `${text}# changed\n`)
   assert.match(root.run('preinst', 'install').stdout, /^\/usr\/sbin\/mount\.guestmemfs was changed/)
   assert.equal(readFileSync(join(root.path, `${HELPER}.guestmemfs-old`), 'utf8'), `${text}# changed\n`)
+})
+
+test("where libvirt's guests have their hook the package is refused, and nothing is changed", (t) => {
+  const root = new Root(t)
+  const command = ['/usr/local/lib/guestmemfs/current/guestmemfs']
+  root.write('usr/local/lib/guestmemfs/current/guestmemfs', '')
+  install(root.path, libvirtFiles(command))
+  assert.deepEqual(root.run('preinst', 'install'), {
+    status: 1,
+    stdout: '',
+    stderr: "this package has nothing for libvirt's guests: 'guestmemfs install --no-libvirt' first\n",
+  })
+  assert.equal(root.has('usr/lib/guestmemfs'), false)
+  install(root.path, [])
+  assert.deepEqual(root.run('preinst', 'install'), { status: 0, stdout: '', stderr: '' })
 })
 
 test('until it is configured the package runs what install had installed, and leaves no trace if it fails', (t) => {

@@ -4,6 +4,7 @@
  * that dpkg has unpacked; what must work without it is here. Pure.
  */
 import { MARKS } from '../../src/host/install-files.ts'
+import { LIBVIRT_HOOK } from '../../src/host/libvirt-files.ts'
 import { CURRENT, LIBRARY, PACKAGE_LIBRARY, PACKAGE_PROGRAM } from '../../src/host/versions/version-folder.ts'
 import { PROGRAM_LAUNCHER } from './payload.ts'
 
@@ -21,12 +22,17 @@ const program = (step: string): string =>
 /**
  * dpkg replaces a helper that it does not know without a word: one that is not of guestmemfs is a refusal,
  * and one that an operator has changed is copied. Until the package is configured its helpers and units run
- * what `guestmemfs install` had installed, also where configuring fails and the machine boots.
+ * what `guestmemfs install` had installed, also where configuring fails and the machine boots. Without the
+ * hook libvirt would start a saved guest anew, so the package does not replace `install --libvirt`.
  */
 const preinst = `${HEAD}
 versions=$root${PACKAGE_LIBRARY}
 case $1 in
   install)
+    if grep -qF '"${LIBVIRT_HOOK}"' "$root/var/lib/guestmemfs/installed.json" 2>/dev/null; then
+      echo "this package has nothing for libvirt's guests: 'guestmemfs install --no-libvirt' first" >&2
+      exit 1
+    fi
     for name in mount.guestmemfs mount.fuse.guestmemfs; do
       helper=$root/usr/sbin/$name
       [ -e "$helper" ] || continue

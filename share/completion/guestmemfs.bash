@@ -27,7 +27,7 @@ _guestmemfs_options() {
     report) options='--mount --json --html -h --help' ;;
     doctor) options='--json --fix --blackout -y --yes -h --help' ;;
     reserve) options='--size --at --numa --store --replace --json -h --help' ;;
-    install) options='--prefix -y --yes -h --help' ;;
+    install) options='--prefix -y --yes --libvirt --no-libvirt -h --help' ;;
     uninstall) options='--prefix -h --help' ;;
     metrics) options='--textfile -h --help' ;;
     fsck) options='--json -h --help' ;;

@@ -162,6 +162,8 @@ complete -c guestmemfs -n '__guestmemfs_in reserve' -l json -d 'print one JSON o
 complete -c guestmemfs -n '__guestmemfs_in reserve' -s h -l help -d 'display help for command'
 complete -c guestmemfs -n '__guestmemfs_in install' -l prefix -x -a '(__fish_complete_directories)' -d 'install below this directory, and run from there'
 complete -c guestmemfs -n '__guestmemfs_in install' -s y -l yes -d 'do not ask'
+complete -c guestmemfs -n '__guestmemfs_in install' -l libvirt -d 'what libvirt\'s guests need to be in a pool as well'
+complete -c guestmemfs -n '__guestmemfs_in install' -l no-libvirt -d 'without that, also where it was installed before'
 complete -c guestmemfs -n '__guestmemfs_in install' -s h -l help -d 'display help for command'
 complete -c guestmemfs -n '__guestmemfs_in uninstall' -l prefix -x -a '(__fish_complete_directories)' -d 'where it was installed'
 complete -c guestmemfs -n '__guestmemfs_in uninstall' -s h -l help -d 'display help for command'

@@ -42,6 +42,7 @@ export const COMMANDS: Readonly<Record<string, Load>> = {
   dump: () => import('../commands/dump.ts'),
   keep: () => import('../commands/keep.ts'),
   dpkg: () => import('../commands/dpkg.ts'),
+  'before-libvirt': () => import('../commands/before-libvirt.ts'),
 }
 
 /** The command that was typed; all of them when it is none of them. */

@@ -5,10 +5,12 @@
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { askConsent } from '../host/consent.ts'
-import { currentCommand, installFiles, LOCAL_PLACES } from '../host/install-files.ts'
+import { currentCommand, type InstallFile, installFiles, LOCAL_PLACES } from '../host/install-files.ts'
 import { type InstalledProgram, installProgram } from '../host/install-program.ts'
+import { hasLibvirtFiles, libvirtFiles } from '../host/libvirt-files.ts'
 import { thisProgram } from '../host/this-program.ts'
 import { LIBRARY } from '../host/versions/version-folder.ts'
+import { checkLibvirt, libvirtAdvice } from '../libvirt/set-up.ts'
 import { READ_FORMATS } from '../pool/formats.ts'
 import { reloadUnits } from '../pool/systemd-unit.ts'
 import { UsageError } from '../values/errors.ts'
@@ -16,15 +18,26 @@ import { UsageError } from '../values/errors.ts'
 interface InstallOptions {
   readonly prefix: string
   readonly yes?: boolean
+  /** undefined: as the install before. */
+  readonly libvirt?: boolean
 }
 
-async function installHere({ prefix, yes }: InstallOptions): Promise<void> {
-  const files = installFiles(currentCommand(prefix)).map(({ path }) => path)
-  const question = `Put this version into ${LIBRARY}, and write ${files.join(', ')}, manual pages and completions below ${prefix}?`
+async function installHere({ prefix, yes, libvirt }: InstallOptions): Promise<void> {
+  if (libvirt) await checkLibvirt()
+  const hasLibvirt = libvirt ?? hasLibvirtFiles(prefix)
+  const files = wantedFiles(prefix, hasLibvirt)
+  const paths = files.map(({ path }) => path).join(', ')
+  const question = `Put this version into ${LIBRARY}, and write ${paths}, manual pages and completions below ${prefix}?`
   if (!(await askConsent(question, { yes: yes === true }))) throw new UsageError('nothing was installed')
-  const done = installProgram(prefix, thisProgram(), READ_FORMATS)
+  const done = installProgram(prefix, thisProgram(), READ_FORMATS, files)
   reloadUnits(prefix)
   report(done)
+  if (libvirt) for (const line of libvirtAdvice()) print(line)
+}
+
+function wantedFiles(prefix: string, hasLibvirt: boolean): InstallFile[] {
+  const command = currentCommand(prefix)
+  return [...installFiles(command), ...(hasLibvirt ? libvirtFiles(command) : [])]
 }
 
 function report(done: InstalledProgram): void {
@@ -59,19 +72,30 @@ export const command: CommandModule = {
     process runs it. A file that an operator has changed stays, and the new one is written beside it.
 
     Manual pages and completions of bash, zsh and fish go below /usr/local/share. What npm has linked there
-    stays npm's. It is refused where the Debian package is installed.`,
+    stays npm's. It is refused where the Debian package is installed.
+
+    With --libvirt it installs the hook and what else libvirt's guests need to have their RAM in a pool, and
+    prints what is to be set in libvirt's qemu.conf. A later install keeps that.`,
   examples: [
     { about: 'install, without a question', typed: 'guestmemfs install --yes' },
+    { about: "on a host whose guests are libvirt's", typed: 'guestmemfs install --libvirt' },
     {
       about: 'go back to a former version',
       typed: '/usr/local/lib/guestmemfs/VERSION/guestmemfs install',
     },
   ],
-  seeAlso: ['guestmemfs-uninstall(8)', 'guestmemfs-upgrade(8)', 'docs/guide/versions.md'],
+  seeAlso: [
+    'guestmemfs-uninstall(8)',
+    'guestmemfs-upgrade(8)',
+    'docs/guide/versions.md',
+    'docs/guide/libvirt.md',
+  ],
   changes: true,
   register: (command) =>
     command
       .option('--prefix <dir>', 'install below this directory, and run from there', '/')
       .option('-y, --yes', 'do not ask')
+      .option('--libvirt', "what libvirt's guests need to be in a pool as well")
+      .option('--no-libvirt', 'without that, also where it was installed before')
       .action(installHere),
 }

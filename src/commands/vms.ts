@@ -1,6 +1,7 @@
 /** `guestmemfs vms`: the VMs that are recorded in the mounts. */
 import type { CommandModule } from '../cli/command.ts'
 import { complain, print, printJson, printTable } from '../cli/print.ts'
+import { listDomains } from '../liveupdate/domains/list-domains.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
 import { interruptedByUpdate, leftLines } from '../qemu/interrupted-guests.ts'
 import { describeVm, readVms } from '../qemu/vm-list.ts'
@@ -15,7 +16,8 @@ export const command: CommandModule = {
     It needs root: a mount shows to root alone which files are in it. State running: its QEMU is alive.
     stopped by an update: its QEMU is alive, and an update that was killed has left the guest stopped.
     saved: 'guestmemfs resume' starts it. dead: its QEMU was killed; the RAM is there, the rest of the
-    guest is not.`,
+    guest is not. Domains of libvirt with their RAM in a pool are among them; each that libvirt runs
+    elsewhere is named with the reason.`,
   exitStatus: {
     0: 'every VM is listed',
     1: 'a mount or a record could not be read; the VMs of all others are listed',
@@ -31,12 +33,18 @@ export const command: CommandModule = {
         await settleEnds()
         const { mounts, problems: unasked } = vmMounts(options.mount)
         const { vms, problems: unread } = readVms(mounts.flatMap((mount) => mount.recorded))
-        const problems = [...unasked, ...unread]
+        const mountPoints = mounts.map(({ mountPoint }) => mountPoint)
+        const domains = await listDomains(mountPoints)
+        const problems = [...unasked, ...unread, ...domains.problems]
         for (const problem of problems) complain(problem)
         if (problems.length > 0) process.exitCode = 1
         const interrupted = await interruptedByUpdate(vms)
         for (const line of leftLines(interrupted)) complain(line)
-        const described = vms.map((vm) => describeVm(vm, interrupted.get(vm) === 'stopped'))
+        if (options.mount === undefined) for (const line of domains.others) complain(line)
+        const described = [
+          ...vms.map((vm) => describeVm(vm, interrupted.get(vm) === 'stopped')),
+          ...domains.rows,
+        ]
         if (options.json) return printJson(described)
         if (described.length === 0) return print('no VMs')
         printTable(

@@ -9,6 +9,7 @@ import { UsageError } from '../values/errors.ts'
 import { shellWord, unitWord } from '../values/shell-word.ts'
 import { install, uninstall } from './install-and-remove.ts'
 import { installFiles, mountHelper } from './install-files.ts'
+import { hasLibvirtFiles, LIBVIRT_HOOK, libvirtFiles } from './libvirt-files.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'install-'))
 after(() => rmSync(scratch, { recursive: true }))
@@ -32,6 +33,26 @@ test('uninstall leaves exactly what was there before, also after two installs', 
   assert.deepEqual([removed.length, kept.length], [FILES.length, 0])
   assert.deepEqual(everything(prefix), before)
   assert.throws(() => uninstall(prefix), UsageError)
+})
+
+test("what libvirt's guests need is added, kept apart from others' hooks, and removed when it is not wanted", () => {
+  const prefix = newPrefix()
+  const theirs = join(prefix, 'etc/libvirt/hooks/qemu')
+  mkdirSync(join(prefix, 'etc/libvirt/hooks/qemu.d'), { recursive: true })
+  writeFileSync(theirs, "another package's")
+  writeFileSync(join(prefix, 'etc/libvirt/hooks/qemu.d/50-theirs'), 'and another')
+  const before = everything(prefix)
+  install(prefix, FILES)
+  assert.equal(hasLibvirtFiles(prefix), false)
+  const all = [...FILES, ...libvirtFiles(['/opt/node', '/opt/cli.js'])]
+  install(prefix, all)
+  assert.equal(hasLibvirtFiles(prefix), true)
+  assert.equal(statSync(join(prefix, LIBVIRT_HOOK)).mode & 0o777, 0o755)
+  const { removed } = install(prefix, FILES)
+  assert.equal(removed.length, all.length - FILES.length)
+  assert.equal(hasLibvirtFiles(prefix), false)
+  uninstall(prefix)
+  assert.deepEqual(everything(prefix), before)
 })
 
 test('a file of another program is neither overwritten nor removed', () => {

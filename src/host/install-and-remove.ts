@@ -33,6 +33,10 @@ type Entry = Manifest['files'][number]
 
 export const isInstalled = (prefix: string): boolean => existsSync(join(prefix, MANIFEST))
 
+/** Whether a former install wrote a file at `path`, below the prefix. */
+export const isInstalledFile = (prefix: string, path: string): boolean =>
+  readManifest(prefix)?.files.some((file) => file.path === path) ?? false
+
 function readManifest(prefix: string): Manifest | undefined {
   const path = join(prefix, MANIFEST)
   if (!existsSync(path)) return undefined

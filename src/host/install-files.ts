@@ -170,13 +170,16 @@ TasksMax=infinity
 
 /**
  * A generator (systemd.generator(7)): it reads fstab as systemd-fstab-generator does, symlinks followed, and
- * orders `guestmemfs-resume.service` after each guestmemfs mount there. It waits for a line with `noauto`
- * only where another unit mounts it.
+ * orders `units` after each guestmemfs mount there, by a drop-in `fstab.conf`. They wait for a line with
+ * `noauto` only where another unit mounts it. `why`: for who reads the file.
  */
-const resumeGenerator = ({ remover }: InstallPlaces): string => `#!/bin/sh
-# Installed by guestmemfs: saved guests are resumed after the mounts of fstab. "${remover}" removes it.
+export const fstabGenerator = (
+  why: string,
+  units: readonly string[],
+  { remover } = LOCAL_PLACES,
+): string => `#!/bin/sh
+# Installed by guestmemfs: ${why}. "${remover}" removes it.
 fstab=\${SYSTEMD_FSTAB:-/etc/fstab}
-folder=\${1:?}/guestmemfs-resume.service.d
 [ -r "$fstab" ] || exit 0
 while read -r source directory type options rest || [ -n "$source" ]; do
   case $source:$type in
@@ -186,16 +189,22 @@ while read -r source directory type options rest || [ -n "$source" ]; do
   esac
   directory=$(realpath -m -- "$(printf '%b' "$directory")") || continue
   unit=$(systemd-escape --path --suffix=mount -- "$directory") || continue
-  mkdir -p "$folder" || exit 1
-  [ -e "$folder/fstab.conf" ] || echo '[Unit]' >"$folder/fstab.conf"
-  echo "After=$unit" >>"$folder/fstab.conf"
-  case ,$options, in
-    *,noauto,*) ;;
-    *) echo "Wants=$unit" >>"$folder/fstab.conf" ;;
-  esac
+  for each in ${units.join(' ')}; do
+    folder=\${1:?}/$each.d
+    mkdir -p "$folder" || exit 1
+    [ -e "$folder/fstab.conf" ] || echo '[Unit]' >"$folder/fstab.conf"
+    echo "After=$unit" >>"$folder/fstab.conf"
+    case ,$options, in
+      *,noauto,*) ;;
+      *) echo "Wants=$unit" >>"$folder/fstab.conf" ;;
+    esac
+  done
 done <"$fstab"
 exit 0
 `
+
+const resumeGenerator = (places: InstallPlaces): string =>
+  fstabGenerator('saved guests are resumed after the mounts of fstab', ['guestmemfs-resume.service'], places)
 
 /**
  * A drop-in with `Wants=` of the unit: a file like the others, instead of a link that `systemctl enable`

@@ -34,15 +34,23 @@ export interface InstalledProgram extends Written {
   readonly versions: RemovedVersions
 }
 
-/** `reads`: the formats that `program` reads. Throws UsageError; then what was installed works as before. */
-export function installProgram(prefix: string, program: Program, reads: Reads): InstalledProgram {
+/**
+ * `reads`: the formats that `program` reads. `files`: those by which the machine runs the current version;
+ * manual pages and completions come besides. Throws UsageError; then what was installed works as before.
+ */
+export function installProgram(
+  prefix: string,
+  program: Program,
+  reads: Reads,
+  files: readonly InstallFile[] = installFiles(currentCommand(prefix)),
+): InstalledProgram {
   if (isPackaged(prefix))
     throw new UsageError(
       "guestmemfs is installed as a Debian package here: install a newer one, or 'apt-get remove guestmemfs' first",
     )
-  const files = [...installFiles(currentCommand(prefix)), ...shareFiles(program.root)]
-  checkNoForeignFile(prefix, files)
-  return inOneLine(() => installFrom(prefix, files, program, reads))
+  const all = [...files, ...shareFiles(program.root)]
+  checkNoForeignFile(prefix, all)
+  return inOneLine(() => installFrom(prefix, all, program, reads))
 }
 
 /** dpkg has unpacked the package there. */

@@ -10,10 +10,22 @@ import type { VmRequest } from './guest/vm-result.ts'
 import { nowMs, type Phase, type VmTimeline } from './report/timeline.ts'
 import type { UpdateReport } from './report/update-report.ts'
 
+export type OtherContext = Pick<VmRequest, 'originMs' | 'onPhase' | 'withoutLock'>
+
+/** A guest whose QEMU libvirt owns. */
+export interface OtherGuest {
+  readonly name: string
+  /** Of a saved one that ran. */
+  readonly stoppedAtMs?: number | undefined
+  /** Never rejects. */
+  readonly run: (context: OtherContext) => Promise<VmTimeline>
+}
+
 /** What the VMs of one mount have in common. */
 export interface VmBatch {
   readonly mountPoint: string
   readonly vms: readonly Vm[]
+  readonly others?: readonly OtherGuest[]
   readonly nextQemu: string | undefined
   /** What the preflight found for each. */
   readonly lines?: TriedLines
@@ -33,12 +45,12 @@ export interface VmBatch {
 /** `one` never rejects: what goes wrong is in its result. */
 export async function runForEach(
   kind: UpdateReport['kind'],
-  { mountPoint, vms, lines, early, onPhase, onDone, ...rest }: VmBatch,
+  { mountPoint, vms, others = [], lines, early, onPhase, onDone, ...rest }: VmBatch,
   one: (request: VmRequest) => Promise<VmTimeline>,
 ): Promise<UpdateReport> {
   const originMs = nowMs()
-  const results = await Promise.all(
-    vms.map(async (vm) => {
+  const results = await Promise.all([
+    ...vms.map(async (vm) => {
       const { name } = vm.definition
       const result = await one({
         ...rest,
@@ -51,7 +63,13 @@ export async function runForEach(
       onDone(result)
       return result
     }),
-  )
+    ...others.map(async ({ name, run }) => {
+      const { withoutLock } = rest
+      const result = await run({ originMs, withoutLock, onPhase: (phase) => onPhase(name, phase) })
+      onDone(result)
+      return result
+    }),
+  ])
   const durationUs = Math.round((nowMs() - originMs) * 1000)
   return { format: 1, kind, mountPoint, startedAtMs: Math.round(originMs), durationUs, vms: results }
 }

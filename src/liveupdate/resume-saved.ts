@@ -2,10 +2,13 @@
  * The resumption of saved VMs, in one mount or in all: after a kernel update, or one that failed or was
  * killed. The caller shows the progress to the operator.
  */
+import { type DomainRecord, readDomainRecords } from '../libvirt/domain-record.ts'
 import { interruptedByUpdate } from '../qemu/interrupted-guests.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import { DeferredSignals } from './deferred-signals.ts'
+import { resumeDomainGuest } from './domains/domain-guest.ts'
+import type { OtherGuest } from './for-each-vm.ts'
 import type { EarlyGuests } from './guest/early-result.ts'
 import {
   hasUpdateRecord,
@@ -37,6 +40,7 @@ export interface Resumption {
 interface MountToResume {
   readonly mount: VmMount
   readonly vms: readonly Vm[]
+  readonly domains: readonly DomainRecord[]
 }
 
 /** Returns the exit status. Errors: UsageError. */
@@ -47,6 +51,9 @@ export async function resumeSaved(resumption: Resumption, view: UpdateView): Pro
   if (mounts.length === 0 && problems.length > 0) return 1
   // At boot that is no error: a host may have no pool, or none yet.
   if (names.length === 0 && named === undefined && mounts.length === 0) {
+    const waiting = domainsToResume(resumption, mounts).problems
+    for (const problem of waiting) view.problem(problem)
+    if (waiting.length > 0) return 1
     view.nothing('no pool is mounted: there is nothing to resume')
     return 0
   }
@@ -56,18 +63,21 @@ export async function resumeSaved(resumption: Resumption, view: UpdateView): Pro
 
 async function resumeIn(
   all: readonly VmMount[],
-  { names, nextQemu, timeoutMs, early }: Resumption,
+  { names, named, nextQemu, timeoutMs, early }: Resumption,
   view: UpdateView,
 ): Promise<number> {
   // Held before the guests are looked at: another resumption, of another pool's guests, may be under way.
   const lock = await ResumptionLock.take(all)
-  const { mounts, problems } = await mountsToResume(names, all, view)
+  const { mounts, problems } = await mountsToResume({ names, named }, all, view)
   if (mounts.length === 0 && problems.length === 0) view.nothing('no VM is saved there')
 
   // Deferred, because an interrupted resume would leave a guest that is loaded and stopped.
   const signals = new DeferredSignals()
   for (const { mount } of mounts) thawAfterUpdate(mount)
-  const chosen = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
+  const chosen = mounts.flatMap(({ vms, domains }) => [
+    ...vms.map(({ definition }) => definition.name),
+    ...domains.map(({ name }) => name),
+  ])
   const { onPhase, onDone, until } = view.progress(chosen)
   const updates = new Map(mounts.map(({ mount }) => [mount.mountPoint, updateOf(mount.mountPoint)]))
   lock.join(chosen.length)
@@ -80,9 +90,10 @@ async function resumeIn(
       onDone(result)
     },
   }
-  const work = mounts.map(({ mount: { pool, mountPoint }, vms }) =>
-    resumePool(pool, { ...batch, mountPoint, vms }),
-  )
+  const work = mounts.map(({ mount: { pool, mountPoint }, vms, domains }) => {
+    const others = domains.map((record) => otherGuest(record, timeoutMs))
+    return resumePool(pool, { ...batch, mountPoint, vms, others })
+  })
   lock.leave()
   const reports = withParts(await until(Promise.all(work)).finally(() => signals.end()))
   for (const report of reports) view.report(report)
@@ -97,24 +108,73 @@ async function resumeIn(
   return signals.status ?? (reports.every(isSuccess) && problems.length === 0 ? 0 : 1)
 }
 
+const otherGuest = (record: DomainRecord, timeoutMs: number): OtherGuest => ({
+  name: record.name,
+  stoppedAtMs: record.saved !== null && record.wasRunning ? record.saved.stoppedAtMs : undefined,
+  run: (context) => resumeDomainGuest(record, { ...context, timeoutMs }),
+})
+
 /** Throws UsageError where there is no mount, or a name that no VM has. */
 async function mountsToResume(
-  names: readonly string[],
+  resumption: Pick<Resumption, 'names' | 'named'>,
   mounts: readonly VmMount[],
   view: UpdateView,
 ): Promise<{ mounts: readonly MountToResume[]; problems: readonly string[] }> {
   if (mounts.length === 0)
     throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
+  const { names } = resumption
   const lists = mounts.map((mount) => ({ mount, ...readVms(mount.recorded) }))
-  const problems = lists.flatMap((list) => list.problems)
+  const domains = domainsToResume(resumption, mounts)
+  const problems = [...lists.flatMap((list) => list.problems), ...domains.problems]
   // First: a VM that was named may be one of them.
   for (const problem of problems) view.problem(problem)
   const vms = lists.flatMap((list) => list.vms)
-  const chosen = new Set(chooseSaved(vms, names, await interruptedByUpdate(vms)))
+  const own = names.filter((name) => !domains.known.has(name))
+  const isOfDomains = names.length > 0 && own.length === 0
+  const chosen = new Set(isOfDomains ? [] : chooseSaved(vms, own, await interruptedByUpdate(vms)))
   return {
     mounts: lists
-      .map(({ mount, vms }) => ({ mount, vms: vms.filter((vm) => chosen.has(vm)) }))
-      .filter(({ mount, vms }) => vms.length > 0 || (!mount.isBeside && hasUpdateRecord(mount.mountPoint))),
+      .map(({ mount, vms }) => ({
+        mount,
+        vms: vms.filter((vm) => chosen.has(vm)),
+        domains: domains.records.filter(({ mountPoint }) => mountPoint === mount.mountPoint),
+      }))
+      .filter(
+        ({ mount, vms, domains: theirs }) =>
+          vms.length + theirs.length > 0 || (!mount.isBeside && hasUpdateRecord(mount.mountPoint)),
+      ),
     problems,
+  }
+}
+
+interface DomainsToResume {
+  readonly records: readonly DomainRecord[]
+  /** Names of all that are on record, also where their pool is not mounted. */
+  readonly known: ReadonlySet<string>
+  /**
+   * One line for each that cannot be read, and where no mount was named for each whose pool is not mounted.
+   */
+  readonly problems: readonly string[]
+}
+
+/** Domains of libvirt that an update has saved, or left stopped. */
+function domainsToResume(
+  { names, named }: Pick<Resumption, 'names' | 'named'>,
+  mounts: readonly VmMount[],
+): DomainsToResume {
+  const { records, problems } = readDomainRecords()
+  const wanted = records.filter(({ name }) => names.length === 0 || names.includes(name))
+  const isMounted = ({ mountPoint }: DomainRecord): boolean =>
+    mounts.some((mount) => mount.mountPoint === mountPoint && !mount.isBeside)
+  const away = named === undefined ? wanted.filter((record) => !isMounted(record)) : []
+  return {
+    records: wanted.filter(isMounted),
+    known: new Set(records.map(({ name }) => name)),
+    problems: [
+      ...problems,
+      ...away.map(
+        ({ name, mountPoint }) => `VM ${name} of libvirt: its pool is not mounted on ${mountPoint}`,
+      ),
+    ],
   }
 }

@@ -6,7 +6,7 @@
 import * as v from 'valibot'
 import { errorText } from '../values/errors.ts'
 import { type Ask, askOf } from './machine/ask.ts'
-import type { QmpClient } from './qmp-client.ts'
+import type { QmpCommands } from './qmp-commands.ts'
 
 export const MigrationSettingsSchema = v.object({
   /** Those that are on. */
@@ -36,7 +36,7 @@ const OF_A_SAVE = { ...OF_A_LOAD, 'max-bandwidth': 0 }
  * What the operator has set. The mode cpr-reboot is taken for that of an update that was killed, since an
  * ordinary migration would lose the guest's RAM in it. Errors (QemuError): QEMU does not answer.
  */
-export async function operatorsMigration(qmp: QmpClient): Promise<MigrationSettings> {
+export async function operatorsMigration(qmp: QmpCommands): Promise<MigrationSettings> {
   const { capabilities, parameters } = await readMigration(qmp)
   if (parameters.mode !== OUR_MODE) return { capabilities, parameters }
   return {
@@ -45,7 +45,7 @@ export async function operatorsMigration(qmp: QmpClient): Promise<MigrationSetti
   }
 }
 
-async function readMigration(qmp: QmpClient): Promise<MigrationSettings> {
+async function readMigration(qmp: QmpCommands): Promise<MigrationSettings> {
   const ask = askOf(qmp)
   const [capabilities, parameters] = await Promise.all([readCapabilities(ask), readParameters(ask)])
   return { capabilities, parameters }
@@ -61,15 +61,15 @@ const readParameters = (ask: Ask): Promise<MigrationSettings['parameters']> =>
   ask(ParametersSchema, 'query-migrate-parameters')
 
 /** Whether QEMU is set for `cpr-reboot`: outside of an update, a command that was killed has left it so. */
-export const isSetForSave = async (qmp: QmpClient): Promise<boolean> =>
+export const isSetForSave = async (qmp: QmpCommands): Promise<boolean> =>
   (await readParameters(askOf(qmp))).mode === OUR_MODE
 
 /** Whether a migration leaves shared guest RAM out: then it was none to another host. */
-export const leavesRamOut = async (qmp: QmpClient): Promise<boolean> =>
+export const leavesRamOut = async (qmp: QmpCommands): Promise<boolean> =>
   (await readCapabilities(askOf(qmp))).includes(LEAVES_RAM_OUT)
 
 /** For our save, or our load. Errors (QemuError): QEMU refuses, or does not answer. */
-export async function setOurs(qmp: QmpClient, work: 'save' | 'load'): Promise<void> {
+export async function setOurs(qmp: QmpCommands, work: 'save' | 'load'): Promise<void> {
   const now = await readMigration(qmp)
   await setCapabilities(qmp, now.capabilities, OURS)
   // A version of QEMU may not have all of them.
@@ -84,7 +84,10 @@ export async function setOurs(qmp: QmpClient, work: 'save' | 'load'): Promise<vo
  * of our mode, in which an ordinary live migration by the operator would lose the guest's RAM. Returns one
  * line for each that this QEMU refuses. Errors (QemuError): it does not answer.
  */
-export async function setMigration(qmp: QmpClient, known: MigrationSettings | undefined): Promise<string[]> {
+export async function setMigration(
+  qmp: QmpCommands,
+  known: MigrationSettings | undefined,
+): Promise<string[]> {
   const now = await readMigration(qmp)
   const wanted = known ?? {
     capabilities: now.capabilities.filter((capability) => !OURS.includes(capability)),
@@ -112,7 +115,7 @@ export async function setMigration(qmp: QmpClient, known: MigrationSettings | un
 
 /** QEMU checks the set as a whole: some exclude each other, and some need others. */
 async function setCapabilities(
-  qmp: QmpClient,
+  qmp: QmpCommands,
   now: readonly string[],
   wanted: readonly string[],
 ): Promise<void> {

@@ -8,6 +8,7 @@ import { LATE, within } from '../values/within.ts'
 import { askOf } from './machine/ask.ts'
 import { type MigrationSettings, OUR_MODE, setMigration } from './migration-settings.ts'
 import type { QmpClient } from './qmp-client.ts'
+import type { QmpCommands } from './qmp-commands.ts'
 
 const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
 export type RunStatus = v.InferOutput<typeof StatusSchema>
@@ -21,7 +22,7 @@ const MigrateSchema = v.object({
 /** How often a QEMU that migrates is asked for its status. */
 const LOOK_MS = 500
 
-export async function runStatus(qmp: QmpClient): Promise<RunStatus> {
+export async function runStatus(qmp: QmpCommands): Promise<RunStatus> {
   return await askOf(qmp)(StatusSchema, 'query-status')
 }
 
@@ -32,7 +33,7 @@ const AT_REST = ['none', 'completed', 'failed', 'cancelled']
  * QMP's status of a migration that is under way, such as the operator's to another host; undefined: there is
  * none.
  */
-export async function migrationUnderWay(qmp: QmpClient): Promise<string | undefined> {
+export async function migrationUnderWay(qmp: QmpCommands): Promise<string | undefined> {
   const { status = 'none' } = await queryMigration(qmp)
   return AT_REST.includes(status) ? undefined : status
 }
@@ -52,7 +53,7 @@ export interface Blocked {
  * the save of another command would lose its mode, and sets QEMU back (`setMigration`) where this fails.
  * Errors: QemuError.
  */
-export async function blockedReasons(qmp: QmpClient, migration: MigrationSettings): Promise<Blocked> {
+export async function blockedReasons(qmp: QmpCommands, migration: MigrationSettings): Promise<Blocked> {
   await qmp.execute('migrate-set-parameters', { mode: OUR_MODE })
   const reasons = (await queryMigration(qmp))['blocked-reasons'] ?? []
   return { reasons, remarks: await setMigration(qmp, migration) }
@@ -95,8 +96,8 @@ async function finalStatus(qmp: QmpClient, timeoutMs: number): Promise<string> {
   }
 }
 
-const isFinal = (status: unknown): status is string =>
+export const isFinal = (status: unknown): status is string =>
   status === 'completed' || status === 'failed' || status === 'cancelled'
 
-const queryMigration = (qmp: QmpClient): Promise<v.InferOutput<typeof MigrateSchema>> =>
+export const queryMigration = (qmp: QmpCommands): Promise<v.InferOutput<typeof MigrateSchema>> =>
   askOf(qmp)(MigrateSchema, 'query-migrate')

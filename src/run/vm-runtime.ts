@@ -219,10 +219,13 @@ const LOOK_MS = 10
  * The update lock of a VM, also where another process holds it for a moment. undefined: another command
  * updates, resumes or records the VM.
  */
-export async function lockForUpdate(name: string): Promise<Fd | undefined> {
+export const lockForUpdate = (name: string): Promise<Fd | undefined> => lockBriefly(vmPaths(name).updateLock)
+
+/** As `tryLock`, and waits for a holder that has it for a moment only. */
+export async function lockBriefly(path: string): Promise<Fd | undefined> {
   const deadline = performance.now() + BRIEF_MS
   for (;;) {
-    const lock = tryLock(vmPaths(name).updateLock)
+    const lock = tryLock(path)
     if (lock !== undefined || performance.now() > deadline) return lock
     await sleep(LOOK_MS)
   }

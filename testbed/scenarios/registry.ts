@@ -17,6 +17,8 @@ import { khoAbort } from './kho-abort.ts'
 import { khoFromOlder } from './kho-from-older.ts'
 import { khoMany } from './kho-many.ts'
 import { khoRefuse } from './kho-refuse.ts'
+import { libvirt } from './libvirt.ts'
+import { libvirtKernel, libvirtKho } from './libvirt-kernel.ts'
 import { linuxGuest } from './linux-guest.ts'
 import { linuxShare } from './linux-share.ts'
 import { living } from './living.ts'
@@ -66,6 +68,9 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   'soft-reboot': softReboot,
   'systemd-kho': systemdKho,
   package: debianPackage,
+  libvirt,
+  'libvirt-kernel': libvirtKernel,
+  'libvirt-kho': libvirtKho,
   torn,
   living,
   numa,

@@ -3,11 +3,15 @@
  * it, made before anything is changed. It opens the next kernel's files. Must not: load a kernel, or pause a
  * guest.
  */
+import { type ActiveDomains, NO_DOMAINS } from '../../libvirt/active-domains.ts'
+import type { KvmGuest } from '../../linux/kvm-guests.ts'
 import { splitCommandLine } from '../../linux/memory-info.ts'
 import type { TriedLines } from '../../qemu/carry/next-line.ts'
 import { ramBytesOf, ramFileOf } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
+import { checkDomainPools, checkDomains } from '../domains/check-domains.ts'
+import type { DomainScope } from '../domains/domain-steps.ts'
 import { checkGuests, subjectOf } from '../preflight/check-guests.ts'
 import { checkHandover } from '../preflight/check-handover.ts'
 import { checkHost, type KexecMethod } from '../preflight/check-host.ts'
@@ -63,6 +67,8 @@ export interface Preflight {
   readonly lines: TriedLines
   /** RAM files that a VM was recorded on when this was planned. */
   readonly recorded: readonly string[]
+  /** Domains of libvirt. */
+  readonly libvirt: DomainScope
 }
 
 /** `parked`: names of unmounted pools whose memory only a process holds. */
@@ -71,6 +77,7 @@ export async function planKernelUpdate(
   host: HostFacts,
   pools: readonly PoolFacts[],
   parked: readonly string[],
+  domains: ActiveDomains = NO_DOMAINS,
 ): Promise<Preflight> {
   const { kernel, initrd, via, left } = choice
   const commandLine = nextCommandLine(host.commandLine, choice.commandLine)
@@ -85,6 +92,12 @@ export async function planKernelUpdate(
     ({ isChosen, by }) => by === 'carve-out' || (isChosen && by !== undefined),
   )
   const { findings: ofGuests, lines } = await checkGuests(vms, undefined, 'next-kernel')
+  const wanted = domains.ours.filter(
+    ({ about, mountPoint }) =>
+      !left.includes(about.name) && chosen.some((pool) => pool.mountPoint === mountPoint),
+  )
+  const running = pools.flatMap((pool) => pool.vms.filter(isRunning).map(({ definition }) => definition.name))
+  const ofDomains = await checkDomains(wanted, new Set(running))
   const findings = [
     ...checkHost(host, { via, loadBytes: loadBytes(next), hasInitrd: initrd !== undefined }),
     ...ofFiles,
@@ -110,15 +123,15 @@ export async function planKernelUpdate(
     ...checkNextBoot(host.nextBoot, nextBootReads),
     ...checkNumbered(host.nextBoot.numbered, host.regions, pools),
     ...checkShutdown(via, chosen),
-    ...checkUnmanagedGuests(pools, host.kvmGuests),
+    ...checkUnmanagedGuests(pools, unlessOfLibvirt(host.kvmGuests, domains)),
+    ...checkDomainPools(pools, domains, left),
     ...ofGuests,
+    ...ofDomains.findings,
     ...checkPlugged(pools, lines),
-    ...checkLeft(
-      left,
-      pools.flatMap((pool) => pool.vms.filter(isRunning)),
-    ),
+    ...checkLeft(left, [...running, ...domains.ours.map(({ about }) => about.name)]),
   ]
-  if (vms.length === 0) findings.push(warn('guests', 'no guest runs in a pool that outlives the kexec'))
+  if (vms.length + wanted.length === 0)
+    findings.push(warn('guests', 'no guest runs in a pool that outlives the kexec'))
   return {
     plan: {
       via,
@@ -130,11 +143,18 @@ export async function planKernelUpdate(
       pools: chosen.flatMap(({ pool, mountPoint, store, by }) =>
         by === undefined ? [] : { pool, mountPoint, store, by },
       ),
-      vms: vms.map(({ definition }) => ({
-        name: definition.name,
-        mountPoint: definition.mountPoint,
-        ramBytes: ramBytesOf(definition),
-      })),
+      vms: [
+        ...vms.map(({ definition }) => ({
+          name: definition.name,
+          mountPoint: definition.mountPoint,
+          ramBytes: ramBytesOf(definition),
+        })),
+        ...wanted.map(({ about: { name }, mountPoint, ram }) => ({
+          name,
+          mountPoint,
+          ramBytes: ram.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        })),
+      ],
       left,
     },
     findings,
@@ -142,14 +162,24 @@ export async function planKernelUpdate(
     vms,
     lines,
     recorded: pools.flatMap((pool) => pool.vms.map(({ definition }) => ramFileOf(definition))),
+    libvirt: { domains: ofDomains.fit, known: uuidsOf(domains) },
   }
 }
 
+const uuidsOf = ({ ours, others }: ActiveDomains): string[] => [
+  ...ours.map(({ about }) => about.uuid),
+  ...others.map(({ uuid }) => uuid),
+]
+
+/** Those of libvirt have findings of their own. */
+const unlessOfLibvirt = (guests: readonly KvmGuest[], { ours, others }: ActiveDomains): KvmGuest[] =>
+  guests.filter(({ pid }) => ![...ours, ...others].some((domain) => domain.pid === pid))
+
 /** Warns of each guest that the operator leaves. */
-function checkLeft(left: readonly string[], running: readonly Vm[]): Finding[] {
+function checkLeft(left: readonly string[], running: readonly string[]): Finding[] {
   return left.map((name) => {
     const subject = subjectOf({ name })
-    if (running.some(({ definition }) => definition.name === name))
+    if (running.includes(name))
       return warn(subject, `${subject} is left: it ends with this kernel, and nothing of it is saved`)
     return fail(subject, `${subject} cannot be left: no VM of that name runs`)
   })

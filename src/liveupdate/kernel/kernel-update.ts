@@ -7,6 +7,7 @@ import type { TriedLines } from '../../qemu/carry/next-line.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import { DeferredSignals } from '../deferred-signals.ts'
+import type { DomainScope } from '../domains/domain-steps.ts'
 import type { NextKernel } from '../preflight/check-next-kernel.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
 import type { UpdateReport } from '../report/update-report.ts'
@@ -24,6 +25,7 @@ export interface KernelUpdate {
   readonly lines: TriedLines
   /** As in `Preflight`. */
   readonly recorded: readonly string[]
+  readonly libvirt?: DomainScope
   /** For each step of each VM. */
   readonly timeoutMs: number
   readonly patienceMs: number
@@ -80,11 +82,12 @@ export async function updateKernel(update: KernelUpdate, kexec = REAL): Promise<
     await steps.suspendAll()
     signals.check()
     steps.freeze()
-    steps.checkNoNewGuest()
+    await steps.checkNoNewGuest()
     await steps.preserve('files')
     syncFileSystems()
     signals.check()
     steps.releaseLocks()
+    if (plan.via === 'systemctl') await steps.endDomains()
     steps.writeUpdateRecord()
     await steps.preserve('image')
     onProgress(`jumping into kernel ${plan.next}`)
@@ -122,7 +125,7 @@ export function rollbackReports(plan: KernelPlan, { startedAtMs, vms }: RolledBa
   })
 }
 
-function scope({ plan, vms, lines, recorded, timeoutMs, patienceMs }: KernelUpdate): UpdateScope {
+function scope({ plan, vms, lines, recorded, libvirt, timeoutMs, patienceMs }: KernelUpdate): UpdateScope {
   const { via, before, next = '', pools } = plan
   return {
     vms,
@@ -132,6 +135,7 @@ function scope({ plan, vms, lines, recorded, timeoutMs, patienceMs }: KernelUpda
     timeoutMs,
     patienceMs,
     left: plan.left,
+    ...(libvirt !== undefined && { libvirt }),
     change: { via, before, next },
   }
 }

@@ -47,7 +47,7 @@ export interface ResumedPool {
 
 /** The pool must be thawed. One guest's failure holds back no other, and is in the report. */
 export async function resumePool(pool: string, batch: VmBatch): Promise<ResumedPool> {
-  const { mountPoint, vms } = batch
+  const { mountPoint, vms, others = [] } = batch
   const record = readUpdateRecord(mountPoint)
   if (record === undefined || record.bootId === bootId())
     return { report: await resumeVms(batch), partTimes: undefined }
@@ -56,9 +56,12 @@ export async function resumePool(pool: string, batch: VmBatch): Promise<ResumedP
   // After the guests are started: it waits for the RTC, and is more exact when the machine is idle.
   const rtc = await measureClockOffset()
   const boot: BootTimes = { ...bootTimesOf(mountPoint, report.startedAtMs), rtc }
-  const stops = new Map(
-    vms.map(({ definition: { name, saved } }) => [name, saved?.wasRunning ? saved.stoppedAtMs : undefined]),
-  )
+  const stops = new Map([
+    ...vms.map(
+      ({ definition: { name, saved } }) => [name, saved?.wasRunning ? saved.stoppedAtMs : undefined] as const,
+    ),
+    ...others.map(({ name, stoppedAtMs }) => [name, stoppedAtMs] as const),
+  ])
   const { shiftMs, uncertaintyMs } = clockShift(record.rtc, boot.rtc)
   const endedAtMs = report.startedAtMs + report.durationUs / 1000 - shiftMs
   const kernel = {

@@ -15,6 +15,7 @@ import { ramFileOf } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import type { HandoverStep } from '../../values/handover-step.ts'
+import { type DomainScope, DomainSteps } from '../domains/domain-steps.ts'
 import { resumeVm } from '../guest/resume-vm.ts'
 import { type HeldLock, holdLock, type SuspendedVm, suspendVm } from '../guest/suspend-vm.ts'
 import type { SurvivesBy } from '../preflight/pool-facts.ts'
@@ -35,6 +36,8 @@ export interface UpdateScope {
   readonly patienceMs: number
   /** Guests that the operator leaves: they are not saved. */
   readonly left: readonly string[]
+  /** Domains of libvirt; left out: there are none. */
+  readonly libvirt?: DomainScope
   /** From, to and how, for the record. */
   readonly change: Pick<UpdateRecord, 'via' | 'before' | 'next'>
 }
@@ -43,6 +46,7 @@ export class UpdateSteps {
   readonly #id = randomUUID()
   readonly #scope: UpdateScope
   readonly #startedAtMs: number
+  readonly #domains: DomainSteps | undefined
   readonly #suspended: (SuspendedVm & HeldLock)[] = []
   /** Guests neither saved nor running: `rollBack` tries to continue them again. */
   readonly #stopped: ({ readonly vm: Vm } & HeldLock)[] = []
@@ -53,6 +57,7 @@ export class UpdateSteps {
   constructor(scope: UpdateScope, startedAtMs: number) {
     this.#scope = scope
     this.#startedAtMs = startedAtMs
+    this.#domains = scope.libvirt && new DomainSteps(scope.libvirt)
   }
 
   /** Takes up to a second. */
@@ -67,6 +72,7 @@ export class UpdateSteps {
   async suspendAll(): Promise<void> {
     const { vms, lines, timeoutMs, patienceMs } = this.#scope
     const failures: string[] = []
+    const ofDomains = this.#domains?.suspendAll({ timeoutMs, patienceMs }) ?? []
     await Promise.all(
       vms.map(async (vm) => {
         let lock: HeldLock | undefined
@@ -82,6 +88,7 @@ export class UpdateSteps {
         }
       }),
     )
+    failures.push(...(await ofDomains))
     if (failures.length > 0) throw new UsageError(failures.join('; '))
   }
 
@@ -94,7 +101,7 @@ export class UpdateSteps {
    * Looks for a guest that was started since the plan, which would end unsaved. No VM can be recorded in a
    * frozen pool any more, so none is started after this. Errors (UsageError): there is one.
    */
-  checkNoNewGuest(): void {
+  async checkNoNewGuest(): Promise<void> {
     const saved = new Set(this.#suspended.map(({ vm }) => ramFileOf(vm.definition)))
     const known = new Set(this.#scope.recorded)
     const { mounts, problems } = vmMounts(undefined)
@@ -107,6 +114,12 @@ export class UpdateSteps {
     })
     if (late !== undefined)
       throw new UsageError(`VM ${late.definition.name} was started while the update was under way: try again`)
+    await this.#domains?.checkNoNewDomain()
+  }
+
+  /** Where systemd ends what runs before the jump: it would ask each guest of libvirt to shut down. */
+  async endDomains(): Promise<void> {
+    await this.#domains?.endQemus()
   }
 
   /** One step, at once for all pools that LUO hands over. Errors (UsageError): it failed for one. */
@@ -142,7 +155,10 @@ export class UpdateSteps {
     } as const
     for (const { mountPoint } of pools) {
       const theirs = this.#suspended.filter(({ vm }) => vm.definition.mountPoint === mountPoint)
-      const savedAtMs = theirs.map(({ vm, savedAtMs }) => [vm.definition.name, savedAtMs] as const)
+      const savedAtMs = [
+        ...theirs.map(({ vm, savedAtMs }) => [vm.definition.name, savedAtMs] as const),
+        ...(this.#domains?.savedAtMs(mountPoint) ?? []),
+      ]
       writeUpdateRecord(mountPoint, { ...record, savedAtMs: Object.fromEntries(savedAtMs) })
     }
   }
@@ -158,7 +174,8 @@ export class UpdateSteps {
       if (this.#frozen.includes(pool.mountPoint)) tryTo(() => setFrozen(pool, false))
       removeUpdateRecord(pool.mountPoint)
     }
-    return await Promise.all(
+    const ofDomains = this.#domains?.rollBack(timeoutMs, this.#startedAtMs) ?? []
+    const ofVms = await Promise.all(
       [...this.#suspended, ...this.#stopped].map(async ({ vm, release, isReleased }) => {
         const request = { vm, nextQemu: undefined, timeoutMs, originMs: this.#startedAtMs }
         const result = await resumeVm({ ...request, isLocked: !isReleased(), onPhase: () => {} })
@@ -166,6 +183,7 @@ export class UpdateSteps {
         return result.outcome === 'resumed' ? { ...result, outcome: 'rolled-back' as const } : result
       }),
     )
+    return [...ofVms, ...(await ofDomains)]
   }
 }
 

@@ -1,4 +1,5 @@
 /** The plan of a kernel update of this host, made and used while other updates are locked out. */
+import { activeDomains } from '../../libvirt/active-domains.ts'
 import { recordRunningUpdate } from '../../run/running-updates.ts'
 import { lockUpdates } from '../../run/update-lock.ts'
 import { readHostFacts } from '../preflight/host-facts.ts'
@@ -18,7 +19,8 @@ export async function withKernelPlan<T>(
   const ended = recordRunningUpdate()
   let next: Preflight['next']
   try {
-    const preflight = await planKernelUpdate(choice, readHostFacts(), poolFacts(named), parkedPools())
+    const [host, pools, parked, domains] = [readHostFacts(), poolFacts(named), parkedPools(), activeDomains()]
+    const preflight = await planKernelUpdate(choice, host, pools, parked, await domains)
     next = preflight.next
     return await use(preflight)
   } finally {

@@ -1,18 +1,19 @@
 /** A QMP command whose answer is checked against QEMU's schema. */
 import * as v from 'valibot'
 import { QemuError, QemuRefusal } from '../../values/errors.ts'
-import type { QmpClient } from '../qmp-client.ts'
+import type { QmpCommands } from '../qmp-commands.ts'
 
 /** Errors (QemuError): QEMU does not answer, refuses, or its answer does not fit `schema`. */
 export type Ask = <T>(schema: v.GenericSchema<unknown, T>, command: string, parameters?: object) => Promise<T>
 
-export const askOf = (qmp: QmpClient): Ask => askBy((command, parameters) => qmp.execute(command, parameters))
+export const askOf = (qmp: QmpCommands): Ask =>
+  askBy((command, parameters) => qmp.execute(command, parameters))
 
 /**
  * For several readers of one machine: each command is sent to QEMU once, and all readers get the same answer.
  * A guest may be stopped meanwhile.
  */
-export function askOnce(qmp: QmpClient): Ask {
+export function askOnce(qmp: QmpCommands): Ask {
   const answers = new Map<string, Promise<unknown>>()
   return askBy((command, parameters) => {
     const question = JSON.stringify([command, parameters])

@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot'
 import type { QmpClient } from '../qmp-client.ts'
+import type { QmpCommands } from '../qmp-commands.ts'
 import { readAddresses } from './addresses.ts'
 import { type Ask, askOf, readChildren, unlessRefused } from './ask.ts'
 import { deviceItems } from './device-tree.ts'
@@ -51,7 +52,7 @@ const IdsSchema = v.array(v.object({ id: v.string() }))
 const readObjects = (ask: Ask): Promise<Map<string, string>> => readChildren(ask, '/objects')
 
 /** Errors: as of `readMachine`. */
-export async function readRam(qmp: QmpClient): Promise<RamBlock[]> {
+export async function readRam(qmp: QmpCommands): Promise<RamBlock[]> {
   const ask = askOf(qmp)
   return await readBlocks(ask, readObjects(ask))
 }

@@ -1,0 +1,226 @@
+/** The save and the start of a domain, against a libvirt of the tests that calls the real hook. */
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { GuestStoppedError } from '../qemu/save.ts'
+import { type DomainRecord, readDomainRecord, readDomainRecords, writeDomainRecord } from './domain-record.ts'
+import { loadDomain } from './load-domain.ts'
+import { resumeDomain } from './resume-domain.ts'
+import { cancelDomainSave, saveDomain } from './save-domain.ts'
+import { UUID } from './testing/domain-xml.ts'
+import { FakeLibvirt } from './testing/fake-libvirt.ts'
+
+const TIMEOUT_MS = 5000
+
+function newLibvirt(t: TestContext): FakeLibvirt {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), 'libvirt-')))
+  t.after(() => rmSync(root, { recursive: true }))
+  return new FakeLibvirt(root)
+}
+
+function save(libvirt: FakeLibvirt, onStep: (step: string) => void = () => {}): Promise<DomainRecord> {
+  const domain = libvirt.domain(libvirt.qemu as NonNullable<typeof libvirt.qemu>)
+  return saveDomain({ domain, timeoutMs: TIMEOUT_MS, onStep, tools: libvirt.tools })
+}
+const load = (libvirt: FakeLibvirt, record: DomainRecord, onStep: (step: string) => void = () => {}) =>
+  loadDomain({ record, timeoutMs: TIMEOUT_MS, onStep, tools: libvirt.tools })
+const resume = (libvirt: FakeLibvirt) =>
+  resumeDomain({
+    record: readDomainRecord(UUID, libvirt.paths.records) as DomainRecord,
+    timeoutMs: TIMEOUT_MS,
+    onStep: () => {},
+    tools: libvirt.tools,
+  })
+
+/** Nothing is left of an update, the guest runs, and an ordinary migration would take all of it. */
+function expectAtRest(libvirt: FakeLibvirt): void {
+  assert.deepEqual(readDomainRecords(libvirt.paths.records), { records: [], problems: [] })
+  assert.deepEqual(readdirSync(libvirt.paths.records), [])
+  assert.deepEqual(readdirSync(join(libvirt.mount, '.libvirt-saved')), [])
+  const { qemu } = libvirt
+  assert.ok(qemu)
+  assert.deepEqual(readdirSync(qemu.folder), ['pc.ram'])
+  assert.deepEqual([qemu.status, qemu.mode, qemu.capabilities], ['running', 'normal', ['events']])
+}
+
+test('a guest goes on in its next QEMU where it was stopped, with the very same RAM', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  for (let count = 1; count <= 16; count++) assert.equal(libvirt.tick(), count)
+  const steps: string[] = []
+  const record = await save(libvirt, (step) => steps.push(step))
+  assert.equal(record.state, 'saved')
+  assert.equal(libvirt.tick(), 16)
+  await libvirt.tools.run(['destroy', UUID])
+  const { qemuVersion, unset } = await load(libvirt, record, (step) => steps.push(step))
+  assert.deepEqual([qemuVersion, unset], ['10.0.13', []])
+  assert.deepEqual(steps, ['stop', 'save', 'start', 'load', 'continue'])
+  assert.equal(libvirt.tick(), 17)
+  assert.equal(libvirt.qemu?.id, 8)
+  expectAtRest(libvirt)
+  // And once more, with XML that waits already.
+  const again = await save(libvirt)
+  await libvirt.tools.run(['destroy', UUID])
+  await load(libvirt, again)
+  assert.equal(libvirt.tick(), 18)
+  expectAtRest(libvirt)
+})
+
+test('after a kexec it goes on as well, in a folder with another id', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  libvirt.tick()
+  await save(libvirt)
+  const { folder } = libvirt.qemu as { folder: string }
+  libvirt.reboot()
+  // Of the former kernel; `before-libvirt` removes it.
+  rmSync(folder, { recursive: true })
+  // Autostart comes first, and is refused.
+  assert.throws(() => libvirt.start(), /its guest is saved by a live update/)
+  await resume(libvirt)
+  assert.equal(libvirt.tick(), 2)
+  expectAtRest(libvirt)
+})
+
+test('a save that fails leaves the guest as it was, and nothing behind', async (t) => {
+  for (const command of ['migrate', 'migrate-set-capabilities']) {
+    const libvirt = newLibvirt(t)
+    libvirt.start()
+    libvirt.failing.set(command, 'a device cannot be migrated')
+    const found = save(libvirt)
+    await assert.rejects(found, /a device cannot be migrated/)
+    libvirt.failing.clear()
+    assert.equal(libvirt.tick(), 1)
+    assert.equal(existsSync(join(libvirt.paths.records, `${UUID}.json`)), false)
+    assert.equal(libvirt.qemu?.status, 'running')
+  }
+})
+
+test('a saved guest is continued in the QEMU that it has, as where another one fails', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  const record = await save(libvirt)
+  assert.equal(await cancelDomainSave(record, libvirt.tools), undefined)
+  assert.equal(libvirt.tick(), 1)
+  expectAtRest(libvirt)
+})
+
+test('a guest that can be neither saved nor continued is reported as stopped', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  libvirt.failing.set('migrate', 'no')
+  libvirt.failing.set('migrate_cancel', 'no')
+  await assert.rejects(save(libvirt), GuestStoppedError)
+  libvirt.failing.clear()
+  await resume(libvirt)
+  expectAtRest(libvirt)
+})
+
+test('where its next QEMU does not come or does not take it, it stays saved, and is resumed later', async (t) => {
+  for (const [command, words] of [
+    ['create', 'cannot find the disk'],
+    ['migrate-incoming', 'load of migration failed'],
+    ['qom-get', 'gone'],
+  ] as const) {
+    const libvirt = newLibvirt(t)
+    libvirt.start()
+    const record = await save(libvirt)
+    await libvirt.tools.run(['destroy', UUID])
+    libvirt.failing.set(command, words)
+    await assert.rejects(load(libvirt, record), new RegExp(words))
+    assert.equal(libvirt.qemu, undefined)
+    assert.equal(readDomainRecord(UUID, libvirt.paths.records)?.state, 'saved')
+    libvirt.failing.clear()
+    assert.throws(() => libvirt.start(), /saved by a live update/)
+    await resume(libvirt)
+    assert.equal(libvirt.tick(), 1)
+    expectAtRest(libvirt)
+  }
+})
+
+test('a libvirt that does not call the hook is found out before the guest is loaded', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  const record = await save(libvirt)
+  await libvirt.tools.run(['destroy', UUID])
+  libvirt.hasHook = false
+  await assert.rejects(load(libvirt, record), /libvirt did not call the hook/)
+  libvirt.hasHook = true
+  await resume(libvirt)
+  assert.equal(libvirt.tick(), 1)
+  expectAtRest(libvirt)
+})
+
+test('RAM that is another is not loaded, and RAM that is gone is named', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  const record = await save(libvirt)
+  await libvirt.tools.run(['destroy', UUID])
+  const other: DomainRecord = { ...record, ram: record.ram.map((ram) => ({ ...ram, inode: ram.inode + 1 })) }
+  await assert.rejects(load(libvirt, other), /its saved RAM .*pc\.ram is not there/)
+  rmSync(join(libvirt.mount, '.libvirt-saved', UUID, 'guestmemfs-state'))
+  await assert.rejects(load(libvirt, record), /state file/)
+  assert.equal(libvirt.qemu, undefined)
+})
+
+test('a paused guest stays paused', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  const qemu = libvirt.qemu as { status: string }
+  qemu.status = 'paused'
+  const record = await save(libvirt)
+  assert.equal(record.wasRunning, false)
+  await libvirt.tools.run(['destroy', UUID])
+  await load(libvirt, record)
+  assert.equal(libvirt.qemu?.status, 'paused')
+  assert.ok(!libvirt.calls.includes('resume'))
+})
+
+test('wherever its command was killed, resume brings the guest back, and loads no state twice', async (t) => {
+  const after = async (killed: (libvirt: FakeLibvirt, record: DomainRecord) => Promise<void> | void) => {
+    const libvirt = newLibvirt(t)
+    libvirt.start()
+    const record = await save(libvirt)
+    await killed(libvirt, record)
+    await resume(libvirt)
+    assert.equal(libvirt.tick(), 1)
+    expectAtRest(libvirt)
+  }
+  const records = (libvirt: FakeLibvirt): string => libvirt.paths.records
+  // Before the record said that it is saved.
+  await after((libvirt, record) =>
+    writeDomainRecord({ ...record, state: 'saving', saved: null }, records(libvirt)),
+  )
+  // Before its old QEMU was ended.
+  await after(() => {})
+  // When that had ended.
+  await after(async (libvirt) => void (await libvirt.tools.run(['destroy', UUID])))
+  // When its next one waits, and when that has the guest but the record does not say so.
+  for (const status of ['inmigrate', 'paused'])
+    await after(async (libvirt, record) => {
+      await libvirt.tools.run(['destroy', UUID])
+      libvirt.failing.set('resume', 'killed')
+      libvirt.failing.set('cont', 'killed')
+      await assert.rejects(load(libvirt, record), /killed/)
+      libvirt.failing.clear()
+      const qemu = libvirt.qemu as { status: string; migration: string }
+      qemu.status = status
+      if (status === 'paused') return
+      qemu.migration = 'none'
+      writeDomainRecord(record, records(libvirt))
+    })
+})
+
+test('a guest that was not saved and whose QEMU has ended leaves nothing to resume', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  const record = await save(libvirt)
+  writeDomainRecord({ ...record, state: 'saving', saved: null }, libvirt.paths.records)
+  await libvirt.tools.run(['destroy', UUID])
+  await assert.rejects(resume(libvirt), /nothing is left to resume/)
+  assert.deepEqual(readdirSync(libvirt.paths.records), [])
+  libvirt.start()
+  assert.equal(libvirt.tick(), 1)
+})

@@ -1,0 +1,62 @@
+/**
+ * Calls of virsh(1), by which all of guestmemfs speaks to libvirt: one process for each, to the daemon of the
+ * system. Must not: run a shell, or take the environment's word for where virsh is.
+ */
+import { spawn } from 'node:child_process'
+import { errnoOfNodeError } from '../linux/library.ts'
+import { ENOENT } from '../values/errno.ts'
+import { QemuError } from '../values/errors.ts'
+import { LATE, within } from '../values/within.ts'
+
+/**
+ * What `virsh WORDS` prints. Errors (QemuError): libvirt's words in one line; it does not answer within
+ * `timeoutMs`, and may do what it was asked for all the same.
+ */
+export type Virsh = (words: readonly string[], timeoutMs?: number) => Promise<string>
+
+/** libvirt itself waits up to 30 s for another command that changes the domain. */
+const TIMEOUT_MS = 40_000
+
+const ENVIRONMENT = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  LC_ALL: 'C.UTF-8',
+}
+
+export const virsh: Virsh = async (words, timeoutMs = TIMEOUT_MS) => {
+  // In a session of its own: Ctrl-C is for the command that calls it, which ends between two steps.
+  const child = spawn('virsh', ['-q', '-c', 'qemu:///system', ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    env: ENVIRONMENT,
+  })
+  let [out, said] = ['', '']
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', resolve)
+  })
+  const [what = ''] = words
+  const status = await within(ended, timeoutMs).catch((error: unknown) => {
+    const errno = errnoOfNodeError(error)
+    throw new QemuError(errno === ENOENT ? 'virsh is not installed' : `virsh does not start (${errno})`)
+  })
+  if (status === LATE) {
+    child.kill('SIGKILL')
+    throw new QemuError(`virsh ${what}: no answer within ${Math.round(timeoutMs)} ms`)
+  }
+  if (status === 0) return out
+  throw new QemuError(`virsh ${what}: ${oneLine(said) || `it ended with status ${status}`}`)
+}
+
+/** libvirt's errors may have several lines, each with `error:`. */
+const oneLine = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => line.replace(/^error: /, '').trim())
+    .filter((line) => line !== '')
+    .join(': ')

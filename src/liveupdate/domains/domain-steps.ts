@@ -1,0 +1,101 @@
+/**
+ * What a kernel update does with domains of libvirt between the load and the jump: save all of them at once,
+ * look for new ones, end their QEMUs, and undo all that. Must not: jump.
+ */
+import { type ActiveDomain, hasActiveDomain } from '../../libvirt/active-domains.ts'
+import { readDomainRecord } from '../../libvirt/domain-record.ts'
+import { lockDomain } from '../../libvirt/domain-state.ts'
+import { REAL_TOOLS, saveDomain } from '../../libvirt/save-domain.ts'
+import { GuestStoppedError } from '../../qemu/save.ts'
+import { errorText, UsageError } from '../../values/errors.ts'
+import type { Patience } from '../guest/suspend-vm.ts'
+import { nowMs, type VmTimeline } from '../report/timeline.ts'
+import { resumeDomainGuest, untouchedDomain } from './domain-guest.ts'
+
+export interface DomainScope {
+  /** Those that are saved. */
+  readonly domains: readonly ActiveDomain[]
+  /** UUIDs of all that ran when the update was planned. */
+  readonly known: readonly string[]
+}
+
+interface HeldDomain {
+  readonly domain: ActiveDomain
+  readonly release: () => void
+  /** undefined: it is stopped, and not saved. */
+  readonly savedAtMs: number | undefined
+}
+
+export class DomainSteps {
+  readonly #scope: DomainScope
+  readonly #held: HeldDomain[] = []
+
+  constructor(scope: DomainScope) {
+    this.#scope = scope
+  }
+
+  /**
+   * All at once. Returns one line for each that could not be saved: it runs on, or `rollBack` continues it.
+   */
+  async suspendAll({ timeoutMs, patienceMs }: Patience): Promise<string[]> {
+    const failures: string[] = []
+    await Promise.all(
+      this.#scope.domains.map(async (domain) => {
+        let release: (() => void) | undefined
+        try {
+          release = await lockDomain(domain.about.uuid)
+          await saveDomain({ domain, timeoutMs, patienceMs, onStep: () => {} })
+          this.#held.push({ domain, release, savedAtMs: nowMs() })
+        } catch (error) {
+          if (error instanceof GuestStoppedError && release !== undefined)
+            this.#held.push({ domain, release, savedAtMs: undefined })
+          else release?.()
+          failures.push(`VM ${domain.about.name}: ${errorText(error)}`)
+        }
+      }),
+    )
+    return failures
+  }
+
+  /** When each domain of a mount was saved, by name. */
+  savedAtMs(mountPoint: string): [string, number][] {
+    return this.#held.flatMap(({ domain, savedAtMs }) =>
+      domain.mountPoint === mountPoint && savedAtMs !== undefined ? [[domain.about.name, savedAtMs]] : [],
+    )
+  }
+
+  /**
+   * Errors (UsageError): a domain was started since the plan, and would end unsaved. QemuError: no answer.
+   */
+  async checkNoNewDomain(): Promise<void> {
+    if (!hasActiveDomain()) return
+    const active = (await REAL_TOOLS.run(['list', '--uuid'])).split('\n').map((line) => line.trim())
+    const late = active.find((uuid) => uuid !== '' && !this.#scope.known.includes(uuid))
+    if (late !== undefined)
+      throw new UsageError(`domain ${late} of libvirt was started while the update was under way: try again`)
+  }
+
+  /** For a jump for which systemd stops libvirt's guests first, each in its own time. */
+  async endQemus(): Promise<void> {
+    await Promise.all(this.#held.map(({ domain }) => REAL_TOOLS.run(['destroy', domain.about.uuid])))
+  }
+
+  /** Continues each, wherever its save ended. Never rejects. */
+  async rollBack(timeoutMs: number, originMs: number): Promise<VmTimeline[]> {
+    return await Promise.all(
+      this.#held.map(async ({ domain, release }) => {
+        try {
+          const record = readDomainRecord(domain.about.uuid)
+          if (record === undefined) return untouchedDomain(domain, 'stranded', 'its record is gone')
+          const context = { timeoutMs, originMs, onPhase: () => {} }
+          const result = await resumeDomainGuest(record, context, true)
+          return result.outcome === 'resumed' ? { ...result, outcome: 'rolled-back' as const } : result
+        } catch (error) {
+          return untouchedDomain(domain, 'stranded', errorText(error))
+        } finally {
+          release()
+        }
+      }),
+    )
+  }
+}
