@@ -6,7 +6,7 @@
 import { joinCgroup } from '../linux/cgroup.ts'
 import { type ProcessLimits, setProcessLimits } from '../linux/process-limits.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
-import { errorText, QemuError } from '../values/errors.ts'
+import { errorText, QemuDisconnected, QemuError } from '../values/errors.ts'
 import { errorOutputSince, markErrorOutput, type OutputMark } from './error-output.ts'
 import { setIvshmemAddresses } from './ivshmem-addresses.ts'
 import { readAfterLoad } from './machine/kept-reading.ts'
@@ -146,8 +146,8 @@ export async function continueLoaded(
   // No record names the file any more, so no QEMU loads it: the guest need not wait for its removal.
   removeStateFile(saved.path)
   if (continued !== undefined) onStep('continue', await continued)
-  // The guest runs: a connection that has failed does not change that.
-  const refused = await qmp.withConnection((live) => setMigration(live, migration))
+  // The guest runs: a connection that has failed does not change that, nor does an answer that is none.
+  const refused = await qmp.withConnection((live) => setMigration(live, migration)).catch(stillSetForSave)
   const running = endUpdate(loaded)
   const former = definition.underUpdate?.ramFiles ?? []
   releaseRam(
@@ -158,6 +158,14 @@ export async function continueLoaded(
   await qmp.withConnection((live) => readAfterLoad(running, live)).catch(() => {})
   if (unset.length + refused.length > 0) onUnset?.([...unset, ...refused])
   return running
+}
+
+/** What is left to do for a guest that runs. Throws the error of a QEMU that has ended, or is ending. */
+function stillSetForSave(error: unknown): string[] {
+  if (!(error instanceof QemuError) || error instanceof QemuDisconnected) throw error
+  return [
+    `its QEMU may still be set for a save, and a migration to another host would leave its RAM out: ${errorText(error)}: 'guestmemfs resume' sets that right`,
+  ]
 }
 
 export class StartFromSavedError extends QemuError {

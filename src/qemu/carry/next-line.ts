@@ -76,8 +76,13 @@ export async function nextLine(request: LineRequest): Promise<NextLine> {
   if (start === undefined) return { ...asRecorded(definition), refused: lostRam(now.ram, definition) }
   const line = await lineOf({ ...request, start })
   const lost = lostRam(now.ram, { ...definition, ramFiles: line.ramFiles })
-  return lost.length === 0 ? line : { ...asRecorded(definition), refused: [...lost, ...line.refused] }
+  if (lost.length === 0) return line
+  // Which RAM it is has been said.
+  const others = line.refused.filter((each) => !each.startsWith(OTHER_RAM))
+  return { ...asRecorded(definition), refused: [...lost, ...others] }
 }
+
+const OTHER_RAM = 'its RAM was changed while it ran'
 
 const asRecorded = ({ argv, ramFiles }: VmDefinition) => ({
   argv,
@@ -111,8 +116,7 @@ async function lineOf(request: ReadRequest): Promise<NextLine> {
     if (!(error instanceof CannotCarry)) throw error
     const found = differences(start, now)
     // Where an object was replaced by one of the same id and type, the readings are equal.
-    if (found.length === 0)
-      return { ...recorded, refused: [`its RAM was changed while it ran: ${error.message}`] }
+    if (found.length === 0) return { ...recorded, refused: [`${OTHER_RAM}: ${error.message}`] }
     return { ...recorded, refused: found.map((each) => `${each} (${error.message})`) }
   }
 }
