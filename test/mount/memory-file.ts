@@ -61,7 +61,7 @@ export const memoryFileChanges = ({ path, rangeBytes }: MemoryFile): [string, st
   [
     'src/stores/devmem/range.ts',
     '  const words = splitCommandLine(',
-    `  if (root === '/') return { name: '${RANGE_NAME}', layout: layOut({ start: ${RANGE_START}, lengthBytes: ${rangeBytes} }, '${RANGE_NAME}') }
+    `  if (root === '/') return { name: '${RANGE_NAME}', layout: layOut({ start: ${RANGE_START}, lengthBytes: ${rangeBytes} }, '${RANGE_NAME}'), nodes: [] }
   const words = splitCommandLine(`,
   ],
 ]
