@@ -58,6 +58,7 @@ function answer(socket: Socket, { execute, id, arguments: words }: Command): unk
     'qom-get': words?.property === 'discard-data' ? false : ramPath,
     'human-monitor-command': '',
     'query-kvm': { enabled: false, present: false },
+    'query-sev': { enabled: false },
     'x-debug-query-block-graph': { nodes: [], edges: [] },
     'query-version': { qemu: { major: 10, minor: 0, micro: 0 }, package: '' },
   }
