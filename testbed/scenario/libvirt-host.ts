@@ -7,7 +7,7 @@ import { FILES } from '../guests/qemu.ts'
 import { appendText } from './append-text.ts'
 import type { Stage } from './scenario.ts'
 
-/** libvirtd with QEMU alone: no network, no storage pools. */
+/** libvirtd with QEMU alone: no storage pools. Its network driver does not start without a firewall program. */
 export const LIBVIRT_PACKAGES = [
   'dbus',
   'libvirt-clients',
@@ -15,13 +15,18 @@ export const LIBVIRT_PACKAGES = [
   'libvirt-daemon-driver-qemu',
   'libvirt-daemon-log',
   'libvirt-daemon-system',
+  'nftables',
 ]
 
 export const VIRSH = 'virsh -q -c qemu:///system'
 const POOL = '/mnt/guestmemfs'
 
-/** As libvirt-daemon-driver-qemu.postinst makes them: its QEMUs run as this user. */
-const USERS = `grep -q ^libvirt-qemu: /etc/passwd || {
+/**
+ * As libvirt-daemon-driver-qemu.postinst makes them: its QEMUs run as this user. And /var/run, as
+ * base-files.postinst makes it: libvirt's socket is there.
+ */
+const USERS = `[ -L /var/run ] || { rm -rf /var/run; ln -s /run /var/run; }
+grep -q ^libvirt-qemu: /etc/passwd || {
   echo 'libvirt-qemu:x:64055:104:Libvirt Qemu:/var/lib/libvirt:/usr/sbin/nologin' >>/etc/passwd
   echo 'libvirt-qemu:x:64055:libvirt-qemu' >>/etc/group
   sed -i 's/^\\(kvm:x:[0-9]*:.*\\)$/\\1,libvirt-qemu/' /etc/group
@@ -56,7 +61,8 @@ export async function installWithLibvirt({ host, keep, expect }: Stage, wanted: 
   )
   const lines = [...said.matchAll(/^ {4}(\w+ = .*)$/gm)].map(([, line]) => line)
   await host.run(`${appendText('/etc/libvirt/qemu.conf', `${lines.join('\n')}\n${wanted.conf ?? ''}`)}
-    systemctl enable -q virtlogd.socket libvirtd.socket libvirtd.service
+    systemctl add-wants -q sockets.target virtlogd.socket libvirtd.socket
+    systemctl add-wants -q multi-user.target libvirtd.service
     systemctl start virtlogd.socket libvirtd.socket; systemctl start libvirtd; sync`)
   keep('libvirt', await host.run(`${VIRSH} version`))
 }
