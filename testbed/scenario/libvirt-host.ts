@@ -7,7 +7,9 @@ import { FILES } from '../guests/qemu.ts'
 import { appendText } from './append-text.ts'
 import type { Stage } from './scenario.ts'
 
-/** libvirtd with QEMU alone: no storage pools. Its network driver does not start without a firewall program. */
+/**
+ * libvirtd with QEMU alone: no storage pools. Its network driver does not start without a firewall program.
+ */
 export const LIBVIRT_PACKAGES = [
   'dbus',
   'libvirt-clients',
