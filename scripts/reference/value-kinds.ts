@@ -45,7 +45,6 @@ const KINDS: Readonly<Record<string, ValueKind>> = {
   seconds: 'nothing',
   size: 'nothing',
   address: 'nothing',
-  ranges: 'nothing',
   nodes: 'nothing',
 }
 

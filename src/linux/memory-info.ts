@@ -14,8 +14,6 @@ export interface MemoryInfo {
   /** The kernel's estimate of what can be used without swapping. */
   readonly availableBytes: number
   readonly swapTotalBytes: number
-  /** Pages that the kernel counts as failed since its start. undefined: it has no CONFIG_MEMORY_FAILURE. */
-  readonly failedBytes: number | undefined
 }
 
 /** The machine's memory by /proc/meminfo. Errors: CorruptBytesError, or Node's error of the read. */
@@ -30,7 +28,6 @@ export function memoryInfo(): MemoryInfo {
     totalBytes: bytes('MemTotal'),
     availableBytes: bytes('MemAvailable'),
     swapTotalBytes: bytes('SwapTotal'),
-    failedBytes: fields.get('HardwareCorrupted'),
   }
 }
 
