@@ -206,7 +206,7 @@ test('a guest that was started since the plan is found before the jump, and no g
   const late = await startTinyVm(t, pool, 'late', { seed: 2 })
   await steps.suspendAll()
   steps.freeze()
-  assert.throws(() => steps.checkNoNewGuest(), /VM late-\d+ was started while the update was under way/)
+  await assert.rejects(steps.checkNoNewGuest(), /VM late-\d+ was started while the update was under way/)
   await steps.rollBack()
   await allRunOn([planned, late])
 })
