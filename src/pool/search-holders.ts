@@ -87,10 +87,11 @@ export function imagesHeldBy(pid: number): ImageHolder[] {
   // Only of these is more read: reading the command line of a process waits for the lock of its memory map,
   // which it may hold without an end while it waits for a page of a file system that does not answer.
   if (images.length === 0 && table === undefined) return []
+  // Before its status: one that has no title by now is seen there to be ending.
+  const role = processRole(pid)
   // A user may hold memfds of these names, and an image that names any pool.
   const status = readFileSync(`/proc/${pid}/status`, 'latin1')
   if (!runsAsRoot(status) || isEnding(status)) return []
-  const role = processRole(pid)
   const holder = identify(pid)
   if (holder === undefined) return []
   const headers = images.map((fd) => readHeader(pid, fd))
