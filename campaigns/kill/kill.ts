@@ -72,7 +72,8 @@ async function endLoad(
   child.stdin?.end(`${JSON.stringify(lifetimes)}\n`)
   await ended
   const wrong = /^\w*Error.*(?:\n.*){0,12}/m.exec(await said)?.[0] ?? (await said).slice(-1000)
-  assert.equal(child.exitCode, 0, `the load with seed ${seed} saw something wrong: ${wrong}`)
+  const end = child.signalCode ?? `status ${child.exitCode}`
+  assert.equal(child.exitCode, 0, `the load with seed ${seed} saw something wrong (${end}): ${wrong}`)
   return JSON.parse(await output) as LoadResult
 }
 
