@@ -9,9 +9,10 @@ import { lgetxattr } from '../../src/linux/xattr.ts'
 import { Errno } from '../../src/values/errno.ts'
 import { MAP_XATTR } from '../../src/values/xattr-names.ts'
 import { QEMU, ramOptions } from '../../test/vm/support.ts'
+import { type Accelerator, isInternalError } from '../../testbed/guests/kvm-probe.ts'
 import { findBreak, firstBadWord, readTicks } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
-import { type Accelerator, isInternalError, machineWith } from './accelerator.ts'
+import { machineWith } from './accelerator.ts'
 import type { PoolHost } from './pool-host.ts'
 
 const PATTERN_MIB = 8

@@ -3,7 +3,6 @@
  * and decides nothing. Without root the kernel hides the addresses of the second: it is then unknown.
  * Sources: drivers/firmware/memmap.c, Documentation/arch/x86/zero-page.rst.
  */
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { firmwareMap } from '../linux/firmware-map.ts'
 import { type IomemLine, parseIomem } from '../linux/iomem.ts'
@@ -17,6 +16,7 @@ import {
   rangeEnd,
   subtractRanges,
 } from '../linux/memory-ranges.ts'
+import { readIfReadable } from '../linux/readable-file.ts'
 import { UsageError } from '../values/errors.ts'
 import type { E820Entry } from './memory-map.ts'
 
@@ -54,7 +54,10 @@ export function readMachineMemory(carveOuts: readonly PhysicalRange[], root = '/
   return {
     firmware: map,
     nodes: readMemoryNodes(join(root, 'sys')),
-    occupants: [...occupantsOfIomem(iomem), ...initrdOf(bytes(join(root, 'sys/kernel/boot_params/data')))],
+    occupants: [
+      ...occupantsOfIomem(iomem),
+      ...initrdOf(readIfReadable(join(root, 'sys/kernel/boot_params/data'))),
+    ],
   }
 }
 
@@ -111,11 +114,4 @@ function initrdOf(bootParams: Buffer | undefined): Occupant[] {
   return range.lengthBytes === 0 ? [] : [{ what: 'initrd', range }]
 }
 
-function bytes(path: string): Buffer | undefined {
-  try {
-    return readFileSync(path)
-  } catch {
-    return undefined // not there, or not readable for this process: unknown
-  }
-}
-const text = (path: string): string | undefined => bytes(path)?.toString('latin1')
+const text = (path: string): string | undefined => readIfReadable(path)?.toString('latin1')

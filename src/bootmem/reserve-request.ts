@@ -4,7 +4,7 @@
  */
 import type { MemoryNode } from '../linux/memory-nodes.ts'
 import { UsageError } from '../values/errors.ts'
-import { parseSize } from '../values/size.ts'
+import { parseAddress, parseSize } from '../values/size.ts'
 import type { PlaceRequest } from './reserve-place.ts'
 
 export interface TypedRequest {
@@ -29,7 +29,7 @@ export function placesOf({ size, numa, at }: TypedRequest, nodes: readonly Memor
   return wanted.map((node, index) => ({
     sizeBytes: sizes[index] ?? (sizes[0] as number),
     node,
-    at: at === undefined ? undefined : parseAddress(at),
+    at: at === undefined ? undefined : parseAddress(at, 'address'),
   }))
 }
 
@@ -47,6 +47,3 @@ function nodesOf(text: string, nodes: readonly MemoryNode[]): number[] {
   if (twice !== undefined) throw new UsageError(`--numa names memory node ${twice} twice`)
   return ids
 }
-
-const parseAddress = (text: string): number =>
-  /^0x[0-9a-f]{1,13}$/i.test(text) ? Number(text) : parseSize(text, 'address')

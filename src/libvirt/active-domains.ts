@@ -12,7 +12,7 @@ import { LIBVIRT_PATHS, LIBVIRT_STATE, RAM_FOLDERS } from '../values/libvirt-pat
 import { Limit } from '../values/limit.ts'
 import { type DomainDescription, describeDomain } from './describe-domain.ts'
 import { type DomainRam, ramIn } from './saved-ram.ts'
-import { type Virsh, virsh } from './virsh.ts'
+import { activeUuids, type Virsh, virsh } from './virsh.ts'
 
 /** With its RAM in a pool. */
 export interface ActiveDomain {
@@ -72,8 +72,8 @@ export async function activeDomains(run: Virsh = virsh, host = THIS_HOST): Promi
   let uuids: string[]
   let persistent: string[]
   try {
-    uuids = linesOf(await run(['list', '--uuid']))
-    persistent = linesOf(await run(['list', '--uuid', '--persistent']))
+    uuids = await activeUuids(run)
+    persistent = await activeUuids(run, ['--persistent'])
   } catch (error) {
     return {
       ...NO_DOMAINS,
@@ -101,9 +101,6 @@ export function hasActiveDomain(stateFolder = LIBVIRT_STATE): boolean {
     return false // there is no libvirt, or it has run none since the machine started
   }
 }
-
-const linesOf = (text: string): string[] =>
-  text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]))
 
 interface Looked {
   readonly ours?: ActiveDomain

@@ -14,12 +14,11 @@ import { ensureFolder } from '../run/paths.ts'
 import { lockBriefly } from '../run/vm-runtime.ts'
 import { errorText, QemuError, UsageError } from '../values/errors.ts'
 import { LIBVIRT_PATHS } from '../values/libvirt-paths.ts'
-import type { Virsh } from './virsh.ts'
+import { activeUuids, type Virsh } from './virsh.ts'
 
 /** libvirt's id of a domain that is active. Errors: QemuError. */
 export async function activeId(uuid: string, run: Virsh): Promise<number | undefined> {
-  const active = (await run(['list', '--uuid'])).split('\n').map((line) => line.trim())
-  if (!active.includes(uuid)) return undefined
+  if (!(await activeUuids(run)).includes(uuid)) return undefined
   const id = Number((await run(['domid', uuid])).trim())
   return Number.isInteger(id) ? id : undefined
 }
@@ -52,7 +51,7 @@ export async function waitForLibvirt(run: Virsh, timeoutMs: number): Promise<voi
   const deadline = performance.now() + timeoutMs
   for (;;) {
     try {
-      await run(['list', '--uuid'], Math.max(1000, deadline - performance.now()))
+      await activeUuids(run, [], Math.max(1000, deadline - performance.now()))
       return
     } catch (error) {
       const reason = errorText(error)

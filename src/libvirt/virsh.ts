@@ -53,6 +53,15 @@ export const virsh: Virsh = async (words, timeoutMs = TIMEOUT_MS) => {
   throw new QemuError(`virsh ${what}: ${oneLine(said) || `it ended with status ${status}`}`)
 }
 
+/**
+ * UUIDs of the domains that run; `more`: options of `virsh list`. Errors: as of `Virsh`. `timeoutMs`: as
+ * there.
+ */
+export async function activeUuids(run: Virsh, more: readonly string[] = [], timeoutMs?: number) {
+  const lines = (await run(['list', '--uuid', ...more], timeoutMs)).split('\n')
+  return lines.map((line) => line.trim()).filter((line) => line !== '')
+}
+
 /** libvirt's errors may have several lines, each with `error:`. */
 const oneLine = (text: string): string =>
   text

@@ -3,11 +3,11 @@
  * the call that checks signatures and supports Kexec HandOver; kexec_load(2) does neither. Sources:
  * kernel/kexec_file.c, kernel/reboot.c, include/uapi/linux/kexec.h.
  */
-import { readFileSync } from 'node:fs'
 import { ENOSYS, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
-import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
+import { errnoUnlessZero, libcCall } from './library.ts'
 import { kernelLockdown } from './lockdown.ts'
+import { readIfReadable } from './readable-file.ts'
 
 const syscall = libcCall('syscall', 'long', ['long', 'int', 'int', 'ulong', 'str', 'ulong'])
 const libcReboot = libcCall('reboot', 'int', ['int'])
@@ -89,11 +89,4 @@ export function kexecState(): KexecState {
   }
 }
 
-function text(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'latin1').trim()
-  } catch (error) {
-    errnoOfNodeError(error)
-    return undefined
-  }
-}
+const text = (path: string): string | undefined => readIfReadable(path)?.toString('latin1').trim()

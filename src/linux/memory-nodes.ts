@@ -3,11 +3,12 @@
  * lists the blocks of ordinary RAM (drivers/base/node.c), device-dax the node of a carve-out, the firmware's
  * SRAT all of it; only root can read that.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { SystemCallError } from '../values/errors.ts'
 import { type DaxRegion, rangeOfRegion, readDaxRegions, SYSFS } from './dax.ts'
 import { mergeRanges, overlap, type PhysicalRange, rangeEnd, subtractRanges } from './memory-ranges.ts'
+import { readIfReadable } from './readable-file.ts'
 import { type NodeRange, parseSrat, SRAT_PATH } from './srat.ts'
 
 export interface MemoryNode {
@@ -22,7 +23,7 @@ export interface MemoryNode {
  */
 export function readMemoryNodes(sysfs: string = SYSFS, regions?: readonly DaxRegion[]): MemoryNode[] {
   const blocks = readBlocks(join(sysfs, 'devices/system'))
-  const srat = bytes(join(sysfs, SRAT_PATH))
+  const srat = readIfReadable(join(sysfs, SRAT_PATH))
   const ofRegions = (regions ?? readable(sysfs)).flatMap((region) => {
     const range = rangeOfRegion(region)
     return range === undefined || region.targetNode < 0 ? [] : [{ node: region.targetNode, range }]
@@ -91,7 +92,7 @@ export function nodeParts(nodes: readonly MemoryNode[], range: PhysicalRange): N
 }
 
 function readBlocks(system: string): NodeBlocks[] {
-  const size = Number.parseInt(bytes(join(system, 'memory/block_size_bytes'))?.toString() ?? '', 16)
+  const size = Number.parseInt(readIfReadable(join(system, 'memory/block_size_bytes'))?.toString() ?? '', 16)
   return numbered(join(system, 'node'), 'node').map((id) => {
     const blocks = Number.isNaN(size) ? [] : numbered(join(system, `node/node${id}`), 'memory')
     return { id, blocks: blocks.map((block) => ({ start: block * size, lengthBytes: size })) }
@@ -120,12 +121,4 @@ function numbered(folder: string, prefix: string): number[] {
     .flatMap((name) => pattern.exec(name)?.[1] ?? [])
     .map(Number)
     .toSorted((a, b) => a - b)
-}
-
-function bytes(path: string): Buffer | undefined {
-  try {
-    return readFileSync(path)
-  } catch {
-    return undefined // not there, or not readable for this process: unknown
-  }
 }

@@ -124,8 +124,13 @@ export function ramFileOf(definition: VmDefinition): string {
   return (definition.ramFiles[0] as { path: string }).path
 }
 
+/** Of a VM, or of a guest of libvirt. */
+interface SizedRam {
+  readonly ramFiles: readonly { readonly sizeBytes: number; readonly isShared?: boolean | undefined }[]
+}
+
 /** Without memory that other VMs may have, too. */
-export function ramBytesOf({ ramFiles }: VmDefinition): number {
+export function ramBytesOf({ ramFiles }: SizedRam): number {
   return ramFiles.reduce((sum, { sizeBytes, isShared }) => sum + (isShared ? 0 : sizeBytes), 0)
 }
 

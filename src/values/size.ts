@@ -3,6 +3,8 @@ import { UsageError } from './errors.ts'
 import { GIB, KIB, MIB } from './units.ts'
 
 const UNIT: Readonly<Record<string, number>> = { '': 1, K: KIB, M: MIB, G: GIB, T: KIB * GIB }
+/** Exact as a number: an address has 52 bits at most. */
+const HEXADECIMAL = /^0x[0-9a-f]{1,13}$/i
 const PATTERN = /^(\d{1,15})\s*([KMGT]?)(?:i?B)?$/i
 
 /** Bytes. `what` names the value in the error. Errors: UsageError. */
@@ -13,6 +15,10 @@ export function parseSize(text: string, what: string): number {
     throw new UsageError(`${what} '${text}' is not a size: write it as 512M or 10G, or in bytes`)
   return bytes
 }
+
+/** A physical address, in hexadecimal digits (`0x400000000`) or as a size (`16G`). Errors: UsageError. */
+export const parseAddress = (text: string, what: string): number =>
+  HEXADECIMAL.test(text) ? Number(text) : parseSize(text, what)
 
 /**
  * Exact where two decimals of a unit of at least 1 M do it: 10G, 1.5G, 500M; else rounded: 23.5G, 48K, 512.

@@ -15,6 +15,7 @@ import { readProcessLimits } from '../../src/linux/process-limits.ts'
 import { readSchedule } from '../../src/linux/thread-schedule.ts'
 import { image } from './carried-changes.ts'
 import { moodyQemu } from './fake-qemu.ts'
+import { leaveSaved } from './leave-saved.ts'
 import { expectUpdated, setProperty, startMachine } from './refused-changes.ts'
 import { monitor, qemuPid, quitFirst, resumeVms, scratchFolder, updateVmm } from './support.ts'
 
@@ -145,9 +146,7 @@ test('a port that another process has taken meanwhile is reported, and the guest
     options: quitFirst(scratchFolder(t)),
   })
   await human(machine.vm.name, 'hostfwd_add net0 tcp:127.0.0.1:22024-:22')
-  qemu.set('exit 7')
-  assert.equal((await updateVmm(machine.pool)).report.vms[0]?.outcome, 'saved')
-  qemu.reset()
+  await leaveSaved(machine.pool, qemu)
   const other = createServer().listen(22024, '127.0.0.1')
   await once(other, 'listening')
   t.after(() => other.close())

@@ -9,17 +9,9 @@ import { type TestContext, test } from 'node:test'
 import { writeUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
 import { guestmemfs, type TestPool, until } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
+import { leaveSaved } from './leave-saved.ts'
 import { goesOn, startSavable } from './spread-guest.ts'
-import {
-  listVms,
-  mountVmPool,
-  qemuPid,
-  quitFirst,
-  resumeVms,
-  scratchFolder,
-  startTinyVm,
-  updateVmm,
-} from './support.ts'
+import { listVms, mountVmPool, qemuPid, quitFirst, resumeVms, scratchFolder, startTinyVm } from './support.ts'
 
 /** What an update leaves in each pool that it takes along, as the next kernel finds it. */
 function leaveRecord({ mountPoint }: TestPool): void {
@@ -45,9 +37,7 @@ test('a guest whose second pool is late holds back no guest of another pool', as
   const qemu = moodyQemu(scratchFolder(t))
   const options = quitFirst(scratchFolder(t))
   const ready = await startTinyVm(t, pool, 'ready', { qemu: qemu.path, options, seed: 2 })
-  qemu.set('exit 7')
-  assert.equal((await updateVmm(pool)).report.vms[0]?.outcome, 'saved')
-  qemu.reset()
+  await leaveSaved(pool, qemu)
   leaveRecord(pool)
 
   let isWaiting = true

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { guestmemfs, mountTestPool } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
+import { leaveSaved } from './leave-saved.ts'
 import {
   AT,
   addObject,
@@ -123,9 +124,7 @@ test('a DIMM that was plugged is there after a failed update and its resumption,
   const second = await mountTestPool(t, { size: '128M' })
   const path = await plugFile(second, vm.name, 'dimm0')
   await storeBytes(path, AT, 0x44)
-  qemu.set('exit 7')
-  assert.equal((await updateVmm(pool)).report.vms[0]?.outcome, 'saved')
-  qemu.reset()
+  await leaveSaved(pool, qemu)
   assert.equal((await guestmemfs('umount', second.mountPoint)).status, 0)
   const missing = await resumeVms(pool, '--timeout-ms', '500')
   assert.match(missing.report.vms[0]?.problem ?? '', new RegExp(`its RAM file ${path} is missing`))

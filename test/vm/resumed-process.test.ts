@@ -7,26 +7,16 @@ import { readProcessLimits } from '../../src/linux/process-limits.ts'
 import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { moodyQemu } from './fake-qemu.ts'
+import { leaveSaved } from './leave-saved.ts'
 import { Serial } from './serial.ts'
-import {
-  listVms,
-  mountVmPool,
-  qemuPid,
-  quitFirst,
-  resumeVms,
-  scratchFolder,
-  startTinyVm,
-  updateVmm,
-} from './support.ts'
+import { listVms, mountVmPool, qemuPid, quitFirst, resumeVms, scratchFolder, startTinyVm } from './support.ts'
 
 test('a resumed guest has a QEMU as `run` makes it, and none where its program is not there', async (t) => {
   const pool = await mountVmPool(t)
   const qemu = moodyQemu(scratchFolder(t))
   const vm = await startTinyVm(t, pool, 'saved', { qemu: qemu.path, options: quitFirst(scratchFolder(t)) })
   const limits = readProcessLimits(qemuPid(vm.name))
-  qemu.set('exit 7')
-  assert.equal((await updateVmm(pool)).report.vms[0]?.outcome, 'saved')
-  qemu.reset()
+  await leaveSaved(pool, qemu)
   const lastTick = vm.serial.ticks().length
 
   renameSync(qemu.path, `${qemu.path}.gone`)

@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { mountTestPool, type TestPool } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
+import { leaveSaved } from './leave-saved.ts'
 import { Serial } from './serial.ts'
 import {
   mountVmPool,
@@ -15,7 +16,6 @@ import {
   SMALL_MACHINE,
   scratchFolder,
   type TestVm,
-  updateVmm,
   type VmPool,
   vmName,
 } from './support.ts'
@@ -68,9 +68,7 @@ export async function startSavable(
   const qemu = moodyQemu(scratchFolder(t))
   const spread = await startSpread(t, word, qemu.path)
   const save = async () => {
-    qemu.set('exit 7')
-    assert.equal((await updateVmm(spread.first)).report.vms[0]?.outcome, 'saved')
-    qemu.reset()
+    await leaveSaved(spread.first, qemu)
   }
   return { ...spread, save }
 }

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import { before, type TestContext, test } from 'node:test'
 import { installPackages, THIS_HOST } from '../../src/host/apt.ts'
 import { moodyQemu } from './fake-qemu.ts'
+import { leaveSaved } from './leave-saved.ts'
 import {
   listVms,
   monitor,
@@ -48,9 +49,7 @@ test('a tap that stays is in its bridge before the guest goes on', async (t) => 
   assert.equal((await updateVmm(pool)).status, 0)
   await vm.serial.moreTicks(1)
 
-  qemu.set('exit 7')
-  assert.equal((await updateVmm(pool)).report.vms[0]?.outcome, 'saved')
-  qemu.reset()
+  await leaveSaved(pool, qemu)
   ip('link', 'set', tap, 'nomaster')
   const { report } = await resumeVms(pool, '--timeout-ms', '1500')
   assert.equal(report.vms[0]?.outcome, 'saved')

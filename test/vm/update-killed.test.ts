@@ -19,6 +19,7 @@ import { readRuntime, vmPaths, writeRuntime } from '../../src/run/vm-runtime.ts'
 import { CLI, until } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
 import { qemusOf } from './holders-of-ram.ts'
+import { leaveSaved } from './leave-saved.ts'
 import { Serial } from './serial.ts'
 import {
   listVms,
@@ -151,11 +152,8 @@ test('a guest whose old QEMU was ending when its update was killed goes on in an
     qemu: qemu.path,
     options: quitFirst(scratchFolder(t)),
   })
-  qemu.set('exit 7')
-  const { report } = await updateVmm(pool)
-  assert.equal(report.vms[0]?.outcome, 'saved')
+  await leaveSaved(pool, qemu)
   assert.equal(await vm.ended, 0)
-  qemu.reset()
   // A process that lives and has no socket, as a QEMU is for the last moments of its life.
   const ending = spawn('sleep', ['60'], { stdio: 'ignore' })
   t.after(() => ending.kill())

@@ -1,6 +1,6 @@
 /** The record of one run: phases, asserted and kept facts, guests; and the verdict that follows from them. */
 import assert from 'node:assert/strict'
-import type { Accelerator } from '../machine/accelerator.ts'
+import type { Accelerator } from '../guests/kvm-probe.ts'
 import type { Boot } from '../machine/boot-clock.ts'
 import type { Log } from '../machine/log.ts'
 import { type Continuity, GuestLog } from './guest-log.ts'

@@ -3,8 +3,9 @@
  * out. It blames the emulator only where the evidence allows nothing else, since it must never excuse a fault
  * of the product; in doubt it is a failure. testbed/README.md says what the rules are and why.
  */
+
+import type { Accelerator } from '../guests/kvm-probe.ts'
 import type { Tick } from '../guests/ticks.ts'
-import type { Accelerator } from '../machine/accelerator.ts'
 import type { HostEvidence } from '../machine/evidence.ts'
 
 /** A guest's ticks, each with its time of arrival, by the clock outside. */

@@ -9,6 +9,7 @@ import { DomainStrandedError, type LoadedDomain, loadDomain } from '../../libvir
 import { resumeDomain } from '../../libvirt/resume-domain.ts'
 import { cancelDomainSave, type DomainTools, REAL_TOOLS, saveDomain } from '../../libvirt/save-domain.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
+import { ramBytesOf } from '../../qemu/vm-definition.ts'
 import { errorText } from '../../values/errors.ts'
 import type { VmRequest } from '../guest/vm-result.ts'
 import { type Phase, PhaseClock, type VmOutcome, type VmTimeline } from '../report/timeline.ts'
@@ -31,9 +32,6 @@ interface DomainTimes {
   readonly qemuBefore: string
   readonly stateBytes: number
 }
-
-const ramBytesOf = (ram: readonly { readonly sizeBytes: number }[]): number =>
-  ram.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 
 function timeline(
   { name, ramBytes, clock, qemuBefore, stateBytes }: DomainTimes,
@@ -62,7 +60,13 @@ export const untouchedDomain = (
   words: string,
 ): VmTimeline =>
   timeline(
-    { name: about.name, ramBytes: ramBytesOf(ram), clock: new PhaseClock(0), qemuBefore: '', stateBytes: 0 },
+    {
+      name: about.name,
+      ramBytes: ramBytesOf({ ramFiles: ram }),
+      clock: new PhaseClock(0),
+      qemuBefore: '',
+      stateBytes: 0,
+    },
     outcome,
     words,
   )
@@ -75,7 +79,13 @@ export async function replaceDomain(domain: ActiveDomain, context: DomainContext
   const { timeoutMs, originMs, onPhase, check, tools = REAL_TOOLS } = context
   const { name, uuid } = domain.about
   const clock = new PhaseClock(originMs)
-  let times: DomainTimes = { name, ramBytes: ramBytesOf(domain.ram), clock, qemuBefore: '', stateBytes: 0 }
+  let times: DomainTimes = {
+    name,
+    ramBytes: ramBytesOf({ ramFiles: domain.ram }),
+    clock,
+    qemuBefore: '',
+    stateBytes: 0,
+  }
   const ended = (phase: Phase): void => {
     clock.ended(phase)
     onPhase(phase)
@@ -175,7 +185,7 @@ export async function resumeDomainGuest(
   const clock = new PhaseClock(originMs)
   const times = {
     ...{ name, clock },
-    ramBytes: ramBytesOf(ram),
+    ramBytes: ramBytesOf({ ramFiles: ram }),
     qemuBefore: saved?.qemuVersion ?? qemuVersion,
     stateBytes: saved?.sizeBytes ?? 0,
   }

@@ -6,6 +6,7 @@ import { type ActiveDomain, hasActiveDomain } from '../../libvirt/active-domains
 import { readDomainRecord } from '../../libvirt/domain-record.ts'
 import { lockDomain } from '../../libvirt/domain-state.ts'
 import { REAL_TOOLS, saveDomain } from '../../libvirt/save-domain.ts'
+import { activeUuids } from '../../libvirt/virsh.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import type { Patience } from '../guest/suspend-vm.ts'
@@ -69,8 +70,7 @@ export class DomainSteps {
    */
   async checkNoNewDomain(): Promise<void> {
     if (!hasActiveDomain()) return
-    const active = (await REAL_TOOLS.run(['list', '--uuid'])).split('\n').map((line) => line.trim())
-    const late = active.find((uuid) => uuid !== '' && !this.#scope.known.includes(uuid))
+    const late = (await activeUuids(REAL_TOOLS.run)).find((uuid) => !this.#scope.known.includes(uuid))
     if (late !== undefined)
       throw new UsageError(`domain ${late} of libvirt was started while the update was under way: try again`)
   }

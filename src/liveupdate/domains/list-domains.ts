@@ -5,6 +5,7 @@ import { type ActiveDomain, activeDomains } from '../../libvirt/active-domains.t
 import { describeDomain } from '../../libvirt/describe-domain.ts'
 import { type DomainRecord, readDomainRecords } from '../../libvirt/domain-record.ts'
 import { savedFolder } from '../../libvirt/saved-ram.ts'
+import { ramBytesOf } from '../../qemu/vm-definition.ts'
 import { subjectOf } from '../preflight/check-guests.ts'
 
 /** As of `describeVm`; `uuid` is libvirt's. */
@@ -95,6 +96,6 @@ function row(folder: string, { uuid, name, ram }: Listed) {
     ...{ name, uuid, ramFile, ramFiles },
     order: 0,
     uid: lstatSync(ramFile, { throwIfNoEntry: false })?.uid ?? 0,
-    ramBytes: ramFiles.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    ramBytes: ramBytesOf({ ramFiles }),
   }
 }

@@ -59,9 +59,17 @@ export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
  * becomes the VM's QEMU, or ends.
  */
 async function untilNoneStarts(name: string, timeoutMs: number): Promise<void> {
+  await waitWhile(() => hasProcess(name) && liveQemu(name) === undefined, timeoutMs)
+}
+
+/** False: it still holds after `timeoutMs`, or after as long as an update waits for a QEMU's end. */
+async function waitWhile(holds: () => boolean, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + Math.min(timeoutMs, END_TIMEOUT_MS)
-  while (hasProcess(name) && liveQemu(name) === undefined && performance.now() < deadline)
+  while (holds()) {
+    if (performance.now() > deadline) return false
     await sleep(LOOK_MS)
+  }
+  return true
 }
 
 const isResumed = ({ state, definition: { saved, underUpdate } }: Vm): boolean =>
@@ -161,11 +169,7 @@ class ResumeRun {
 /** The VM as it is once its QEMU has ended. undefined: that does not end, or the record of the VM is gone. */
 async function whenEnded(definition: VmDefinition, timeoutMs: number): Promise<Vm | undefined> {
   const [name, ramFile] = [definition.name, ramFileOf(definition)]
-  const deadline = performance.now() + Math.min(timeoutMs, END_TIMEOUT_MS)
-  while (liveQemu(name, ramFile) !== undefined) {
-    if (performance.now() > deadline) return undefined
-    await sleep(LOOK_MS)
-  }
+  if (!(await waitWhile(() => liveQemu(name, ramFile) !== undefined, timeoutMs))) return undefined
   await endFormerSupervisor(name)
   return readVms([ramFile]).vms[0]
 }

@@ -152,7 +152,7 @@ export async function planKernelUpdate(
         ...wanted.map(({ about: { name }, mountPoint, ram }) => ({
           name,
           mountPoint,
-          ramBytes: ram.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+          ramBytes: ramBytesOf({ ramFiles: ram }),
         })),
       ],
       left,

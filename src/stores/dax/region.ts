@@ -9,7 +9,7 @@ import { type DaxRegion, rangeOfRegion, readDaxRegions, SYSFS } from '../../linu
 import { DEVICE_DAX } from '../../linux/dax-device.ts'
 import { readMemoryNodes } from '../../linux/memory-nodes.ts'
 import { UsageError } from '../../values/errors.ts'
-import { parseSize } from '../../values/size.ts'
+import { parseAddress } from '../../values/size.ts'
 import { layOut, nodesIn, type RegionLayout } from '../carve-out/layout.ts'
 import type { NodePart } from '../store.ts'
 
@@ -71,11 +71,8 @@ const bothNames = (region: DaxRegion): string =>
     : `0x${region.startByte.toString(16)} (${regionName(region)})`
 
 function named(regions: readonly DaxRegion[], wanted: string): DaxRegion {
-  const start = /^0x[0-9a-f]{1,13}$/i.test(wanted)
-    ? Number(wanted)
-    : /^\d+[KMGT]$/i.test(wanted)
-      ? parseSize(wanted, 'region')
-      : undefined
+  const isAddress = /^(?:0x[0-9a-f]{1,13}|\d+[KMGT])$/i.test(wanted)
+  const start = isAddress ? parseAddress(wanted, 'region') : undefined
   const found = regions.find((region) =>
     start === undefined
       ? wanted === regionName(region) || wanted === `dax${region.id}`

@@ -18,7 +18,7 @@ import {
   subtractRanges,
 } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
-import { parseSize } from '../../values/size.ts'
+import { parseAddress } from '../../values/size.ts'
 import { layOut, nodesIn, type RegionLayout } from '../carve-out/layout.ts'
 import type { NodePart } from '../store.ts'
 
@@ -55,7 +55,7 @@ function choose(reserved: readonly PhysicalRange[], wanted: string | undefined):
   const names = reserved.map(({ start }) => `0x${start.toString(16)}`).join(', ')
   const [first, second] = reserved
   if (wanted !== undefined) {
-    const start = /^0x[0-9a-f]{1,13}$/i.test(wanted) ? Number(wanted) : parseSize(wanted, 'region')
+    const start = parseAddress(wanted, 'region')
     const found = reserved.find((range) => range.start === start)
     if (found !== undefined) return found
     throw new UsageError(
