@@ -4,7 +4,7 @@
  * (include/uapi/asm-generic/unistd.h).
  */
 import type { ChildProcess } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import type { Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
@@ -184,6 +184,16 @@ export function ownStartMs(): number {
     ? performance.timeOrigin
     : kernelStartMs() + (Number(startTime) * 1000) / USER_HZ
 }
+
+/** The living processes of a process group, by their pids. */
+export const groupMembers = (group: number): number[] =>
+  readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => {
+      if (!Number.isInteger(pid)) return false
+      const [state, , processGroup] = fieldsOfStat(pid)
+      return Number(processGroup) === group && state !== 'Z' && state !== 'X'
+    })
 
 /** Whether a SIGSTOP holds the process: its main thread runs no instruction. */
 export function isStopped(pid: number): boolean {

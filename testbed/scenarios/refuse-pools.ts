@@ -76,7 +76,7 @@ export async function refuseRegions(stage: Stage): Promise<void> {
   await refuse(stage, {
     what: 'no such region',
     command: `${MOUNT},region=dax9.0`,
-    says: /there is no region dax9\.0: there are dax0\.0/,
+    says: /there is no region dax9\.0: there are 0x[0-9a-f]+ \(dax0\.0\)/,
   })
 
   await refuseHeld(stage)

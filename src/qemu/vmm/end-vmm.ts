@@ -1,17 +1,17 @@
 /** The end of a program of another VMM whose guest is saved, or that never got it. */
 import { close } from '../../linux/descriptors.ts'
-import { pidfdOpen, sendSignal, waitExit } from '../../linux/process.ts'
+import { groupMembers, pidfdOpen, processStartTime, waitExit } from '../../linux/process.ts'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { Errno, ESRCH } from '../../values/errno.ts'
 import { QemuError } from '../../values/errors.ts'
-import type { Fd } from '../../values/ids.ts'
 
 /** It may close its disks meanwhile. */
 const TERM_TIMEOUT_MS = 3000
 const KILL_TIMEOUT_MS = 10_000
 
 /**
- * By SIGTERM, then after `termTimeoutMs` by SIGKILL, to all of its process group. Errors (QemuError): it does
+ * By SIGTERM, then after `termTimeoutMs` by SIGKILL, with all of its process group: a helper of the program
+ * may map the guest's RAM, and write to it after the guest has gone on elsewhere. Errors (QemuError): it does
  * not end.
  */
 export async function endVmm(
@@ -19,30 +19,49 @@ export async function endVmm(
   vmm: ProcessIdentity,
   termTimeoutMs = TERM_TIMEOUT_MS,
 ): Promise<void> {
-  const pidfd = pidfdOpen(vmm.pid)
-  if (pidfd === ESRCH) return
-  if (pidfd instanceof Errno)
-    throw new QemuError(`program of VM ${name} (process ${vmm.pid}) cannot be ended: ${pidfd}`)
-  try {
-    for (const [signal, timeoutMs] of [
-      ['SIGTERM', termTimeoutMs],
-      ['SIGKILL', KILL_TIMEOUT_MS],
-    ] as const) {
-      if (!isAlive(vmm)) return // another process by now
-      signalAll(vmm, pidfd, signal)
-      if (await waitExit(pidfd, timeoutMs)) return
-    }
-  } finally {
-    close(pidfd)
+  for (const [signal, timeoutMs] of [
+    ['SIGTERM', termTimeoutMs],
+    ['SIGKILL', KILL_TIMEOUT_MS],
+  ] as const) {
+    signalAll(vmm, signal)
+    if (await haveEnded(name, vmm, timeoutMs)) return
   }
   throw new QemuError(`program of VM ${name} (process ${vmm.pid}) cannot be ended`)
 }
 
-/** A shell that has not become the program has it as a child. */
-function signalAll({ pid }: ProcessIdentity, pidfd: Fd, signal: 'SIGTERM' | 'SIGKILL'): void {
-  try {
-    process.kill(-pid, signal)
-  } catch {
-    sendSignal(pidfd, signal) // it leads no group
-  }
+/** The program and what is left of its process group, where it leads one. */
+function living(vmm: ProcessIdentity): number[] {
+  // The kernel gives the number to another process only when nothing is left of the group.
+  if (!isAlive(vmm) && processStartTime(vmm.pid) !== undefined) return []
+  const group = groupMembers(vmm.pid)
+  return group.length === 0 && isAlive(vmm) ? [vmm.pid] : group
+}
+
+function signalAll(vmm: ProcessIdentity, signal: 'SIGTERM' | 'SIGKILL'): void {
+  if (living(vmm).length === 0) return
+  for (const target of [-vmm.pid, vmm.pid])
+    try {
+      process.kill(target, signal)
+      return
+    } catch {
+      // It leads no group, or has ended in between.
+    }
+}
+
+async function haveEnded(name: string, vmm: ProcessIdentity, timeoutMs: number): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs
+  // Again while there are any: a helper may be started meanwhile.
+  for (let pids = living(vmm); pids.length > 0; pids = living(vmm))
+    for (const pid of pids) {
+      const pidfd = pidfdOpen(pid)
+      if (pidfd === ESRCH) continue
+      if (pidfd instanceof Errno)
+        throw new QemuError(`program of VM ${name} (process ${pid}) cannot be ended: ${pidfd}`)
+      try {
+        if (!(await waitExit(pidfd, Math.max(0, deadline - performance.now())))) return false
+      } finally {
+        close(pidfd)
+      }
+    }
+  return true
 }

@@ -57,15 +57,20 @@ test('a state file that is gone was taken, unless all of its mount is', (t) => {
   assert.equal(isTaken(definition, base), false)
 })
 
-test('an end is that of the whole group, also of a program that ignores SIGTERM', async (t) => {
-  const { vmm, folder } = started(t, 'trap "" TERM; sleep 600 & echo $! >child; wait')
-  const written = join(folder, 'child')
-  const read = (): number => (existsSync(written) ? Number(readFileSync(written, 'utf8')) : 0)
-  while (read() === 0) await new Promise((resolve) => setTimeout(resolve, 5))
-  const child = read()
-  await endVmm('web', vmm, 50)
-  assert.deepEqual([identify(vmm.pid), identify(child)], [undefined, undefined])
-})
+for (const [what, script] of [
+  ['that ignores SIGTERM', 'trap "" TERM; sleep 600 & echo $! >child; wait'],
+  ['whose child alone ignores it', '(trap "" TERM; exec sleep 600) & echo $! >child; wait'],
+  ['that has ended before its child', 'sleep 600 & echo $! >child'],
+])
+  test(`an end is that of the whole group, also of a program ${what}`, async (t) => {
+    const { vmm, folder } = started(t, script as string)
+    const written = join(folder, 'child')
+    const read = (): number => (existsSync(written) ? Number(readFileSync(written, 'utf8')) : 0)
+    while (read() === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    const child = read()
+    await endVmm('web', vmm, 50)
+    assert.deepEqual([identify(vmm.pid), identify(child)], [undefined, undefined])
+  })
 
 test('from power-on the line is started, and a saved guest by its command, with the path of its state', () => {
   const definition = {
