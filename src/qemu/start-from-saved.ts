@@ -29,21 +29,26 @@ export interface StartRequest extends Omit<QmpWait, 'name'> {
   readonly definition: VmDefinition
   /** Of QEMU's standard error; undefined: the VM's log. */
   readonly mark?: OutputMark | undefined
-  /**
-   * What is not as it was, a line each: settings that the command line does not hold and that could not be
-   * set again. The guest runs without them.
-   */
-  readonly onUnset?: ((lines: readonly string[]) => void) | undefined
   /** Called as each step is done. */
   readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
 }
 
+/** A guest that goes on. */
+export interface ContinuedGuest {
+  /** As it is now on record. */
+  readonly definition: VmDefinition
+  /**
+   * What is not as it was, a line each: settings that the command line does not hold and that could not be
+   * set again. The guest runs without them.
+   */
+  readonly unset: readonly string[]
+}
+
 /**
- * Returns the definition as it is now on record. Errors (QemuError, CorruptBytesError): `isLoaded` of the
- * thrown `StartFromSavedError` says whether the guest is already in the next QEMU, and its saved state
+ * Errors (QemuError, CorruptBytesError): `isLoaded` of the thrown `StartFromSavedError` says whether the guest is already in the next QEMU, and its saved state
  * removed.
  */
-export async function startFromSaved(request: StartRequest): Promise<VmDefinition> {
+export async function startFromSaved(request: StartRequest): Promise<ContinuedGuest> {
   const { definition, timeoutMs, onStep } = request
   const saved = definition.saved as SavedState
   let qmp: QmpClient | undefined
@@ -113,7 +118,7 @@ function moveAgain(pid: number, cgroup: string): string[] {
   return failed === undefined ? [] : [`its QEMU could not be put into cgroup ${cgroup} again: ${failed.name}`]
 }
 
-export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'onStep' | 'onUnset'> {
+export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'onStep'> {
   readonly qmp: QmpClient
   /** What `completeLoad` returned. */
   readonly unset: readonly string[]
@@ -122,13 +127,12 @@ export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'onStep' 
 }
 
 /**
- * Lets a guest run whose load is complete. Returns the definition as it is now on record. `onRecorded`: the
- * guest counts as running from there on. Errors: QemuError.
+ * Lets a guest run whose load is complete. `onRecorded`: the guest counts as running from there on. Errors: QemuError.
  */
 export async function continueLoaded(
-  { qmp, definition, unset, hasGoneOn = false, onStep, onUnset }: LoadedGuest,
+  { qmp, definition, unset, hasGoneOn = false, onStep }: LoadedGuest,
   onRecorded: () => void = () => {},
-): Promise<VmDefinition> {
+): Promise<ContinuedGuest> {
   const saved = definition.saved as SavedState
   const { wasRunning } = saved
   const migration = definition.underUpdate?.migration
@@ -156,8 +160,7 @@ export async function continueLoaded(
   )
   // Without a reading the next preflight reports that there is none.
   await qmp.withConnection((live) => readAfterLoad(running, live)).catch(() => {})
-  if (unset.length + refused.length > 0) onUnset?.([...unset, ...refused])
-  return running
+  return { definition: running, unset: [...unset, ...refused] }
 }
 
 /** What is left to do for a guest that runs. Throws the error of a QEMU that has ended, or is ending. */

@@ -95,8 +95,7 @@ class QuitFirst {
     const { name } = this.#run.before
     const argv = [...this.#run.line]
     try {
-      this.#run.after = await startFromSaved(this.#startOf(saved, before, placeholder))
-      return this.#run.updated()
+      return this.#run.updated(await startFromSaved(this.#startOf(saved, before, placeholder)))
     } catch (error) {
       if (error instanceof StartFromSavedError && error.isLoaded) {
         return this.#run.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${name}'`)
@@ -117,12 +116,12 @@ class QuitFirst {
     const before = readRuntime(name)
     try {
       writeDefinition(saved)
-      this.#run.after = await startFromSaved(this.#startOf(saved, before))
+      const { definition, unset } = await startFromSaved(this.#startOf(saved, before))
       // The copy is removed after the update: the record keeps the path that the operator gave.
       const argv = [...this.#run.line]
-      this.#run.after = endUpdate({ ...this.#run.after, argv })
+      this.#run.after = endUpdate({ ...definition, argv })
       const program = this.#formerBinary === undefined ? argv[0] : `the program that ${argv[0]} was before`
-      return this.#run.result('rolled-back', `${problem}; it runs in ${program} again`)
+      return this.#run.result('rolled-back', [`${problem}; it runs in ${program} again`, ...unset].join('; '))
     } catch (error) {
       // The guest is in that QEMU alone: its state file is removed.
       if (error instanceof StartFromSavedError && error.isLoaded)
@@ -169,7 +168,7 @@ class QuitFirst {
   #startOf(definition: VmDefinition, before: VmRuntime | undefined, placeholder?: Started): StartRequest {
     const mark = markAgain(this.#mark)
     const { ended } = placeholder ?? startQemu('next', ramFileOf(definition), this.#place)
-    const { onStep, onUnset, request } = this.#run
-    return { definition, before, ended, mark, timeoutMs: request.timeoutMs, onStep, onUnset }
+    const { onStep, request } = this.#run
+    return { definition, before, ended, mark, timeoutMs: request.timeoutMs, onStep }
   }
 }

@@ -11,11 +11,11 @@ import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
 import { isConsumed, removeStateFile } from '../../qemu/saved-state.ts'
 import {
+  type ContinuedGuest,
   completeLoad,
   continueLoaded,
   restoreSettings,
   StartFromSavedError,
-  type StartRequest,
   startFromSaved,
 } from '../../qemu/start-from-saved.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
@@ -31,18 +31,15 @@ export interface RecoverRequest {
   readonly isNamed: boolean
   readonly timeoutMs: number
   readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
-  readonly onUnset?: StartRequest['onUnset']
   /** Of a guest that went on before its record could say so: as of `LoadedGuest`. */
   readonly unset?: readonly string[] | undefined
 }
 
-/**
- * Returns the definition on record. Errors (UsageError, QemuError): the guest runs already, or QEMU refuses.
- */
-export async function recoverGuest(request: RecoverRequest): Promise<VmDefinition> {
-  const { definition, timeoutMs, onStep, onUnset } = request
+/** Errors (UsageError, QemuError): the guest runs already, or QEMU refuses. */
+export async function recoverGuest(request: RecoverRequest): Promise<ContinuedGuest> {
+  const { definition, timeoutMs, onStep } = request
   const { name, saved } = definition
-  if (definition.vmm !== undefined) return await recoverVmm(request)
+  if (definition.vmm !== undefined) return settled(await recoverVmm(request))
   await endLeftOver(name)
   linkQmp(name)
   const qmp = await QmpClient.connect(qmpSocket(name), timeoutMs)
@@ -54,10 +51,8 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
       // Restores its ports: its next QEMU may have bound them already.
       const unset = await restoreSettings(qmp, definition.settings)
       const left = await cancelSave(definition, qmp, saved)
-      const remarks = [...unset, ...(left === undefined ? [] : [left])]
-      if (remarks.length > 0) onUnset?.(remarks)
       onStep('continue')
-      return asBeforeUpdate(definition)
+      return settled(asBeforeUpdate(definition), left === undefined ? unset : [...unset, left])
     }
     // Loaded, and no `cont` was sent yet: a guest on record as saved runs only if its state has the mark.
     if (status === 'paused')
@@ -69,7 +64,7 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     // It was let go on while its pool was being mounted.
     if (isConsumed(saved.path)) {
       const running = await continueLoaded({ ...request, qmp, unset: request.unset ?? [], hasGoneOn: true })
-      await watchRunning(running)
+      await watchRunning(running.definition)
       return running
     }
     if (status !== 'inmigrate') throw new UsageError(`its QEMU is in state '${status}'`)
@@ -77,7 +72,7 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     qmp.close()
   }
   try {
-    return await startFromSaved({ definition, before: undefined, timeoutMs, onStep, onUnset })
+    return await startFromSaved({ definition, before: undefined, timeoutMs, onStep })
   } catch (error) {
     // A QEMU whose load failed takes no other: the next attempt starts a new one.
     if (!(error instanceof StartFromSavedError && error.isLoaded)) await endQemu(name, ramFileOf(definition))
@@ -94,16 +89,16 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
  * save.
  */
 async function recoverUnsaved(
-  { definition, isNamed, onStep, onUnset }: RecoverRequest,
+  { definition, isNamed, onStep }: RecoverRequest,
   qmp: QmpClient,
   status: string,
-): Promise<VmDefinition> {
+): Promise<ContinuedGuest> {
   const { statePath, underUpdate } = definition
   const isLeftSet = await isSetForSave(qmp)
   if (!isLeftSet && !isNamed) {
-    if (underUpdate === undefined) return definition
+    if (underUpdate === undefined) return settled(definition)
     removeStateFile(statePath)
-    return endUpdate(definition)
+    return settled(endUpdate(definition))
   }
   removeStateFile(statePath)
   const isPausedByOperator = underUpdate === undefined && status === 'paused' && !isNamed
@@ -111,8 +106,13 @@ async function recoverUnsaved(
   // command may have left nothing but the mode.
   const migration = underUpdate === undefined ? await operatorsMigration(qmp) : underUpdate.migration
   const left = await cancelMigration(qmp, underUpdate?.wasRunning ?? !isPausedByOperator, migration)
-  if (left !== undefined) onUnset?.([left])
   if (underUpdate === undefined && status === 'running' && !isLeftSet) throw new UsageError('it runs')
   onStep('continue')
-  return underUpdate === undefined ? definition : endUpdate(definition)
+  const unset = left === undefined ? [] : [left]
+  return settled(underUpdate === undefined ? definition : endUpdate(definition), unset)
 }
+
+const settled = (definition: VmDefinition, unset: readonly string[] = []): ContinuedGuest => ({
+  definition,
+  unset,
+})

@@ -106,7 +106,7 @@ async function replaceSuccessorFirst(
   successor: WaitingSuccessor,
 ): Promise<VmTimeline> {
   const { nextQemu, tried, timeoutMs } = run.request
-  const { before: definition, onStep, onUnset } = run
+  const { before: definition, onStep } = run
   try {
     run.request.check?.()
     const onSaved = ({ sizeBytes }: { readonly sizeBytes: number }): void => {
@@ -124,10 +124,8 @@ async function replaceSuccessorFirst(
       timeoutMs,
       onStep,
       onSaved,
-      onUnset,
     }
-    run.after = await transferGuest(request)
-    return run.updated()
+    return run.updated(await transferGuest(request))
   } finally {
     if (successor.hasTakenOver) await successor.close()
     else await successor.end().catch(() => {})

@@ -33,8 +33,8 @@ export async function replaceVmm(run: UpdateRun, vmm: ProcessIdentity): Promise<
       await endVmm(name, vmm)
       onStep('quit')
       const { ended } = startQemu('next', ramFileOf(definition), { streams, namespaces })
-      run.after = await startVmm({ definition: saved, before, ended, timeoutMs, onStep })
-      return run.updated()
+      const running = await startVmm({ definition: saved, before, ended, timeoutMs, onStep })
+      return run.updated({ definition: running, unset: [] })
     } catch (error) {
       if (isTaken(saved)) return run.result('stranded', errorText(error))
       const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`

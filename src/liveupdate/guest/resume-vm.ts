@@ -10,7 +10,7 @@ import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { checkStateFile, isConsumed } from '../../qemu/saved-state.ts'
 import { startSaved } from '../../qemu/start/start-saved.ts'
-import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
+import { type ContinuedGuest, StartFromSavedError, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
@@ -97,8 +97,6 @@ class ResumeRun {
   readonly #clock: PhaseClock
   readonly #early: EarlyResult | undefined
   #after: VmDefinition | undefined
-  /** Settings that the guest runs without; null: none. */
-  #unset: string | null = null
 
   /** `early`: of a guest that has gone on already. */
   constructor(request: VmRequest, early?: EarlyResult) {
@@ -116,15 +114,13 @@ class ResumeRun {
       this.#clock.ended(step, atMs)
       this.#request.onPhase(step)
     }
-    const onUnset = (lines: readonly string[]) => {
-      this.#unset = lines.join('; ')
-    }
     try {
-      this.#after =
+      const { definition, unset } =
         this.#request.vm.state === 'running'
-          ? await this.#recover(onStep, onUnset)
-          : await start(this.#request, onStep, onUnset)
-      return this.result('resumed', this.#unset)
+          ? await this.#recover(onStep)
+          : await start(this.#request, onStep)
+      this.#after = definition
+      return this.result('resumed', unset.join('; ') || null)
     } catch (error) {
       const { definition, state } = this.#request.vm
       const isLoaded = error instanceof StartFromSavedError && error.isLoaded
@@ -138,17 +134,17 @@ class ResumeRun {
    * Continues it in its QEMU. An update that was killed may have told that to quit, and its socket is gone
    * before its process is: then another QEMU gets the guest, by what is on record when it has ended.
    */
-  async #recover(onStep: OnStep, onUnset: StartRequest['onUnset']): Promise<VmDefinition> {
+  async #recover(onStep: OnStep): Promise<ContinuedGuest> {
     const { vm, isNamed = false, timeoutMs } = this.#request
     const { definition } = vm
     try {
       const unset = this.#early?.unset
-      return await recoverGuest({ definition, isNamed, timeoutMs, onStep, onUnset, unset })
+      return await recoverGuest({ definition, isNamed, timeoutMs, onStep, unset })
     } catch (error) {
       const ended = error instanceof QemuDisconnected ? await whenEnded(definition, timeoutMs) : undefined
       if (ended === undefined) throw error
       this.#request = { ...this.#request, vm: ended }
-      return await start(this.#request, onStep, onUnset)
+      return await start(this.#request, onStep)
     }
   }
 
@@ -176,17 +172,14 @@ async function whenEnded(definition: VmDefinition, timeoutMs: number): Promise<V
 
 type OnStep = (step: Phase, atMs?: number) => void
 
-async function start(
-  { vm, nextQemu, timeoutMs }: VmRequest,
-  onStep: OnStep,
-  onUnset: StartRequest['onUnset'],
-): Promise<VmDefinition> {
+async function start({ vm, nextQemu, timeoutMs }: VmRequest, onStep: OnStep): Promise<ContinuedGuest> {
   const { argv, saved } = vm.definition
   if (saved === null) throw new UsageError(`it is ${vm.state}`)
   const other = liveQemu(vm.definition.name)
   if (other !== undefined)
     throw new UsageError(`a VM of that name in another pool is running (process ${other.pid})`)
-  if (vm.definition.vmm !== undefined) return await resumeVmm({ vm, nextQemu, timeoutMs, onStep })
+  if (vm.definition.vmm !== undefined)
+    return { definition: await resumeVmm({ vm, nextQemu, timeoutMs, onStep }), unset: [] }
   if (isConsumed(saved.path))
     throw new UsageError(
       `it went on from its saved state, and its QEMU (see ${vmPaths(vm.definition.name).log}) has ended since: nothing is left to resume, start it anew with 'guestmemfs run --replace'`,
@@ -201,7 +194,7 @@ async function start(
   }
   try {
     const started = await startSaved(definition, timeoutMs)
-    return await startFromSaved({ definition, ...started, timeoutMs, onStep, onUnset })
+    return await startFromSaved({ definition, ...started, timeoutMs, onStep })
   } catch (error) {
     if (error instanceof StartFromSavedError && error.isLoaded) throw error
     await endQemu(definition.name, ramFileOf(definition))

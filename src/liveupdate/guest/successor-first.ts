@@ -21,7 +21,12 @@ import { GuestStoppedError } from '../../qemu/save.ts'
 import { cancelSave, type SaveRequest, saveGuestState } from '../../qemu/save-and-quit.ts'
 import type { SavedState } from '../../qemu/saved-state.ts'
 import { type GuestUnit, moveMainProcess } from '../../qemu/start/guest-unit.ts'
-import { completeLoad, continueLoaded, restoreSettings } from '../../qemu/start-from-saved.ts'
+import {
+  type ContinuedGuest,
+  completeLoad,
+  continueLoaded,
+  restoreSettings,
+} from '../../qemu/start-from-saved.ts'
 import type { WaitingSuccessor } from '../../qemu/successor/waiting-successor.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { isAlive } from '../../run/process-identity.ts'
@@ -34,20 +39,17 @@ export interface TransferRequest extends Omit<SaveRequest, 'onStep'> {
   readonly unit: GuestUnit | undefined
   readonly onStep: (step: Phase | 'stop', atMs?: number) => void
   readonly onSaved: (saved: SavedState) => void
-  /** As of `StartRequest`. */
-  readonly onUnset: (lines: readonly string[]) => void
 }
 
 /** The guest is saved, and neither QEMU can continue it: its old one has ended meanwhile. */
 export class GuestSavedError extends QemuError {}
 
 /**
- * Returns the definition by which the guest runs in its successor. Errors: QemuError, CorruptBytesError,
- * UsageError: the guest is in its old QEMU, as it was; GuestSavedError; GuestStoppedError: it is stopped in
+ * Returns the guest that goes on in its successor. Errors: QemuError, CorruptBytesError, UsageError: the guest is in its old QEMU, as it was; GuestSavedError; GuestStoppedError: it is stopped in
  * one of the two.
  */
-export async function transferGuest(request: TransferRequest): Promise<VmDefinition> {
-  const { definition, successor, qmp, qemu, timeoutMs, onStep, onSaved, onUnset } = request
+export async function transferGuest(request: TransferRequest): Promise<ContinuedGuest> {
+  const { definition, successor, qmp, qemu, timeoutMs, onStep, onSaved } = request
   const mark = markErrorOutput(definition.name)
   await prepareLoad(successor.qmp)
   const saved = await saveGuestState(request)
@@ -76,23 +78,25 @@ export async function transferGuest(request: TransferRequest): Promise<VmDefinit
   } catch (cause) {
     throw new GuestSavedError(errorText(cause), { cause })
   }
-  try {
-    return await continueLoaded({ qmp: successor.qmp, definition: saved, unset, onStep, onUnset })
-  } catch (cause) {
-    throw new GuestStoppedError(errorText(cause), { cause })
-  } finally {
-    await moveUnit(request, unset)
-    await qmp.execute('quit').catch(() => {})
-    await killQemu(definition.name, qemu).catch(() => {}) // it is stopped: the next command ends it
-  }
+  const continued = await continueLoaded({ qmp: successor.qmp, definition: saved, unset, onStep }).catch(
+    (cause: unknown) => new GuestStoppedError(errorText(cause), { cause }),
+  )
+  const unmoved = await moveUnit(request)
+  await qmp.execute('quit').catch(() => {})
+  await killQemu(definition.name, qemu).catch(() => {}) // it is stopped: the next command ends it
+  if (continued instanceof GuestStoppedError) throw continued
+  return { ...continued, unset: [...continued.unset, ...unmoved] }
 }
 
-/** Called when the guest runs: its unit would end with its old QEMU. */
-async function moveUnit({ unit, qemu, successor, onUnset }: TransferRequest, unset: string[]): Promise<void> {
-  if (unit === undefined || (await moveMainProcess(unit, qemu.pid, successor.qemu.pid))) return
+/**
+ * Called when the guest runs: its unit would end with its old QEMU. Returns a line where the unit did not take
+ * the next one.
+ */
+async function moveUnit({ unit, qemu, successor }: TransferRequest): Promise<string[]> {
+  if (unit === undefined || (await moveMainProcess(unit, qemu.pid, successor.qemu.pid))) return []
   // The manager ends all processes of the unit's cgroup with the unit.
   joinCgroup(successor.qemu.pid, '/')
-  onUnset([...unset, `its unit ${unit.name} did not take its next QEMU over, which runs outside of it`])
+  return [`its unit ${unit.name} did not take its next QEMU over, which runs outside of it`]
 }
 
 /** Until here the OOM killer would end the successor first (`replace-qemu.ts`). Errors: QemuError. */

@@ -4,6 +4,7 @@
  */
 import { GuestStoppedError } from '../../qemu/save.ts'
 import type { GuestUnit } from '../../qemu/start/guest-unit.ts'
+import type { ContinuedGuest } from '../../qemu/start-from-saved.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { errorText } from '../../values/errors.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
@@ -23,8 +24,6 @@ export class UpdateRun {
   /** As of `VmTimeline`. */
   quitFirst: string | null = null
   readonly #clock: PhaseClock
-  /** Settings that the guest runs without; null: none. */
-  #unset: string | null = null
 
   constructor(request: VmRequest) {
     this.request = request
@@ -42,12 +41,9 @@ export class UpdateRun {
     this.request.onPhase(step)
   }
 
-  readonly onUnset = (lines: readonly string[]): void => {
-    this.#unset = lines.join('; ')
-  }
-
-  updated(): VmTimeline {
-    return this.result('updated', this.#unset)
+  updated({ definition, unset }: ContinuedGuest): VmTimeline {
+    this.after = definition
+    return this.result('updated', unset.join('; ') || null)
   }
 
   /** Called when a step failed that has undone itself, as far as the error does not say otherwise. */
