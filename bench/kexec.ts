@@ -3,7 +3,12 @@
  * guest's blackout, the share of guestmemfs, and what grows with the guest's RAM.
  */
 import { type Measured, median, medianOf, slope } from './harness.ts'
-import { type Figures, liveUpdates, type Update, type Zeroing } from './live-update/kexec-scenario.ts'
+import {
+  type CarveOutFigures,
+  type CarveOutUpdate,
+  carveOutUpdates,
+  type Zeroing,
+} from './live-update/kexec-scenario.ts'
 import { blackoutMs, GUEST_PHASES, ms, perGib, phaseMs, phaseSamples, seconds } from './live-update/phases.ts'
 import { barChart } from './plot.ts'
 import { atLeastRow, atMostRow, fact, keepPlot, type Result, type Row } from './report.ts'
@@ -18,12 +23,13 @@ const KERNEL = ['jump', 'boot']
 const QEMU = ['save', 'load']
 const QEMU_START = 'start'
 /** The share of guestmemfs in the blackout: all but kexec, the kernel's boot, and QEMU's save and load. */
-const ownShare = (update: Update): number => 1 - phaseMs(update, [...KERNEL, ...QEMU]) / blackoutMs(update)
+const ownShare = (update: CarveOutUpdate): number =>
+  1 - phaseMs(update, [...KERNEL, ...QEMU]) / blackoutMs(update)
 
-const ownShareBesideQemu = (update: Update): number =>
+const ownShareBesideQemu = (update: CarveOutUpdate): number =>
   ownShare(update) - phaseMs(update, [QEMU_START]) / blackoutMs(update)
 
-function bySize(updates: readonly Update[]): Measured[] {
+function bySize(updates: readonly CarveOutUpdate[]): Measured[] {
   return SIZES_MIB.map((sizeMib) => {
     const theirs = updates.filter((update) => update.sizeMib === sizeMib)
     return {
@@ -45,7 +51,7 @@ const zeroingSide = ({ rounds }: Zeroing): Measured => ({
   },
 })
 
-function rows(figures: Figures, measured: readonly Measured[]): Row[] {
+function rows(figures: CarveOutFigures, measured: readonly Measured[]): Row[] {
   const { updates, mountMs, zeroing } = figures
   const own = median(updates.map(ownShare))
   const follows = Object.entries(zeroing.follows).map(
@@ -98,7 +104,7 @@ export async function benchKexec(rounds: number): Promise<Result> {
   const order = Array.from({ length: rounds }, (_, round) =>
     round % 2 === 0 ? SIZES_MIB : SIZES_MIB.toReversed(),
   ).flat()
-  const { figures, summary } = await measureIn('bench', liveUpdates(order))
+  const { figures, summary } = await measureIn('bench', carveOutUpdates(order))
   const measured = bySize(figures.updates)
   const series = measured.map((side) => ({
     label: side.name,

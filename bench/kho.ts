@@ -7,7 +7,12 @@
 import type { PlainMemfd, Preserved, Retrieved } from '../testbed/programs/luo/plain-memfds.ts'
 import type { Mapping } from '../testbed/scenario/mapping.ts'
 import { type Measured, medianOf } from './harness.ts'
-import { type Figures, liveUpdates, type Store, type Update } from './live-update/kho-scenario.ts'
+import {
+  type HandoverFigures,
+  type HandoverUpdate,
+  handoverUpdates,
+  type Store,
+} from './live-update/kho-scenario.ts'
 import { ms, phaseSamples, seconds } from './live-update/phases.ts'
 import { fact, type Result, type Row } from './report.ts'
 import { hostSettings, measureIn } from './throw-away-host.ts'
@@ -19,7 +24,7 @@ const PAGES_PER_MIB = 256
 
 const nameOf = (store: Store, sizeMib: number): string => `${store}, ${sizeMib} MiB`
 
-const bySide = (updates: readonly Update[]): Measured[] =>
+const bySide = (updates: readonly HandoverUpdate[]): Measured[] =>
   STORES.flatMap((store) =>
     SIZES_MIB.map((sizeMib) => {
       const theirs = updates.filter((update) => update.store === store && update.sizeMib === sizeMib)
@@ -39,7 +44,7 @@ const bySide = (updates: readonly Update[]): Measured[] =>
 const plainName = ({ sizeMib, isHuge }: PlainMemfd): string =>
   `plain memfd, ${sizeMib} MiB in pages of ${isHuge ? '2 MiB' : '4 KiB'}`
 
-function plainSides({ plainKexecs }: Figures): Measured[] {
+function plainSides({ plainKexecs }: HandoverFigures): Measured[] {
   const memfds = plainKexecs[0]?.preserved ?? []
   return memfds.map((memfd, index) => {
     const preserved = plainKexecs.map((each) => each.preserved[index] as Preserved)
@@ -77,7 +82,7 @@ const plainRows = (sides: readonly Measured[]): Row[] =>
 const said = ({ pmdMappedKib, rssKib }: Mapping): string =>
   `${(pmdMappedKib / 1024).toFixed(1)} of ${(rssKib / 1024).toFixed(1)} MiB`
 
-function guestRows(updates: readonly Update[], sides: readonly Measured[]): Row[] {
+function guestRows(updates: readonly HandoverUpdate[], sides: readonly Measured[]): Row[] {
   const side = (store: Store, sizeMib: number) =>
     sides.find(({ name }) => name === nameOf(store, sizeMib)) as Measured
   const beside = (sizeMib: number, figure: string, format: (value: number) => string) =>
@@ -108,7 +113,7 @@ function guestRows(updates: readonly Update[], sides: readonly Measured[]): Row[
 export async function benchKho(rounds: number): Promise<Result> {
   // In alternating order, so that changes over time affect both alike.
   const order = Array.from({ length: rounds }, (_, round) => (round % 2 === 0 ? STORES : STORES.toReversed()))
-  const { figures, summary } = await measureIn('bench-kho', liveUpdates(order, SIZES_MIB))
+  const { figures, summary } = await measureIn('bench-kho', handoverUpdates(order, SIZES_MIB))
   const plain = plainSides(figures)
   const sides = bySide(figures.updates)
   return {

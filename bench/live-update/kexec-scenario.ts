@@ -23,7 +23,7 @@ import {
 } from './one-guest.ts'
 
 /** One live update. */
-export interface Update {
+export interface CarveOutUpdate {
   readonly sizeMib: number
   readonly report: GuestReport
   readonly ordinary: { readonly saveMs: number; readonly savedBytes: number }
@@ -36,8 +36,8 @@ export interface Zeroing {
   readonly follows: Readonly<Record<string, number>>
 }
 
-export interface Figures {
-  readonly updates: readonly Update[]
+export interface CarveOutFigures {
+  readonly updates: readonly CarveOutUpdate[]
   readonly zeroing: Zeroing
   /** After a kexec, from the start of `guestmemfs mount` to service, by what the pool holds. */
   readonly mountMs: Readonly<Record<string, number>>
@@ -63,7 +63,7 @@ const CONTENTS = {
 } as const
 
 /** `sizesMib`: one update for each, in this order. */
-export const liveUpdates = (sizesMib: readonly number[]): Scenario<Figures> => ({
+export const carveOutUpdates = (sizesMib: readonly number[]): Scenario<CarveOutFigures> => ({
   about: 'measures live updates of the kernel',
   memory: '8G',
   append: CARVE_OUT,
@@ -79,7 +79,7 @@ export const liveUpdates = (sizesMib: readonly number[]): Scenario<Figures> => (
     }
     await host.run(`mkdir -p ${DIRECTORY}; ${MOUNT}`)
     await host.atBoot(AT_BOOT, { alone: true })
-    const updates: Update[] = []
+    const updates: CarveOutUpdate[] = []
     for (const [index, sizeMib] of sizesMib.entries()) {
       const measure = () => update(stage, `guest-${index + 1}`, sizeMib)
       updates.push(await kept(`update ${index + 1}, ${sizeMib} MiB`, measure))
@@ -92,11 +92,11 @@ export const liveUpdates = (sizesMib: readonly number[]): Scenario<Figures> => (
   },
 })
 
-async function update(stage: Stage, name: string, sizeMib: number): Promise<Update> {
+async function update(stage: Stage, name: string, sizeMib: number): Promise<CarveOutUpdate> {
   const { host, guest } = stage
   await startGuest(stage, name, sizeMib)
   const save = `${TMPFS}; ${SAVE} ${VM} /run/ordinary/file`
-  const ordinary = await host.json<Update['ordinary']>(save, LONG)
+  const ordinary = await host.json<CarveOutUpdate['ordinary']>(save, LONG)
   await guest(name).waitForTicks(3, PATIENCE_MS)
   const report = await updateUnder(stage, name)
   const { kernelPageKib } = await mappingOf(host, await guestPid(stage), '^/dev/guestmemfs/')

@@ -23,7 +23,7 @@ import {
 
 export type Store = 'memfd' | 'dax'
 
-export interface Update {
+export interface HandoverUpdate {
   readonly store: Store
   readonly sizeMib: number
   readonly report: GuestReport
@@ -38,8 +38,8 @@ export interface PlainKexec {
   readonly retrieved: readonly Retrieved[]
 }
 
-export interface Figures {
-  readonly updates: readonly Update[]
+export interface HandoverFigures {
+  readonly updates: readonly HandoverUpdate[]
   readonly plainKexecs: readonly PlainKexec[]
 }
 
@@ -58,10 +58,10 @@ const MOUNT: Record<Store, string> = {
  * `rounds`: for each of them its stores in order, each with a live update for each size; and one kexec with
  * plain memfds.
  */
-export const liveUpdates = (
+export const handoverUpdates = (
   rounds: readonly (readonly Store[])[],
   sizesMib: readonly number[],
-): Scenario<Figures> => ({
+): Scenario<HandoverFigures> => ({
   about: 'measures what is handed over by LUO',
   kernel: LUO_KERNEL,
   memory: MEMORY,
@@ -71,7 +71,7 @@ export const liveUpdates = (
   async run(stage) {
     const { phase } = stage
     const plainKexecs: PlainKexec[] = []
-    const updates: Update[] = []
+    const updates: HandoverUpdate[] = []
     for (const [round, stores] of rounds.entries()) {
       const pass = () => plainKexec(stage, sizesMib, `preserve-${round + 1}`)
       plainKexecs.push(await phase(`plain memfds ${round + 1}`, pass))
@@ -102,11 +102,11 @@ async function updatesOf(
   store: Store,
   sizesMib: readonly number[],
   before: number,
-): Promise<Update[]> {
+): Promise<HandoverUpdate[]> {
   const { host, phase } = stage
   await host.run(MOUNT[store])
   await host.atBoot(`${MOUNT[store]} --resume`, { alone: true })
-  const found: Update[] = []
+  const found: HandoverUpdate[] = []
   for (const sizeMib of sizesMib) {
     // Each guest has a log of its own.
     const name = `guest-${before + found.length + 1}`
@@ -116,7 +116,7 @@ async function updatesOf(
   return found
 }
 
-async function update(stage: Stage, name: string, store: Store, sizeMib: number): Promise<Update> {
+async function update(stage: Stage, name: string, store: Store, sizeMib: number): Promise<HandoverUpdate> {
   await startGuest(stage, name, sizeMib)
   const before = await mapped(stage)
   const report = await updateUnder(stage, name)

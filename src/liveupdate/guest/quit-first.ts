@@ -8,12 +8,12 @@ import { isInDevmem } from '../../qemu/devmem-trust.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { markAgain, markErrorOutput, type OutputMark } from '../../qemu/error-output.ts'
 import { keepFormerBinary } from '../../qemu/former-binary.ts'
+import { GuestLoadError, loadAndContinue, type LoadRequest } from '../../qemu/load-and-continue.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
 import { saveAndQuit } from '../../qemu/save-and-quit.ts'
 import { moveMainProcess } from '../../qemu/start/guest-unit.ts'
 import { startBeside } from '../../qemu/start/start-beside.ts'
 import { closeStreams, type Started, type StartPlace, startQemu } from '../../qemu/start/start-process.ts'
-import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
@@ -95,9 +95,9 @@ class QuitFirst {
     const { name } = this.#run.before
     const argv = [...this.#run.line]
     try {
-      return this.#run.updated(await startFromSaved(this.#startOf(saved, before, placeholder)))
+      return this.#run.updated(await loadAndContinue(this.#startOf(saved, before, placeholder)))
     } catch (error) {
-      if (error instanceof StartFromSavedError && error.isLoaded) {
+      if (error instanceof GuestLoadError && error.isLoaded) {
         return this.#run.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${name}'`)
       }
       const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`
@@ -116,7 +116,7 @@ class QuitFirst {
     const before = readRuntime(name)
     try {
       writeDefinition(saved)
-      const { definition, unset } = await startFromSaved(this.#startOf(saved, before))
+      const { definition, unset } = await loadAndContinue(this.#startOf(saved, before))
       // The copy is removed after the update: the record keeps the path that the operator gave.
       const argv = [...this.#run.line]
       this.#run.after = endUpdate({ ...definition, argv })
@@ -124,7 +124,7 @@ class QuitFirst {
       return this.#run.result('rolled-back', [`${problem}; it runs in ${program} again`, ...unset].join('; '))
     } catch (error) {
       // The guest is in that QEMU alone: its state file is removed.
-      if (error instanceof StartFromSavedError && error.isLoaded)
+      if (error instanceof GuestLoadError && error.isLoaded)
         return this.#run.result(
           'stranded',
           `${problem}; ${errorText(error)}: try 'guestmemfs resume ${name}'`,
@@ -165,7 +165,7 @@ class QuitFirst {
   }
 
   /** Starts a QEMU for the guest, unless its placeholder becomes one. */
-  #startOf(definition: VmDefinition, before: VmRuntime | undefined, placeholder?: Started): StartRequest {
+  #startOf(definition: VmDefinition, before: VmRuntime | undefined, placeholder?: Started): LoadRequest {
     const mark = markAgain(this.#mark)
     const { ended } = placeholder ?? startQemu('next', ramFileOf(definition), this.#place)
     const { onStep, request } = this.#run

@@ -4,20 +4,20 @@
  * the update had come.
  */
 import { endQemu } from '../../qemu/end-qemu.ts'
+import {
+  type ContinuedGuest,
+  completeLoad,
+  continueLoaded,
+  GuestLoadError,
+  loadAndContinue,
+  restoreSettings,
+} from '../../qemu/load-and-continue.ts'
 import { runStatus } from '../../qemu/migration.ts'
 import { isSetForSave, operatorsMigration } from '../../qemu/migration-settings.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
 import { isConsumed, removeStateFile } from '../../qemu/saved-state.ts'
-import {
-  type ContinuedGuest,
-  completeLoad,
-  continueLoaded,
-  restoreSettings,
-  StartFromSavedError,
-  startFromSaved,
-} from '../../qemu/start-from-saved.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { asBeforeUpdate, endUpdate, ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { watchRunning } from '../../qemu/watch/watcher-client.ts'
@@ -72,10 +72,10 @@ export async function recoverGuest(request: RecoverRequest): Promise<ContinuedGu
     qmp.close()
   }
   try {
-    return await startFromSaved({ definition, before: undefined, timeoutMs, onStep })
+    return await loadAndContinue({ definition, before: undefined, timeoutMs, onStep })
   } catch (error) {
     // A QEMU whose load failed takes no other: the next attempt starts a new one.
-    if (!(error instanceof StartFromSavedError && error.isLoaded)) await endQemu(name, ramFileOf(definition))
+    if (!(error instanceof GuestLoadError && error.isLoaded)) await endQemu(name, ramFileOf(definition))
     throw error
   }
 }

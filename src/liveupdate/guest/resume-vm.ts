@@ -7,10 +7,10 @@ import { close } from '../../linux/descriptors.ts'
 import { probeBinary } from '../../qemu/binary.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
+import { type ContinuedGuest, GuestLoadError, loadAndContinue } from '../../qemu/load-and-continue.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { checkStateFile, isConsumed } from '../../qemu/saved-state.ts'
 import { startSaved } from '../../qemu/start/start-saved.ts'
-import { type ContinuedGuest, StartFromSavedError, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
@@ -123,7 +123,7 @@ class ResumeRun {
       return this.result('resumed', unset.join('; ') || null)
     } catch (error) {
       const { definition, state } = this.#request.vm
-      const isLoaded = error instanceof StartFromSavedError && error.isLoaded
+      const isLoaded = error instanceof GuestLoadError && error.isLoaded
       const isLive = liveQemu(definition.name, ramFileOf(definition)) !== undefined
       const isStranded = isLoaded || (state === 'running' && isLive)
       return this.result(isStranded ? 'stranded' : 'saved', `${errorText(error)}; its RAM is kept`)
@@ -194,9 +194,9 @@ async function start({ vm, nextQemu, timeoutMs }: VmRequest, onStep: OnStep): Pr
   }
   try {
     const started = await startSaved(definition, timeoutMs)
-    return await startFromSaved({ definition, ...started, timeoutMs, onStep })
+    return await loadAndContinue({ definition, ...started, timeoutMs, onStep })
   } catch (error) {
-    if (error instanceof StartFromSavedError && error.isLoaded) throw error
+    if (error instanceof GuestLoadError && error.isLoaded) throw error
     await endQemu(definition.name, ramFileOf(definition))
     throw (await unfitQemu(definition)) ?? error
   }

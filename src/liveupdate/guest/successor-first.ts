@@ -15,18 +15,18 @@ import { oomScoreOf, setOomScore } from '../../linux/process.ts'
 import { killQemu } from '../../qemu/end-qemu.ts'
 import { errorOutputSince, markErrorOutput } from '../../qemu/error-output.ts'
 import { setIvshmemAddresses } from '../../qemu/ivshmem-addresses.ts'
+import {
+  type ContinuedGuest,
+  completeLoad,
+  continueLoaded,
+  restoreSettings,
+} from '../../qemu/load-and-continue.ts'
 import { releaseForwards } from '../../qemu/machine/settings.ts'
 import { loadSaved, prepareLoad } from '../../qemu/restore.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { cancelSave, type SaveRequest, saveGuestState } from '../../qemu/save-and-quit.ts'
 import type { SavedState } from '../../qemu/saved-state.ts'
 import { type GuestUnit, moveMainProcess } from '../../qemu/start/guest-unit.ts'
-import {
-  type ContinuedGuest,
-  completeLoad,
-  continueLoaded,
-  restoreSettings,
-} from '../../qemu/start-from-saved.ts'
 import type { WaitingSuccessor } from '../../qemu/successor/waiting-successor.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { isAlive } from '../../run/process-identity.ts'

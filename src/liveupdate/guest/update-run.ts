@@ -2,9 +2,10 @@
  * The state of one replacement of a VM's QEMU: the next command line, the times of the phases, and the
  * result.
  */
+
+import type { ContinuedGuest } from '../../qemu/load-and-continue.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import type { GuestUnit } from '../../qemu/start/guest-unit.ts'
-import type { ContinuedGuest } from '../../qemu/start-from-saved.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { errorText } from '../../values/errors.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'

@@ -1,5 +1,5 @@
 /**
- * The start of a saved guest in the next QEMU, which is just being started: wait for its QMP, load the guest,
+ * The load of a saved guest in the next QEMU, which is just being started: wait for its QMP, load the guest,
  * remove the saved state, let it run. In that order: after a crash, `resume` could load a state file that is
  * still on record over newer memory.
  */
@@ -24,7 +24,7 @@ import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from './vm-d
 import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
 import { watchRunning } from './watch/watcher-client.ts'
 
-export interface StartRequest extends Omit<QmpWait, 'name'> {
+export interface LoadRequest extends Omit<QmpWait, 'name'> {
   /** Its `saved` is not null. */
   readonly definition: VmDefinition
   /** Of QEMU's standard error; undefined: the VM's log. */
@@ -45,10 +45,10 @@ export interface ContinuedGuest {
 }
 
 /**
- * Errors (QemuError, CorruptBytesError): `isLoaded` of the thrown `StartFromSavedError` says whether the guest is already in the next QEMU, and its saved state
- * removed.
+ * Errors (QemuError, CorruptBytesError): `isLoaded` of the thrown `GuestLoadError` says whether the guest is
+ * already in the next QEMU, and its saved state removed.
  */
-export async function startFromSaved(request: StartRequest): Promise<ContinuedGuest> {
+export async function loadAndContinue(request: LoadRequest): Promise<ContinuedGuest> {
   const { definition, timeoutMs, onStep } = request
   const saved = definition.saved as SavedState
   let qmp: QmpClient | undefined
@@ -67,7 +67,7 @@ export async function startFromSaved(request: StartRequest): Promise<ContinuedGu
     await watchRunning(definition)
     return running
   } catch (cause) {
-    throw new StartFromSavedError(cause, isLoaded, errorOutputSince(mark))
+    throw new GuestLoadError(cause, isLoaded, errorOutputSince(mark))
   } finally {
     qmp?.close()
   }
@@ -118,7 +118,7 @@ function moveAgain(pid: number, cgroup: string): string[] {
   return failed === undefined ? [] : [`its QEMU could not be put into cgroup ${cgroup} again: ${failed.name}`]
 }
 
-export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'onStep'> {
+export interface LoadedGuest extends Pick<LoadRequest, 'definition' | 'onStep'> {
   readonly qmp: QmpClient
   /** What `completeLoad` returned. */
   readonly unset: readonly string[]
@@ -171,7 +171,7 @@ function stillSetForSave(error: unknown): string[] {
   ]
 }
 
-export class StartFromSavedError extends QemuError {
+export class GuestLoadError extends QemuError {
   readonly isLoaded: boolean
 
   /** `words`: what QEMU wrote to its standard error. */
