@@ -77,6 +77,7 @@ export const command: CommandModule = {
         // Loaded while the keeper starts: guests wait for both.
         const resuming = options.resume && import('../cli/show-resumption.ts')
         const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
+        if (resumed) resumed.withdraw()
         const differs = differingRoot(mounted.mountPoint, parseMountOptions(request.options).rootDirectory)
         if (differs) complain(`${mounted.mountPoint}: ${differs}`)
         if (!hasRecordInRun(mounted.pool))

@@ -31,6 +31,13 @@ export interface EarlyGuest extends SavedGuest {
   readonly beforeMount: BeforeMount
 }
 
+export interface EarlyLimits {
+  /** For each step. */
+  readonly timeoutMs: number
+  /** Aborted: no mark is written any more, and no guest goes on. */
+  readonly withdrawn: AbortSignal
+}
+
 /** undefined: its state is not what was saved, or the kernel refuses a step; the resumption says which. */
 export function reachGuest(region: EarlyRegion, guest: SavedGuest): EarlyGuest | undefined {
   const { definition, saved, ram, object, stateFile } = guest
@@ -65,7 +72,7 @@ function memfdOf(bytes: Uint8Array): Fd | Errno {
 export async function continueEarly(
   region: EarlyRegion,
   guest: EarlyGuest,
-  timeoutMs: number,
+  limits: EarlyLimits,
 ): Promise<EarlyResult | undefined> {
   const { definition, beforeMount } = guest
   const { name } = definition
@@ -75,7 +82,7 @@ export async function continueEarly(
     lock = tryLock(vmPaths(name).updateLock)
     // A VM of that name runs, or another command has this one.
     if (lock === undefined || liveQemu(name) !== undefined) return undefined
-    return await startAndContinue(region, guest, timeoutMs)
+    return await startAndContinue(region, guest, limits)
   } catch {
     return undefined
   } finally {
@@ -89,7 +96,7 @@ export async function continueEarly(
 async function startAndContinue(
   region: EarlyRegion,
   { definition, saved, beforeMount, stateFile }: EarlyGuest,
-  timeoutMs: number,
+  { timeoutMs, withdrawn }: EarlyLimits,
 ): Promise<EarlyResult | undefined> {
   const { name } = definition
   const steps: EarlyStep[] = []
@@ -114,8 +121,9 @@ async function startAndContinue(
     return undefined
   }
   try {
-    // A guest that was paused stays so, and the resumption has all the time.
-    if (!saved.wasRunning) return undefined
+    // A guest that was paused stays so, and the resumption has all the time. It continues a withdrawn one in
+    // this QEMU, which has the state.
+    if (!saved.wasRunning || withdrawn.aborted) return undefined
     // From here on no QEMU loads the state again, whatever ends next.
     if (region.write(stateFile.extents, CONSUMED) !== undefined) return undefined
     done('continue', await continueGuest(qmp, true))

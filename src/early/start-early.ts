@@ -15,7 +15,8 @@
  *   no QEMU, the mark             the guest went on, and its QEMU has ended since: it is gone, as any guest
  *                                 is whose QEMU was killed
  * (liveupdate/guest/recover-guest.ts). What fails before the mark ends that QEMU, and the guest is resumed as
- * if this had not been tried.
+ * if this had not been tried. The mark is written to the blocks that the image names, which are the file's own
+ * as long as the image is frozen: never once the pool is mounted (`Early.withdraw`).
  *
  * Why no QEMU gets another file than it had: where a guest's line, environment or directory names the mount,
  * and where anything lies below the mount point, the guest waits for the mount; so it does where its QEMU is
@@ -39,7 +40,7 @@ import { continueEarly, type EarlyGuest, reachGuest } from './early-guest.ts'
 import { countSaved, savedGuests } from './saved-guests.ts'
 
 /**
- * Returns at once, with the QEMUs started. None where the store needs its server for that, or the pool is
+ * Returns at once, while the QEMUs start. None where the store needs its server for that, or the pool is
  * held by a process already. Never throws: the mount says what is wrong.
  */
 export function startEarly({ pool, mountPoint, options }: MountRequest, timeoutMs: number): Early {
@@ -51,11 +52,15 @@ export function startEarly({ pool, mountPoint, options }: MountRequest, timeoutM
     const place = { pool, mountPoint: resolve(mountPoint), kind: store, region: region ?? null }
     const { region: early, guests, saved } = reachGuests(place)
     if (early === undefined) return NONE
-    const going = guests.map(
-      (guest) => [guest.definition.name, continueEarly(early, guest, timeoutMs)] as const,
-    )
+    const withdrawal = new AbortController()
+    const limits = { timeoutMs, withdrawn: withdrawal.signal }
+    const going = guests.map((guest) => [guest.definition.name, continueEarly(early, guest, limits)] as const)
     void Promise.all(going.map(([, result]) => result)).then(() => early.close())
-    return { guests: new Map(going), areAll: guests.length === saved }
+    return {
+      guests: new Map(going),
+      areAll: guests.length === saved,
+      withdraw: () => withdrawal.abort(),
+    }
   } catch {
     return NONE
   }
@@ -65,8 +70,13 @@ export interface Early {
   readonly guests: EarlyGuests
   /** No other guest waits for the mount. */
   readonly areAll: boolean
+  /**
+   * Called when the pool is mounted, before it is thawed: a guest that has not gone on by then is left to the
+   * resumption. Its state file may be removed from there on, and its blocks be those of another file.
+   */
+  readonly withdraw: () => void
 }
-export const NONE: Early = { guests: new Map(), areAll: false }
+export const NONE: Early = { guests: new Map(), areAll: false, withdraw: () => {} }
 
 interface Reached {
   readonly region: EarlyRegion | undefined
