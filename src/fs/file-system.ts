@@ -10,6 +10,7 @@ import type { ByteString, Ino } from '../values/ids.ts'
 import type { Refusal } from '../values/refusal.ts'
 import { type AtimeRule, accessed } from './operations/access.ts'
 import { type AttributeChange, fallocate, setAttributes } from './operations/attributes.ts'
+import { markBad } from './operations/bad-blocks.ts'
 import { create, mkdir, mknod, symlink } from './operations/create.ts'
 import { read, seekFile } from './operations/data.ts'
 import { link, rmdir, unlink } from './operations/links.ts'
@@ -149,6 +150,9 @@ export class FileSystem {
   }
   markClean(rq: OwnRequest, extent: Extent): Errno | undefined {
     return markClean(this.#begin(rq), extent)
+  }
+  markBad(rq: OwnRequest, extents: readonly Extent[]): readonly Extent[] | Errno {
+    return markBad(this.#begin(rq), extents)
   }
 
   // Evictions, and the recovery after a crash
