@@ -6,7 +6,7 @@ import { overlap, type PhysicalRange, rangeBetween, rangeEnd } from '../linux/me
 import { blocksOf } from '../stores/carve-out/carve-out-failures.ts'
 import { BLOCK_BYTES, type PoolPlace } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
-import { formatSize, parseSize } from '../values/size.ts'
+import { formatSize, parseAddress, parseSize } from '../values/size.ts'
 import { PTE_BYTES } from '../values/units.ts'
 
 const HOW = 'write ADDRESS+SIZE, as 0x140000000+4K or 5G+2M'
@@ -19,17 +19,14 @@ export const parseBadRanges = (texts: readonly string[]): PhysicalRange[] =>
 
 function parseRange(text: string): PhysicalRange {
   const [address = '', size, ...more] = text.trim().split('+')
+  if (!/^\d/.test(address) || more.length > 0) throw noRange(text)
   const lengthBytes = size === undefined ? PTE_BYTES : parseSize(size, '--bad')
-  const start = /^0x[0-9a-f]{1,13}$/i.test(address) ? Number(address) : parseAddress(address, text)
-  if (more.length > 0 || lengthBytes === 0 || !Number.isSafeInteger(start + lengthBytes))
-    throw new UsageError(`--bad '${text}' is no range of memory: ${HOW}`)
+  const start = parseAddress(address, '--bad')
+  if (lengthBytes === 0 || !Number.isSafeInteger(start + lengthBytes)) throw noRange(text)
   return { start, lengthBytes }
 }
 
-function parseAddress(address: string, text: string): number {
-  if (/^\d/.test(address)) return parseSize(address, '--bad')
-  throw new UsageError(`--bad '${text}' is no range of memory: ${HOW}`)
-}
+const noRange = (text: string): UsageError => new UsageError(`--bad '${text}' is no range of memory: ${HOW}`)
 
 export interface NamedPlace {
   readonly name: string
