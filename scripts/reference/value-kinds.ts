@@ -45,6 +45,7 @@ const KINDS: Readonly<Record<string, ValueKind>> = {
   seconds: 'nothing',
   size: 'nothing',
   address: 'nothing',
+  ranges: 'nothing',
   nodes: 'nothing',
 }
 

@@ -63,9 +63,10 @@ export const OF_THE_POOL: readonly XattrText[] = [
     on: ROOT,
     read: BY_READERS,
     value: `
-      *badBlocks*, *dirtyBlocks*, *orphans*, *orphanBlocks*, *awaitedFiles*, *lostFiles*; where the service
-      manager keeps descriptors *storedFiles*, *unstoredFiles* and *mostStoredFiles*; *refusedByFormat*,
-      requests that an image of an older format could not hold.`,
+      *badBlocks* that no file has, *badBlocksInFiles* where there are any, *dirtyBlocks*, *orphans*,
+      *orphanBlocks*, *awaitedFiles*, *lostFiles*; where the service manager keeps descriptors
+      *storedFiles*, *unstoredFiles* and *mostStoredFiles*; *refusedByFormat*, requests that an image of an
+      older format could not hold.`,
   },
   {
     name: virtual('size'),
@@ -104,6 +105,16 @@ export const OF_THE_POOL: readonly XattrText[] = [
       *memories* and how many of them are *preserved*, *failure* (null, or *errno* and *path*), *holeBytes*,
       memory that the kernel would allocate for holes.`,
     errors: [NOT_UID_0, 'ENODATA: the memory of this pool outlives a kernel by itself.'],
+  },
+  {
+    name: virtual('bad'),
+    on: ROOT,
+    read: BY_UID_0,
+    value: `
+      ${PAGED} Where memory of the pool has failed: *poolOffsetBytes*, *lengthBytes*, for a region
+      *startByte*, its physical address; of a file that has it *ino*, *fileOffsetBytes*, and *file*, its path
+      below the mount. What no file has goes to none any more.`,
+    errors: [NOT_UID_0],
   },
   {
     name: virtual('orphans'),

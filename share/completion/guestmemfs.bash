@@ -17,7 +17,7 @@ _guestmemfs_options() {
     status) options='--json -h --help' ;;
     freeze) options='--json -h --help' ;;
     thaw) options='--json -h --help' ;;
-    format) options='--store --region --force --json -h --help' ;;
+    format) options='--store --region --force --bad --forget-bad --json -h --help' ;;
     upgrade) options='--json -h --help' ;;
     run) options='--name --user --mount --order --env --before --after --trust-devmem --replace --ram --save --cancel --start -h --help' ;;
     vms) options='--mount --json -h --help' ;;
@@ -49,6 +49,7 @@ _guestmemfs_kind() {
     'thaw '1) kind='mount' ;;
     'format '--store) kind='words dax devmem' ;;
     'format '--region) kind='nothing' ;;
+    'format '--bad) kind='nothing' ;;
     'format '1) kind='nothing' ;;
     'upgrade '1) kind='mount' ;;
     'run '--name) kind='nothing' ;;

@@ -93,6 +93,8 @@ complete -c guestmemfs -n '__guestmemfs_in thaw; and __guestmemfs_at 1' -a '(__g
 complete -c guestmemfs -n '__guestmemfs_in format' -l store -x -a 'dax devmem' -d 'dax: a region of device-dax; devmem: a reserved range'
 complete -c guestmemfs -n '__guestmemfs_in format' -l region -x -d 'such as dax0.0 or 0x100000000; not needed where there is one'
 complete -c guestmemfs -n '__guestmemfs_in format' -l force -d 'also when the region holds a pool or other data, which are lost'
+complete -c guestmemfs -n '__guestmemfs_in format' -l bad -x -d 'memory that is bad: ADDRESS+SIZE, as 0x140000000+4K, separated by commas; may be given several times'
+complete -c guestmemfs -n '__guestmemfs_in format' -l forget-bad -d 'what a former pool there has recorded as bad is good again'
 complete -c guestmemfs -n '__guestmemfs_in format' -l json -d 'print JSON'
 complete -c guestmemfs -n '__guestmemfs_in format' -s h -l help -d 'display help for command'
 complete -c guestmemfs -n '__guestmemfs_in upgrade' -l json -d 'print JSON'

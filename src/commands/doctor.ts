@@ -10,6 +10,7 @@ import { askConsent } from '../host/consent.ts'
 import type { FixableFinding } from '../host/fix.ts'
 import { checkRamNodes } from '../liveupdate/check-ram-nodes.ts'
 import { checkStored } from '../pool/check-stored.ts'
+import { checkBadMemory } from '../pool/pool-bad-memory.ts'
 
 interface DoctorOptions {
   readonly json?: boolean
@@ -40,6 +41,7 @@ async function doctor({ json, fix, yes, blackout }: DoctorOptions): Promise<void
     ...examine(),
     ...checkStored(),
     ...checkRamNodes(),
+    ...checkBadMemory(),
     ...(blackout ? checkBlackout() : []),
   ]
   let findings = look()

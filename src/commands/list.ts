@@ -1,7 +1,8 @@
 /** `guestmemfs list`: the pools of this host, and the guest RAM in them with the pages that map it. */
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson, printTable } from '../cli/print.ts'
-import { summarisePools } from '../pool/pool-summary.ts'
+import { badBytesByFile, badBytesOf, badMemoryOf } from '../pool/pool-bad-memory.ts'
+import { type PoolSummary, summarisePools } from '../pool/pool-summary.ts'
 import { type ListedRamFile, type RamMapper, ramOf } from '../pool/ram-files.ts'
 import { formatSize } from '../values/size.ts'
 
@@ -18,39 +19,51 @@ export const command: CommandModule = {
 
     Root also gets one line for each file of guest RAM and each process that maps it, with the size of the
     pages that the kernel maps it by, and the memory node that it lies in; of a memfd whose pages are of
-    several, how much of each the process has mapped.`,
+    several, how much of each the process has mapped. Where memory of a pool has failed, a column says how
+    much of each.`,
   examples: [{ about: 'the names of all pools', typed: "guestmemfs list --json | jq -r '.[].pool'" }],
   seeAlso: ['guestmemfs-status(8)', 'guestmemfs-vms(8)'],
   changes: false,
   register: (command) =>
     command.option('--json', 'print JSON, sizes in bytes').action((options: { json?: true }) => {
-      const pools = summarisePools().map((pool) => ({ ...pool, ram: ramOf(pool) }))
+      const pools = summarisePools().map(withRam)
       if (options.json) return printJson(pools)
       if (pools.length === 0) return print('no pools')
+      const hasBad = pools.some(({ badBytes }) => (badBytes ?? 0) > 0)
+      const badColumn = (cell: string): string[] => (hasBad ? [cell] : [])
+      const sizeOr = (bytes: number | null): string => (bytes === null ? '-' : formatSize(bytes))
       printTable(
-        ['POOL', 'STATE', 'SIZE', 'FREE', 'MOUNTED ON'],
-        pools.map((pool) => [
-          pool.pool,
-          pool.state,
-          formatSize(pool.sizeBytes),
-          pool.freeBytes === null ? '-' : formatSize(pool.freeBytes),
-          pool.mountPoint ?? '-',
+        ['POOL', 'STATE', 'SIZE', 'FREE', ...badColumn('BAD'), 'MOUNTED ON'],
+        pools.map(({ pool, state, sizeBytes, freeBytes, badBytes, mountPoint }) => [
+          ...[pool, state, formatSize(sizeBytes), sizeOr(freeBytes)],
+          ...badColumn(sizeOr(badBytes)),
+          mountPoint ?? '-',
         ]),
       )
       const rows = pools.flatMap(({ mountPoint, ram }) =>
-        ram.flatMap((file) => ramRows(mountPoint ?? '', file)),
+        ram.flatMap((file) => ramRows(mountPoint ?? '', file, badColumn(formatSize(file.badBytes)))),
       )
       if (rows.length === 0) return
       print('')
-      printTable(['GUEST RAM', 'SIZE', 'PIECES', 'NODE', 'PLACED FOR', 'MAPPED IN', 'BY'], rows)
+      const bad = badColumn('BAD')
+      printTable(['GUEST RAM', 'SIZE', ...bad, 'PIECES', 'NODE', 'PLACED FOR', 'MAPPED IN', 'BY'], rows)
     }),
+}
+
+/** With how much of it is bad. */
+function withRam(pool: PoolSummary) {
+  const badBytes = badBytesOf(pool)
+  const byFile = badBytesByFile(badBytes ? (badMemoryOf(pool) ?? []) : [])
+  const ram = ramOf(pool).map((file) => ({ ...file, badBytes: byFile.get(file.file) ?? 0 }))
+  return { ...pool, badBytes, ram }
 }
 
 function ramRows(
   mountPoint: string,
   { file, sizeBytes, extents, alignBytes, nodes, mappings }: ListedRamFile,
+  bad: readonly string[],
 ): string[][] {
-  const head = [`${mountPoint}/${file}`, formatSize(sizeBytes), String(extents)]
+  const head = [`${mountPoint}/${file}`, formatSize(sizeBytes), ...bad, String(extents)]
   const row = (node: string, ...more: string[]) => [...head, node, formatSize(alignBytes), ...more]
   const all = nodes?.join(',') ?? '-'
   if (mappings.length === 0) return [row(all, '-', '-')]

@@ -3,6 +3,7 @@ import type { CommandModule } from '../cli/command.ts'
 import { complain, printJson, printTable } from '../cli/print.ts'
 import type { Holder } from '../linux/holders.ts'
 import { storeUseIn, whyUnsafe } from '../pool/check-stored.ts'
+import { badMemoryOf, badRowInWords } from '../pool/pool-bad-memory.ts'
 import { findMount, HANDOVER_VIEW, ROOT_XATTRS, readVirtual, readVirtualList } from '../pool/pool-view.ts'
 
 export const command: CommandModule = {
@@ -12,7 +13,8 @@ export const command: CommandModule = {
   description: `
     Each key is a field of a value that the root directory of the mount has as an extended attribute, such
     as guestmemfs.health. An orphan is a file without a name whose memory a process still has; the process
-    is named. What names files, wherever they lie, is shown to root alone.`,
+    is named. Each part of the pool whose memory has failed is a line, with the file that has it; what no
+    file has is not used any more. What names files, wherever they lie, is shown to root alone.`,
   examples: [
     {
       about: 'whether anything is wrong with its memory',
@@ -34,10 +36,11 @@ export const command: CommandModule = {
         const [orphans, vms] = ['orphans', 'vms'].map((name) =>
           isRoot ? readVirtualList(mount.mountPoint, name) : null,
         )
+        const bad = isRoot ? badMemoryOf({ ...mount, freeBytes: 0 }) : null
         const use = storeUseIn(sections.find(([name]) => name === 'health')?.[1])
         const unsafe = use && whyUnsafe(use)
         if (unsafe !== undefined) complain(`warning: ${unsafe}`)
-        if (options.json) return printJson({ ...mount, ...Object.fromEntries(sections), orphans, vms })
+        if (options.json) return printJson({ ...mount, ...Object.fromEntries(sections), orphans, vms, bad })
         const rows = sections.flatMap(([section, value]) =>
           Object.entries((value ?? {}) as Record<string, unknown>).map(([key, field]) => [
             `${section}.${key}`,
@@ -51,6 +54,7 @@ export const command: CommandModule = {
             ...rows,
             ['orphans', orphans ? describeOrphans(orphans) : FOR_ROOT],
             ['vms', vms ? String(vms.length) : FOR_ROOT],
+            ...(bad ?? []).map((row) => ['bad memory', badRowInWords(row)]),
           ],
         )
       }),

@@ -10,6 +10,7 @@ import type { ByteString, Ino } from '../values/ids.ts'
 import type { Refusal } from '../values/refusal.ts'
 import { type AtimeRule, accessed } from './operations/access.ts'
 import { type AttributeChange, fallocate, setAttributes } from './operations/attributes.ts'
+import { markBad } from './operations/bad-blocks.ts'
 import { create, mkdir, mknod, symlink } from './operations/create.ts'
 import { read, seekFile } from './operations/data.ts'
 import { link, rmdir, unlink } from './operations/links.ts'
@@ -150,6 +151,9 @@ export class FileSystem {
   markClean(rq: OwnRequest, extent: Extent): Errno | undefined {
     return markClean(this.#begin(rq), extent)
   }
+  markBad(rq: OwnRequest, extents: readonly Extent[]): readonly Extent[] | Errno {
+    return markBad(this.#begin(rq), extents)
+  }
 
   // Evictions, and the recovery after a crash
   evict(rq: OwnRequest, ino: Ino): Eviction | Errno {
@@ -160,6 +164,13 @@ export class FileSystem {
   }
   get orphanCount(): number {
     return this.#volume.index.orphans.size
+  }
+  /**
+   * Whether the store has yet to find out of an orphan if a process maps it: else its blocks are free soon.
+   * Only the first search for each orphan counts, so this ends also where one stays mapped.
+   */
+  get isSearching(): boolean {
+    return this.#volume.searches.values().some((search) => search === 'begun')
   }
   /** Files whose object has more memory than their size says, because the kernel refused to free it. */
   get oversizedCount(): number {

@@ -75,6 +75,13 @@ export interface SessionHost {
   betweenRequests?(): void
   /** Readable when work beside the session has finished; undefined: none is under way. */
   eventsFd?(): Fd | undefined
+  /**
+   * Readable when something happened on this machine that the host must know, whether or not anything is
+   * under way; undefined: it follows nothing now. Asked for before each wait.
+   */
+  noticesFd?(): Fd | undefined
+  /** `noticesFd` is readable. No request can be answered for it. */
+  onNotices?(): void
   /** `eventsFd` is readable. Parked requests may be answered. */
   onEvents?(answer: AnswerRequest): void
   /** Logs one line about something that should not happen. Called rarely, however often that happens. */
@@ -100,11 +107,12 @@ export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
     () => alone.wait(0),
     () => host.betweenRequests?.(),
   )
-  let both: { readonly events: Fd; readonly poller: Poller } | undefined
-  const pollerOf = (events: Fd | undefined): Poller => {
-    if (events === undefined) return alone
-    if (both?.events !== events) both = { events, poller: new Poller([fuseFd, events]) }
-    return both.poller
+  let several: { readonly of: string; readonly poller: Poller } | undefined
+  const pollerOf = (further: readonly Fd[]): Poller => {
+    if (further.length === 0) return alone
+    const of = further.join()
+    if (several?.of !== of) several = { of, poller: new Poller([fuseFd, ...further]) }
+    return several.poller
   }
   const answer: AnswerRequest = (request, handle) => {
     reply.begin(request.header)
@@ -131,12 +139,15 @@ export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
       continue
     }
     const events = host.eventsFd?.()
+    const notices = host.noticesFd?.()
+    const further = [events, notices].filter((fd) => fd !== undefined)
     const hasIdleWork = host.hasIdleWork?.() ?? false
     const isHere = events === undefined && brief.poll()
-    if (!isHere && (dueMs !== undefined || events !== undefined || hasIdleWork)) {
+    if (!isHere && (dueMs !== undefined || further.length > 0 || hasIdleWork)) {
       const untilDueMs = dueMs === undefined ? -1 : dueMs - nowMs
-      const poller = pollerOf(events)
+      const poller = pollerOf(further)
       const isAnyReady = poller.wait(hasIdleWork ? IDLE_MS : untilDueMs)
+      if (notices !== undefined && poller.isReady(notices)) host.onNotices?.()
       if (events !== undefined && poller.isReady(events)) host.onEvents?.(answer)
       else if (!isAnyReady && hasIdleWork) host.whenIdle?.()
       if (!poller.isReady(fuseFd)) continue

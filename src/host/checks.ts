@@ -4,6 +4,7 @@ import { checkCarveOuts } from './check-carve-out.ts'
 import { checkFuseAbilities, checkFuseDevice } from './check-fuse.ts'
 import { checkKernel, checkLiveUpdate, checkPrivileges } from './check-kernel.ts'
 import { checkHugePages, checkMemfd, checkSwap } from './check-memory.ts'
+import { checkMemoryFailures } from './check-memory-failures.ts'
 import {
   checkDescriptors,
   checkKvm,
@@ -26,6 +27,7 @@ const CHECKS: readonly (() => FixableFinding)[] = [
   ...MOUNT_CHECKS,
   checkHugePages,
   checkSwap,
+  checkMemoryFailures,
   checkDescriptors,
   checkQemu,
   checkKvm,

@@ -1,6 +1,6 @@
 /** The kernel's log since its start, as far as its buffer still has it. */
 import { closeSync, constants, openSync, readSync } from 'node:fs'
-import { EAGAIN, EPIPE } from '../values/errno.ts'
+import { EAGAIN, EPIPE, type Errno } from '../values/errno.ts'
 import { errnoOfNodeError } from './library.ts'
 
 export interface KernelLine {
@@ -10,7 +10,7 @@ export interface KernelLine {
 }
 
 /** A read of /dev/kmsg returns one record; a longer one fails (Documentation/ABI/testing/dev-kmsg). */
-const MAX_RECORD_BYTES = 8192
+export const MAX_RECORD_BYTES = 8192
 
 /** The caller needs its beginning; a kernel that logs faster than it is read must not hold this process. */
 const MOST_LINES = 20_000
@@ -27,8 +27,10 @@ export function readKernelLog(path = '/dev/kmsg'): KernelLine[] {
   const record = Buffer.alloc(MAX_RECORD_BYTES)
   try {
     while (lines.length < MOST_LINES) {
-      const read = readRecord(fd, record)
+      const read = readLogRecord(fd, record)
       if (read === undefined) return lines
+      if (read === EPIPE) continue
+      if (typeof read !== 'number') return lines
       const line = parseKernelLine(record.toString('latin1', 0, read))
       if (line !== undefined) lines.push(line)
     }
@@ -38,19 +40,18 @@ export function readKernelLog(path = '/dev/kmsg'): KernelLine[] {
   }
 }
 
-/** undefined: there is no further one. */
-function readRecord(fd: number, into: Buffer): number | undefined {
-  for (;;)
-    try {
-      const read = readSync(fd, into)
-      return read === 0 ? undefined : read
-    } catch (error) {
-      const errno = errnoOfNodeError(error)
-      // The next record was overwritten meanwhile: reading goes on behind it.
-      if (errno === EPIPE) continue
-      if (errno === EAGAIN) return undefined
-      throw error
-    }
+/**
+ * Bytes of the next record. undefined: there is no further one. Errors: EPIPE, records were overwritten
+ * before they could be read, and the next call reads behind them.
+ */
+export function readLogRecord(fd: number, into: Buffer): number | Errno | undefined {
+  try {
+    const read = readSync(fd, into)
+    return read === 0 ? undefined : read
+  } catch (error) {
+    const errno = errnoOfNodeError(error)
+    return errno === EAGAIN ? undefined : errno
+  }
 }
 
 /** `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,…];TEXT`, and lines with properties behind it. */

@@ -14,6 +14,8 @@ export interface MemoryInfo {
   /** The kernel's estimate of what can be used without swapping. */
   readonly availableBytes: number
   readonly swapTotalBytes: number
+  /** Pages that the kernel counts as failed since its start. undefined: it has no CONFIG_MEMORY_FAILURE. */
+  readonly failedBytes: number | undefined
 }
 
 /** The machine's memory by /proc/meminfo. Errors: CorruptBytesError, or Node's error of the read. */
@@ -28,6 +30,7 @@ export function memoryInfo(): MemoryInfo {
     totalBytes: bytes('MemTotal'),
     availableBytes: bytes('MemAvailable'),
     swapTotalBytes: bytes('SwapTotal'),
+    failedBytes: fields.get('HardwareCorrupted'),
   }
 }
 

@@ -19,7 +19,7 @@ import { decode } from '../fuse/decode.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { requestBytes } from '../fuse/testing/request-bytes.ts'
 import type { Extent, RefusedExtent, Zeroer } from '../stores/store.ts'
-import { EBUSY, EIO, ENODATA, type Errno } from '../values/errno.ts'
+import { EBUSY, EHWPOISON, ENODATA, type Errno } from '../values/errno.ts'
 import type { Fd, NodeId } from '../values/ids.ts'
 import { Context } from './context.ts'
 import { KernelView } from './kernel-view.ts'
@@ -202,7 +202,7 @@ test('work beside the server is checked as long as a result of it is missing', (
 
 for (const [what, errno] of [
   ['a process holds', EBUSY],
-  ['has a poisoned page', EIO],
+  ['has a poisoned page', EHWPOISON],
 ] as const)
   test(`a block that ${what} is left alone, and all others are zeroed`, () => leavesOneAlone(errno))
 
@@ -226,3 +226,50 @@ function leavesOneAlone(errno: Errno): void {
   const grown = fx.fs.setAttributes(fx.rq(), ino, { sizeBytes: blocks(blocksOfPool - 1) })
   assert.equal(ok(grown).sizeBytes, blocks(blocksOfPool - 1))
 }
+
+test('a block that can never be zeroed is recorded as bad, and not tried any more', (t) => {
+  const clock = { ms: 0 }
+  t.mock.method(performance, 'now', () => clock.ms)
+  const [totalBlocks, lost] = [8, 5]
+  const store = new ZeroingStore({ clearing: 'ours', totalBlocks })
+  const state = State.fresh({ seconds: 0, nanoseconds: 0 }, { dirtyBlocks: totalBlocks })
+  const fx = fixtureOver(new PlainJournal(totalBlocks, state), store)
+  const lines: string[] = []
+  const { context } = server(fx, null)
+  const maintenance = new Maintenance(context, null, (line) => void lines.push(line))
+  maintenance.start()
+  for (let seconds = 0; seconds < 20; seconds++) {
+    clock.ms = 1000 * seconds
+    for (; store.underWay !== undefined; maintenance.onEvents()) store.finishUnless(lost, EHWPOISON)
+    if (maintenance.timerMs !== undefined) maintenance.onTimer()
+  }
+  assert.deepEqual(lines, ['memory has failed at 0xa00000+2M: it is recorded as bad'])
+  assert.deepEqual(state.blockStates.runs, [{ start: lost, count: 1, state: 'bad' }])
+  assert.deepEqual([store.underWay, maintenance.timerMs], [undefined, undefined])
+  assert.equal(fx.fs.statfs().freeBlocks, totalBlocks - 1)
+})
+
+test('the log is read before blocks are called clean: what failed while it was zeroed is not', () => {
+  const totalBlocks = 4
+  const store = new ZeroingStore({ clearing: 'ours', totalBlocks })
+  const state = State.fresh({ seconds: 0, nanoseconds: 0 }, { dirtyBlocks: totalBlocks })
+  const fx = fixtureOver(new PlainJournal(totalBlocks, state), store)
+  const blocksThatFail: number[] = []
+  const memoryFailures = {
+    fd: 9 as Fd,
+    unreadable: undefined,
+    logged: () => ({ blocks: blocksThatFail.splice(0), image: [], gaps: 0, isMore: false }),
+    suspected: () => [],
+  }
+  Object.assign(store, { memoryFailures })
+  const { maintenance } = server(fx, null)
+  assert.equal(maintenance.noticesFd, 9)
+  maintenance.start()
+  // The log is quiet after this look, and nothing polls it.
+  maintenance.onNotices()
+  assert.deepEqual([maintenance.noticesFd, maintenance.timerMs], [undefined, 1000])
+  blocksThatFail.push(1)
+  store.finish()
+  maintenance.onEvents()
+  assert.deepEqual(state.blockStates.runs, [{ start: 1, count: 1, state: 'bad' }])
+})

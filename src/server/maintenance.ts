@@ -1,12 +1,13 @@
 /**
- * The work of a server between requests: end deferred evictions, retry orphans, zero free blocks, report
- * released objects to the keeper, and store the mount's alignment once the pool is thawed. Each method is
- * called at one point of the session; it first frees memory, then zeroes it, and its caller then retries the
- * requests that wait for memory. Must not: touch the mount (docs/internals/deadlocks.md), or take longer than
- * a request may wait.
+ * The work of a server between requests: end deferred evictions, retry orphans, zero free blocks, record
+ * memory that has failed, report released objects to the keeper, and store the mount's alignment once the
+ * pool is thawed. Each method is called at one point of the session; it first frees memory, then zeroes it,
+ * and its caller then retries the requests that wait for memory. Must not: touch the mount
+ * (docs/internals/deadlocks.md), or take longer than a request may wait.
  */
 import type { Fd, Ino } from '../values/ids.ts'
 import { storeAlignment } from './alignment-xattr.ts'
+import { BadMemory } from './bad-memory.ts'
 import type { Context } from './context.ts'
 import { adoptNodeOwners } from './node-owners.ts'
 import { Zeroing } from './zeroing.ts'
@@ -14,23 +15,26 @@ import { Zeroing } from './zeroing.ts'
 /** How often the server looks again whether an orphan is still mapped. */
 const ORPHAN_RETRY_MS = 1000
 /**
- * How long the server may wait before it reports released objects to the keeper, and how long a request waits
- * before a full pool answers ENOSPC.
+ * How long the server may wait before it reports released objects to the keeper, and before it retries a
+ * request that is parked.
  */
 const FLUSH_MS = 20
 
 export class Maintenance {
   readonly #context: Context
   readonly #zeroing: Zeroing
+  readonly #bad: BadMemory
   /**
    * The alignment that the mount asked for, kept until the pool is thawed: after a live update a pool is
    * frozen.
    */
   #pendingAlignment: number | null
 
-  constructor(context: Context, alignBytes: number | null) {
+  constructor(context: Context, alignBytes: number | null, report: (line: string) => void = () => {}) {
+    const { fs, store } = context
     this.#context = context
-    this.#zeroing = new Zeroing(context.fs, context.store, () => context.internal)
+    this.#bad = new BadMemory(fs, store, () => context.internal, report)
+    this.#zeroing = new Zeroing(fs, store, () => context.internal, this.#bad)
     this.#pendingAlignment = alignBytes
   }
 
@@ -43,6 +47,7 @@ export class Maintenance {
   afterReply(): void {
     this.#context.evictions.endDue()
     this.#storeAlignment()
+    this.#bad.advance()
     this.#zeroing.advance()
   }
 
@@ -74,9 +79,8 @@ export class Maintenance {
   get timerMs(): number | undefined {
     const { store, parked, fs } = this.#context
     if (store.pending?.isPending || parked.size > 0) return FLUSH_MS
-    return (
-      store.events?.checkMs ?? (fs.orphanCount > 0 || fs.oversizedCount > 0 ? ORPHAN_RETRY_MS : undefined)
-    )
+    const retryMs = fs.orphanCount > 0 || fs.oversizedCount > 0 ? ORPHAN_RETRY_MS : undefined
+    return store.events?.checkMs ?? this.#bad.timerMs ?? retryMs ?? this.#zeroing.timerMs
   }
 
   onTimer(): void {
@@ -85,6 +89,7 @@ export class Maintenance {
     this.#context.evictions.endSome()
     this.#retryOrphans()
     this.#context.fs.retryShrinks()
+    this.#bad.advance()
     this.#zeroing.advance()
   }
 
@@ -97,6 +102,15 @@ export class Maintenance {
     this.#context.store.events?.drain()
     this.#retryOrphans()
     this.#zeroing.advance()
+  }
+
+  /** Readable when memory may have failed. undefined: there is nothing to follow now. */
+  get noticesFd(): Fd | undefined {
+    return this.#bad.fd
+  }
+
+  onNotices(): void {
+    this.#bad.look()
   }
 
   /**

@@ -3,12 +3,13 @@
  */
 import { randomBytes } from 'node:crypto'
 import { FileSystem } from '../fs/file-system.ts'
+import { formatOver, formerBadBlocks } from '../fs/image/format-over.ts'
 import { type Expected, type Identity, probe } from '../fs/image/header.ts'
 import { Image } from '../fs/image/image.ts'
 import { unpackImage } from '../fs/image/packed-image.ts'
 import { totalBlocksOf } from '../fs/state/pool-size.ts'
 import { State } from '../fs/state/state.ts'
-import type { Store } from '../stores/store.ts'
+import type { Extent, Store } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import { wallClock } from './context.ts'
 
@@ -26,17 +27,8 @@ export function openFileSystem(
   { pool, isNew, packed }: PoolToOpen,
 ): { fs: FileSystem; image: Image<State> } {
   const area = store.metadataArea()
-  const { kind, clearing, totalBlocks } = store.descriptor
-  if (isNew) {
-    const identity = {
-      poolName: pool,
-      storeKind: kind,
-      totalBlocks,
-      uuid: randomBytes(16),
-    }
-    const dirtyBlocks = clearing === 'ours' ? totalBlocks : 0
-    Image.format(area, identity, State.fresh(wallClock(), { dirtyBlocks }))
-  }
+  // Where formatting was interrupted, what it had recorded of bad memory is there.
+  if (isNew) formatPool(store, pool, knownBad(store))
   const expected = expectedOf(store)
   // A server that died while unpacking left no image: the last store makes it one.
   if (packed !== undefined && probe(area) !== 'image') unpackImage(packed, expected, new State(), area)
@@ -90,11 +82,25 @@ const expectedOf = ({ descriptor: { kind, totalBlocks, rules }, hostMemory }: St
 
 /**
  * Makes an empty pool on the store, whatever it holds. What its memory held before is unknown: where the
- * store clears blocks itself, all of them are dirty.
+ * store clears blocks itself, all of them are dirty, but for `bad`, which no file gets. `reads`: a crash must
+ * not lose what an image that is there has recorded as bad, so that one is read; where a page of it has
+ * failed, that ends this process.
  */
-export function formatPool(store: Store, pool: string): void {
+export function formatPool(
+  store: Store,
+  pool: string,
+  bad: readonly Extent[],
+  { reads = true }: { reads?: boolean } = {},
+): void {
   const { kind, clearing, totalBlocks } = store.descriptor
   const identity = { poolName: pool, storeKind: kind, totalBlocks, uuid: randomBytes(16) }
   const dirtyBlocks = clearing === 'ours' ? totalBlocks : 0
-  Image.format(store.metadataArea(), identity, State.fresh(wallClock(), { dirtyBlocks }))
+  const area = store.metadataArea()
+  const state = State.fresh(wallClock(), { dirtyBlocks, bad })
+  if (!(reads && formatOver(area, identity, state))) Image.format(area, identity, state)
+}
+
+function knownBad(store: Store): readonly Extent[] {
+  const known = formerBadBlocks(store.metadataArea(), store.descriptor.totalBlocks)
+  return typeof known === 'string' ? [] : known
 }

@@ -39,7 +39,7 @@ export function serveConnection(connection: Connection): void {
   // What a former server applied last, and perhaps never answered. Read before this server changes anything.
   const applied = image.lastOrigin
   const dispatcher = new Dispatcher({ context, runtime, applied, report })
-  const maintenance = new Maintenance(context, alignBytes)
+  const maintenance = new Maintenance(context, alignBytes, report)
   // A new connection gets an epoch that no record names: a request of a former one may have had the same id.
   const nextEpoch = (applied?.epoch ?? 0) + 1
 
@@ -69,12 +69,14 @@ export function serveConnection(connection: Connection): void {
     timerMs: () => maintenance.timerMs,
     onTimer: (answer) => {
       maintenance.onTimer()
-      dispatcher.retryParked(answer, { lastTry: true })
+      dispatcher.retryParked(answer)
     },
+    noticesFd: () => maintenance.noticesFd,
+    onNotices: () => maintenance.onNotices(),
     eventsFd: () => maintenance.eventsFd,
     onEvents: (answer) => {
       maintenance.onEvents()
-      dispatcher.retryParked(answer, { lastTry: false })
+      dispatcher.retryParked(answer)
     },
     report,
   }

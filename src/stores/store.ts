@@ -9,11 +9,13 @@ import type { Holder } from '../linux/holders.ts'
 import type { PhysicalRange } from '../linux/memory-ranges.ts'
 import type { Errno } from '../values/errno.ts'
 import type { HandoverStep } from '../values/handover-step.ts'
-import type { Fd, ObjectId } from '../values/ids.ts'
+import type { ObjectId } from '../values/ids.ts'
 import type { Mapping, Via } from '../values/mapping.ts'
 import type { Refusal, Wait } from '../values/refusal.ts'
 import type { StoreUse } from '../values/store-use.ts'
 import { PMD_BYTES } from '../values/units.ts'
+import type { MemoryFailures } from './memory-failures.ts'
+import type { StoreEvents } from './store-events.ts'
 
 /** Pool allocation unit in bytes: one PMD mapping. */
 export const BLOCK_BYTES = PMD_BYTES
@@ -146,6 +148,8 @@ export interface Store {
   readonly events?: StoreEvents | undefined
   /** Where the store clears blocks itself. */
   readonly zeroer?: Zeroer | undefined
+  /** undefined: the kernel keeps memory that fails out of what it gives to this store. */
+  readonly memoryFailures?: MemoryFailures | undefined
   /** undefined: the memory outlives a kernel by itself, or not at all. */
   readonly handover?: Handover | undefined
   /** undefined: the memory is a region, whose size is the pool's. */
@@ -209,24 +213,6 @@ export interface Owner {
   readonly mode: number
 }
 
-/** Work beside the thread that serves requests: one descriptor signals its end. */
-export interface StoreEvents {
-  /** Readable when something finished. undefined: nothing is under way, and nothing need be polled. */
-  readonly fd: Fd | undefined
-  /**
-   * Receives what finished; then `fd` is not readable any more, and the server retries operations that had to
-   * wait.
-   */
-  drain(): void
-  /** The interval of `check`; undefined: nothing is under way that could die or hang. */
-  readonly checkMs?: number | undefined
-  /**
-   * Ends this process where the thread of that work has died or hangs: requests would wait for it without an
-   * end.
-   */
-  check?(): void
-}
-
 export interface RefusedExtent {
   readonly extent: Extent
   readonly errno: Errno
@@ -240,7 +226,7 @@ export interface Zeroer {
   finished(): Extent[]
   /**
    * Extents that could not be zeroed, since the last call: they stay dirty. EBUSY: a process maps a block of
-   * it. Other errnos, as ENOMEM: no block of it can be mapped now.
+   * it. EHWPOISON: a page of it cannot be written. Other errnos, as ENOMEM: no block of it can be mapped now.
    */
   refused(): RefusedExtent[]
   /** Of the extent under way. */

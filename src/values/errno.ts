@@ -75,6 +75,7 @@ export const ECONNREFUSED = new Errno('ECONNREFUSED', 111)
 export const ESTALE = new Errno('ESTALE', 116)
 export const EDQUOT = new Errno('EDQUOT', 122)
 export const EKEYREJECTED = new Errno('EKEYREJECTED', 129)
+export const EHWPOISON = new Errno('EHWPOISON', 133)
 
 /** The one `Errno` of a number the kernel gave; a number not listed above is kept, named after itself. */
 export function errnoFromCode(code: number): Errno {

@@ -8,7 +8,7 @@ import { cannotMount, guestmemfs, guestmemfsAsStranger, mountTestPool, nodeAsStr
 
 const READ = fileURLToPath(new URL('read-xattrs.ts', import.meta.url))
 const SECRET = 'only-for-its-owner'
-const LISTS = ['vms', 'vms.0', 'ram', 'orphans', 'handover'].map((name) => `guestmemfs.${name}`)
+const LISTS = ['vms', 'vms.0', 'ram', 'bad', 'orphans', 'handover'].map((name) => `guestmemfs.${name}`)
 const FOR_ALL = ['pool', 'geometry', 'health', 'server'].map((name) => `guestmemfs.${name}`)
 
 test('names in a closed directory', { skip: cannotMount, timeout: 90_000 }, async (t) => {

@@ -1,18 +1,20 @@
 /**
- * Pages of a served pool that the kernel poisons, by its own handling of a memory failure: of a file, of the
- * image's checkpoint, and of its log. A KVM guest runs on through all of it. No kexec here.
+ * Pages of served pools that the kernel poisons, by its own handling of a memory failure: of a file, of the
+ * image's checkpoint, of its log, and of the RAM of another guest in a carve-out. A KVM guest runs on through
+ * all of it. No kexec here: that is poison-kexec.ts.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
-import { poolStatus, refusal } from '../scenario/pool.ts'
+import { badRows, poisonPage, takesAllButBad } from '../scenario/bad-memory.ts'
+import { type ListedVm, poolStatus, refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
+import { CARVE_OUT } from './carve-out.ts'
 
-const POISON = '/opt/testbed/guestmemfs/testbed/programs/memory/poison.ts'
-/** The kernel ends the program that asked for it by SIGBUS, as one that met the page. */
-const poisonPage = (file: string, offset: number): string =>
-  `node ${POISON} ${file} ${offset} || [[ $? -eq 135 ]]`
 const POOL = '/mnt/guestmemfs'
+/** The pool of the other guest. */
+const CARVED = '/mnt/carved'
 const PAGE_BYTES = 4096
+const MIB = 2 ** 20
 /** A page in the middle of a file of 16. */
 const POISONED_PAGE = 5
 /** Of 1000 changes each: a checkpoint is written when the log has grown. */
@@ -21,8 +23,10 @@ const LOG = '/run/guestmemfs/pools/guestmemfs.log'
 
 export const poison: Scenario = {
   about:
-    'the kernel poisons pages of a file, of a checkpoint and of the log: EIO, one death, a refusal; a guest runs on',
+    'the kernel poisons pages of a file, of the image and of another guest: EIO, one death, a refusal; a guest runs on',
   tier: 'testbed',
+  memory: '4G',
+  append: CARVE_OUT,
   files: () => ({ guest: buildTinyGuest({ mebibytes: 16 }) }),
   async run(stage) {
     const { host, phase, guest } = stage
@@ -33,6 +37,7 @@ export const poison: Scenario = {
     await phase('guest runs', () => guest('guest').waitForTicks(5))
     await phase('a page of a file', () => poisonFile(stage))
     await phase('a page of a checkpoint', () => poisonCheckpoint(stage))
+    await phase('a page of another guest', () => poisonGuest(stage))
     await phase('a page of the log', () => poisonLog(stage))
     await phase('guest runs on', () => guest('guest').waitForTicks(10))
   },
@@ -70,6 +75,45 @@ async function poisonCheckpoint(stage: Stage): Promise<void> {
     'other\nmore\nguest-ram more other',
   )
   expect('fsck', await host.run('guestmemfs fsck guestmemfs'), 'guestmemfs: clean')
+}
+
+/**
+ * An emulated guest's QEMU is told of the page and ends by SIGBUS; the KVM guest beside it runs on, and no
+ * file gets the block any more.
+ */
+async function poisonGuest(stage: Stage): Promise<void> {
+  const { host, expect, guest } = stage
+  await host.run(`mkdir -p ${CARVED}; guestmemfs mount carved ${CARVED} -o store=dax
+    touch ${CARVED}/ram; truncate -s 64M ${CARVED}/ram`)
+  const line = guestCommand({
+    name: 'doomed',
+    mebibytes: 64,
+    ram: `${CARVED}/ram`,
+    kernel: 'guest',
+    accelerator: 'tcg',
+  })
+  const { log } = await host.start('run-doomed', `exec guestmemfs run --name doomed -- ${line}`)
+  await guest('doomed').waitForTicks(3)
+  await host.run(poisonPage(await host.run(`readlink ${CARVED}/ram`), 6 * MIB + PAGE_BYTES))
+  await log.waitForEnd(60_000)
+  stage.keep('how its QEMU ended', log.text)
+  const vms = await host.json<ListedVm[]>(`guestmemfs vms --json --mount ${CARVED}`)
+  expect('its state', vms.map(({ name, state }) => `${name} ${state}`).join(), /^doomed dead/)
+  const rows = await badRows(host, 'carved', { free: 0, inFiles: 1 })
+  expect(
+    'bad',
+    rows.map(({ file, fileOffsetBytes }) => `${file} at ${fileOffsetBytes}`).join(),
+    `ram at ${6 * MIB}`,
+  )
+  expect('list', await host.run('guestmemfs list'), /^POOL +STATE +SIZE +FREE +BAD +MOUNTED ON\n/)
+  expect(
+    'doctor',
+    await host.run(`(guestmemfs doctor || true) | grep -o 'bad memory of pool carved .*'`),
+    /2M, which goes to no file any more; parts of ram are on it$/,
+  )
+  await host.run(`rm ${CARVED}/ram`)
+  await badRows(host, 'carved', { free: 1, inFiles: 0 })
+  await takesAllButBad(stage, 'the carve-out', CARVED, rows)
 }
 
 /**

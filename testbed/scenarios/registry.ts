@@ -31,6 +31,7 @@ import { overhead } from './overhead.ts'
 import { debianPackage } from './package.ts'
 import { pages } from './pages.ts'
 import { poison } from './poison.ts'
+import { poisonKexec } from './poison-kexec.ts'
 import { refuse } from './refuse.ts'
 import { reserve } from './reserve.ts'
 import { softReboot } from './soft-reboot.ts'
@@ -60,6 +61,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   overhead,
   pages,
   poison,
+  'poison-kexec': poisonKexec,
   reserve,
   refuse,
   systemd,

@@ -151,6 +151,15 @@ export function readIdentity(beginning: Uint8Array): Identity | undefined {
 }
 
 /**
+ * The identity of the image that is in `area`, or was there before its formatting was interrupted, of
+ * whatever version: the magic word alone is no part of the checksum. undefined: the header is not whole.
+ */
+export function formerIdentity(area: Uint8Array): Identity | undefined {
+  const header = Buffer.from(area.subarray(0, HEADER_BYTES))
+  return header.length === HEADER_BYTES && isWhole(header) ? identityOf(header) : undefined
+}
+
+/**
  * The image is of the newest version from the first of these two stores on; its bytes are the same in both.
  * Version 1's code refuses it from then on, by the checksum and, after the second store, by the version.
  * `bytes`: the header as it was read. Idempotent.

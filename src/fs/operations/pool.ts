@@ -104,15 +104,17 @@ function without(extent: Extent, holes: readonly Extent[]): readonly Extent[] {
 }
 
 /**
- * The worker has zeroed these blocks, which `dirtyExtent` gave. Errors: EBUSY while frozen, ENOSPC: to be
- * called again later.
+ * The worker has zeroed these blocks, which `dirtyExtent` gave; those that have turned bad meanwhile stay so.
+ * Errors: EBUSY while frozen, ENOSPC: to be called again later.
  */
 export function markClean(tx: OwnTransaction, extent: Extent): Errno | undefined {
   const { volume } = tx
   const refusal = volume.refusal()
   if (refusal) return refusal
-  if (!volume.index.allocator.isDirty(extent))
+  const good = volume.state.blockStates.without(extent, 'bad')
+  if (!good.every((part) => volume.index.allocator.isDirty(part)))
     throw new BrokenInvariantError(`blocks ${extent.start}+${extent.count} were zeroed, and are not dirty`)
-  tx.blocks([extent], 'clean')
+  if (good.length === 0) return undefined
+  tx.blocks(good, 'clean')
   return tx.commitIfRoom()
 }

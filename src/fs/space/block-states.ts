@@ -11,6 +11,12 @@ export interface StatedRun extends Extent {
 
 export class BlockStates {
   #runs: StatedRun[] = []
+  #badBlocks = 0
+
+  /** How many blocks are bad, whether files own them or not. */
+  get badBlocks(): number {
+    return this.#badBlocks
+  }
 
   get runCount(): number {
     return this.#runs.length
@@ -45,7 +51,9 @@ export class BlockStates {
     }
     if (state !== 'clean') add(extent.start, end, state)
     for (const run of after) add(Math.max(run.start, end), run.start + run.count, run.state)
-    return { removed: this.#runs.splice(first, last - first, ...pieces), added: pieces }
+    const removed = this.#runs.splice(first, last - first, ...pieces)
+    this.#badBlocks += badBlocksOf(pieces) - badBlocksOf(removed)
+    return { removed, added: pieces }
   }
 
   /** The first run that reaches beyond `block`, whole: the way to walk the runs while they change. */
@@ -98,3 +106,6 @@ export class BlockStates {
     return low
   }
 }
+
+const badBlocksOf = (runs: readonly StatedRun[]): number =>
+  runs.reduce((sum, { state, count }) => sum + (state === 'bad' ? count : 0), 0)

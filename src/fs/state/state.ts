@@ -8,6 +8,7 @@
  * entry every key holds the value last written to it. What follows from several tables (owned blocks,
  * orphans, parents) is kept by an observer that starts once the tables are at rest.
  */
+import type { Extent } from '../../stores/store.ts'
 import { type ByteString, type Ino, ROOT_INO } from '../../values/ids.ts'
 import { BlockStates } from '../space/block-states.ts'
 import { Directory, type DirectoryEntry } from './directory.ts'
@@ -49,9 +50,9 @@ export class State {
   /**
    * A root directory and nothing else, owned by root. Its generation is 0, so that its node id is
    * FUSE_ROOT_ID. The first `dirtyBlocks` blocks hold unknown bytes, and are zeroed before a file gets them:
-   * all blocks of a pool whose store clears blocks itself.
+   * all blocks of a pool whose store clears blocks itself. `bad`: blocks that no file is to get.
    */
-  static fresh(now: Timestamp, { dirtyBlocks = 0 } = {}): State {
+  static fresh(now: Timestamp, { dirtyBlocks = 0, bad = [] as readonly Extent[] } = {}): State {
     const state = new State()
     const times = { atime: now, mtime: now, ctime: now }
     const owner = { uid: 0, gid: 0, mode: 0o755, links: 2 }
@@ -68,6 +69,7 @@ export class State {
     state.apply({ kind: 'inode', inode })
     if (dirtyBlocks > 0)
       state.apply({ kind: 'blocks', extent: { start: 0, count: dirtyBlocks }, state: 'dirty' })
+    for (const extent of bad) state.apply({ kind: 'blocks', extent, state: 'bad' })
     return state
   }
 

@@ -8,6 +8,7 @@ import type { NameAt } from '../state/entry.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Journal } from '../state/journal.ts'
 import { totalBlocksOf } from '../state/pool-size.ts'
+import type { State } from '../state/state.ts'
 import type { Caller } from '../state/volume.ts'
 import { MemoryStore } from './memory-store.ts'
 import { PlainJournal } from './plain-journal.ts'
@@ -83,6 +84,14 @@ export function checkInvariants(fs: FileSystem, journal: Journal, chunkBlocks?: 
   assert.equal(use.totalBlocks, totalBlocks)
   assert.equal(use.freeBlocks, totalBlocks - notFree.size)
   assert.equal(use.files - use.freeFiles, journal.state.inodes.size)
+}
+
+/** Numbers of the blocks that have failed and that no file owns. */
+export function badFreeBlocks({ blockStates, inodes }: State): number[] {
+  const numbers = ({ start, count }: Extent) => Array.from({ length: count }, (_, at) => start + at)
+  const owned = new Set([...inodes.values()].flatMap(({ extents }) => extents.flatMap(numbers)))
+  const bad = blockStates.runs.filter(({ state }) => state === 'bad').flatMap(numbers)
+  return bad.filter((block) => !owned.has(block))
 }
 
 export const blocks = (count: number): number => count * BLOCK_BYTES

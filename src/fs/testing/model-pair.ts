@@ -7,7 +7,7 @@ import type { NameAt } from '../state/entry.ts'
 import type { Journal } from '../state/journal.ts'
 import { State } from '../state/state.ts'
 import { type Fault, FaultyStore } from './faulty-store.ts'
-import { checkInvariants, type Fixture, fixtureOver, n, nameAt, ok, ROOT } from './fixture.ts'
+import { badFreeBlocks, checkInvariants, type Fixture, fixtureOver, n, nameAt, ok, ROOT } from './fixture.ts'
 import type { MemoryKind } from './memory-store.ts'
 import { Model, type ModelNode, type ModelPlace, newNode } from './model.ts'
 import type { Step } from './model-steps.ts'
@@ -18,6 +18,8 @@ export const MEMORY_KINDS: readonly MemoryKind[] = [
   { clearing: 'ours' },
   { clearing: 'ours', chunkBlocks: 2 },
 ]
+/** More blocks than these do not fail: the others are left for files. */
+const MOST_BAD_BLOCKS = 2
 const RENAME_FLAGS = { plain: 0, noreplace: 1, exchange: 2 } as const
 
 /** The bytes of memory that was never cleared: no file that did not write them may show them. */
@@ -167,6 +169,10 @@ export class ModelPair<J extends Journal> {
         const expected = model.orphans.delete(node) ? 'gone' : 'kept'
         return ['ok', () => assert.equal(fs.evict(rq(), this.#ino(node)), expected)]
       }
+      case 'fail': {
+        const count = this.fx.journal.state.blockStates.badBlocks < MOST_BAD_BLOCKS ? 1 : 0
+        return ['ok', () => fs.markBad(rq(), [{ start: step.block % TOTAL_BLOCKS, count }])]
+      }
       case 'restart': {
         // What was not released by the old server is released by the new one: here the kernel forgot
         // everything.
@@ -185,7 +191,10 @@ export class ModelPair<J extends Journal> {
   check(): void {
     const { fs, journal } = this.fx
     checkInvariants(fs, journal, this.fx.store.descriptor.rules.chunkBlocks)
-    assert.equal(fs.statfs().freeBlocks, TOTAL_BLOCKS - this.model.usedBlocks())
+    assert.equal(
+      fs.statfs().freeBlocks,
+      TOTAL_BLOCKS - this.model.usedBlocks() - badFreeBlocks(this.fx.journal.state).length,
+    )
     assert.deepEqual(
       new Set(fs.orphans().map(({ ino }) => ino)),
       new Set([...this.model.orphans].map((node) => this.#ino(node))),
@@ -253,20 +262,19 @@ export class ModelPair<J extends Journal> {
   #freeBlocks(guestRam: boolean, used: number): number {
     const { store, journal } = this.fx
     const { chunkBlocks } = store.descriptor.rules
-    if (chunkBlocks === undefined) return TOTAL_BLOCKS - used
-    const chunks = Array.from({ length: TOTAL_BLOCKS / chunkBlocks }, () => ({
-      owned: 0,
-      other: false,
-    }))
+    const bad = badFreeBlocks(this.fx.journal.state)
+    if (chunkBlocks === undefined) return TOTAL_BLOCKS - used - bad.length
+    const chunks = Array.from({ length: TOTAL_BLOCKS / chunkBlocks }, () => ({ taken: 0, other: false }))
+    for (const block of bad) (chunks[Math.floor(block / chunkBlocks)] as { taken: number }).taken++
     for (const inode of journal.state.inodes.values())
       for (const { start, count } of inode.extents)
         for (let block = start; block < start + count; block++) {
           const chunk = chunks[Math.floor(block / chunkBlocks)]
           assert.ok(chunk)
-          chunk.owned++
+          chunk.taken++
           chunk.other ||= inode.guestRam !== guestRam
         }
-    return chunks.reduce((sum, { owned, other }) => sum + (other ? 0 : chunkBlocks - owned), 0)
+    return chunks.reduce((sum, { taken, other }) => sum + (other ? 0 : chunkBlocks - taken), 0)
   }
 
   #node(number: number): ModelNode {

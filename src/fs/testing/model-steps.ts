@@ -57,6 +57,7 @@ export const step = fc.oneof(
     name: fc.constantFrom('user.x', 'user.y'),
   }),
   fc.record({ kind: fc.constant('evict' as const), node: at }),
+  fc.record({ kind: fc.constant('fail' as const), block: at }),
   fc.record({ kind: fc.constant('restart' as const) }),
 )
 export type Step = typeof step extends fc.Arbitrary<infer T> ? T : never

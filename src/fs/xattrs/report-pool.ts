@@ -76,15 +76,18 @@ export function describeSize(volume: Volume): object | undefined {
  * `guestmemfs.health`: what is not as it should be, or not yet. `awaitedFiles` and `lostFiles`: files whose
  * object is incoming, or lost. `storedFiles` of `mostStoredFiles`, where the service manager holds copies of
  * descriptors: the `unstoredFiles` are lost when keeper and server die at once. Objects that the store makes
- * ahead count among them. `refusedByFormat`: how many requests this server refused because the image's older
- * format version cannot hold them (`guestmemfs.format`); left out where there are none.
+ * ahead count among them. `badBlocks` that no file has; `badBlocksInFiles`: that files have, left out where
+ * there are none. `refusedByFormat`: how many requests this server refused because the image's older format
+ * version cannot hold them (`guestmemfs.format`); left out where there are none.
  */
 export function describeHealth(volume: Volume): object {
-  const { index, store } = volume
+  const { index, state, store } = volume
   const { dirty, bad } = index.allocator.counts
+  const badBlocksInFiles = state.blockStates.badBlocks - bad
   const storeUse = store.hostMemory?.storeUse
   return {
     badBlocks: bad,
+    ...(badBlocksInFiles > 0 && { badBlocksInFiles }),
     dirtyBlocks: dirty,
     orphans: index.orphans.size,
     orphanBlocks: index.orphanBlocks,

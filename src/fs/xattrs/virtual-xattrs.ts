@@ -20,6 +20,7 @@ import type { Inode } from '../state/inode.ts'
 import { XATTR_SIZE_MAX } from '../state/limits.ts'
 import type { Volume } from '../state/volume.ts'
 import { jsonPage } from './json-pages.ts'
+import { describeBad } from './report-bad.ts'
 import { describeExtents, describeMap } from './report-file.ts'
 import {
   describeFormat,
@@ -44,6 +45,7 @@ const ROOT_VALUES: Readonly<Record<string, Report>> = {
   handover: describeHandover,
 }
 const ROOT_LISTS: Readonly<Record<string, (volume: Volume) => Iterable<unknown>>> = {
+  bad: describeBad,
   orphans: describeOrphans,
   ram: describeRam,
   vms: describeVms,

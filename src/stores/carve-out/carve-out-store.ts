@@ -6,6 +6,7 @@
 import type { Holder } from '../../linux/holders.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Refusal, Wait } from '../../values/refusal.ts'
+import type { MemoryFailures } from '../memory-failures.ts'
 import {
   BLOCK_BYTES,
   CHUNK_BLOCKS,
@@ -15,9 +16,9 @@ import {
   type Placement,
   type Store,
   type StoreDescriptor,
-  type StoreEvents,
   type Zeroer,
 } from '../store.ts'
+import type { StoreEvents } from '../store-events.ts'
 import { CarveOutData } from './carve-out-data.ts'
 import type { CarveOutRam } from './carve-out-ram.ts'
 import { CarveOutZeroer } from './carve-out-zeroer.ts'
@@ -38,6 +39,7 @@ export interface CarveOutStoreDeps<Ram extends CarveOutRam> {
   readonly worker: WorkerPort
   readonly chunks: DataChunks
   readonly ram: Ram
+  readonly failures: MemoryFailures
 }
 
 export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Store {
@@ -46,12 +48,13 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
   readonly ram: Ram & GuestRam
   readonly events: StoreEvents & { readonly fd: Fd }
   readonly zeroer: Zeroer
+  readonly memoryFailures: MemoryFailures
   readonly #metadata: Uint8Array
   readonly #chunks: DataChunks
   readonly #objects = new PlacedObjects()
 
   constructor(deps: CarveOutStoreDeps<Ram>) {
-    const { kind, layout, nodes, contiguous, frames, metadata, worker, chunks, ram } = deps
+    const { kind, layout, nodes, contiguous, frames, metadata, worker, chunks, ram, failures } = deps
     this.descriptor = {
       kind,
       clearing: 'ours',
@@ -70,6 +73,7 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
       check: () => worker.check(),
     }
     this.zeroer = new CarveOutZeroer(layout, worker)
+    this.memoryFailures = failures
     this.#metadata = metadata
     this.#chunks = chunks
     for (const object of ram.left()) this.#objects.set(object, EMPTY)

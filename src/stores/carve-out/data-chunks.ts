@@ -4,7 +4,7 @@
  * can be unmapped.
  */
 import { type RawMapping, readRaw, writeRaw, zeroRaw } from '../../linux/raw-memory.ts'
-import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
+import { EBUSY, EIO, type Errno, errnoFromCode } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import { type Refusal, WAIT_FOR_STORE } from '../../values/refusal.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent } from '../store.ts'
@@ -26,6 +26,7 @@ export class DataChunks {
   readonly #requested = new Set<number>()
   readonly #failed = new Map<number, Errno>()
   readonly #ownedBlocks = new Map<number, number>()
+  #suspected: number[] = []
 
   constructor(layout: RegionLayout, worker: WorkerPort) {
     this.#layout = layout
@@ -95,7 +96,10 @@ export class DataChunks {
     for (const piece of pieces(extents, offset, bytes.byteLength)) {
       const part = bytes.subarray(done, done + piece.lengthBytes)
       const failed = move(this.#mapping(piece.chunk), piece.offset, part)
-      if (failed !== undefined) return done > 0 ? done : failed
+      if (failed !== undefined) {
+        if (failed === EIO) this.#suspect(piece)
+        return done > 0 ? done : failed
+      }
       done += piece.lengthBytes
     }
     return done
@@ -110,9 +114,29 @@ export class DataChunks {
   zero(extents: readonly Extent[], offset: number, lengthBytes: number): Errno | undefined {
     for (const piece of pieces(extents, offset, lengthBytes)) {
       const failed = zeroRaw(this.#mapping(piece.chunk), piece.offset, piece.lengthBytes)
+      if (failed === EIO) this.#suspect(piece)
       if (failed !== undefined) return failed
     }
     return undefined
+  }
+
+  /** Numbers of blocks to which an access failed, since the last call. */
+  takeSuspected(): readonly number[] {
+    const suspected = this.#suspected
+    this.#suspected = []
+    return suspected
+  }
+
+  /** An access to the piece failed: notes which blocks of it cannot be read. */
+  #suspect({ chunk, offset, lengthBytes }: Piece): void {
+    const mapping = this.#mapping(chunk)
+    for (let at = offset; at < offset + lengthBytes; ) {
+      const block = Math.floor(at / BLOCK_BYTES)
+      const end = Math.min((block + 1) * BLOCK_BYTES, offset + lengthBytes)
+      if (readRaw(mapping, at, Buffer.alloc(end - at)) === EIO)
+        this.#suspected.push(chunk * CHUNK_BLOCKS + block)
+      at = end
+    }
   }
 
   #mapping(chunk: number): RawMapping {

@@ -6,7 +6,7 @@
 
 import { type PhysicalRange, rangeEnd } from '../../linux/memory-ranges.ts'
 import { type RawMapping, unmapRaw, zeroRaw } from '../../linux/raw-memory.ts'
-import { Errno } from '../../values/errno.ts'
+import { EHWPOISON, EIO, Errno } from '../../values/errno.ts'
 import { MIB } from '../../values/units.ts'
 import type { Instance, RangeMapper } from './range-mapper.ts'
 
@@ -66,8 +66,8 @@ export class RangeZeroing {
   }
 
   /**
-   * Errors: EBUSY (a process holds the next piece), ENOMEM: nothing was written, try again later; EIO: a page
-   * of it is poisoned, and all of the slice counts as not zeroed.
+   * Errors: EBUSY (a process holds the next piece), ENOMEM, EIO (it cannot be mapped): nothing was written,
+   * try again later; EHWPOISON: a page of it cannot be written, and all of the slice counts as not zeroed.
    */
   zeroSlice(): Errno | undefined {
     const piece = this.#piece ?? this.#nextPiece()
@@ -77,7 +77,7 @@ export class RangeZeroing {
     const failed = zeroRaw(piece.mapping, piece.offset + piece.doneBytes, bytes)
     if (failed !== undefined) {
       this.#endPiece(piece)
-      return failed
+      return failed === EIO ? EHWPOISON : failed
     }
     piece.doneBytes += bytes
     this.#doneBytes += bytes

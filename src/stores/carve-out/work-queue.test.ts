@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { EBUSY, EIO } from '../../values/errno.ts'
+import { EBUSY, EHWPOISON } from '../../values/errno.ts'
 import { CHUNK_BLOCKS } from '../store.ts'
 import type { Job, JobOutcome } from './jobs.ts'
 import { chunkExtent, rangesOf } from './layout.ts'
@@ -172,7 +172,7 @@ test('the worker reports blocks that a poisoned page keeps from being zeroed, an
   add('clear', 0, 4)
   runAll(work)
   assert.deepEqual(told, ['clear 1 failed', 'clear 2 done'])
-  assert.deepEqual(outcomes[0], { kind: 'failed', errnoCode: EIO.code })
+  assert.deepEqual(outcomes[0], { kind: 'failed', errnoCode: EHWPOISON.code })
   assert.ok(region.isAll(0, 4, 0))
   assert.equal(region.instances.size, 0, 'what was made to zero it is taken away')
 })

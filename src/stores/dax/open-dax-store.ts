@@ -5,6 +5,7 @@
 import { close } from '../../linux/descriptors.ts'
 import { must } from '../../linux/library.ts'
 import { mapShared } from '../../linux/memory.ts'
+import { CarveOutFailures } from '../carve-out/carve-out-failures.ts'
 import { CarveOutStore } from '../carve-out/carve-out-store.ts'
 import { DataChunks } from '../carve-out/data-chunks.ts'
 import { gibibyteFrames, isDataChunk } from '../carve-out/layout.ts'
@@ -60,6 +61,7 @@ export function openDaxStore(
     worker,
     chunks,
     ram,
+    failures: new CarveOutFailures(layout, chunks),
   })
 }
 

@@ -10,6 +10,7 @@ import { type RawMapping, unmapRaw } from '../../linux/raw-memory.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import { GIB } from '../../values/units.ts'
+import { CarveOutFailures } from '../carve-out/carve-out-failures.ts'
 import { CarveOutStore } from '../carve-out/carve-out-store.ts'
 import { DataChunks } from '../carve-out/data-chunks.ts'
 import { foreignBytes, holdsImage } from '../carve-out/image-probe.ts'
@@ -73,6 +74,7 @@ export function openDevmemStore(
     worker,
     chunks,
     ram,
+    failures: new CarveOutFailures(layout, chunks),
   })
 }
 

@@ -22,8 +22,8 @@ import {
   type Placement,
   type Store,
   type StoreDescriptor,
-  type StoreEvents,
 } from '../store.ts'
+import type { StoreEvents } from '../store-events.ts'
 import { DescriptorTable } from './descriptor-table.ts'
 import { type IncomingChannel, IncomingMemfds } from './incoming-memfds.ts'
 import { type OutgoingChannel, OutgoingMemfds } from './outgoing-memfds.ts'

@@ -102,6 +102,17 @@ export const OPERATIONS = {
     store.zero(extent)
     return fs.markClean({ origin: { unique: 0n, epoch: 1 } }, extent)
   },
+  'memory fails under a file': ({ fs, image }) => {
+    const ram = [...image.state.inodes.values()].find(({ guestRam }) => guestRam)
+    const [extent] = ram?.extents ?? []
+    return extent && fs.markBad({ origin: { unique: 0n, epoch: 1 } }, [{ start: extent.start, count: 1 }])
+  },
+  'memory fails that no file has': ({ fs }) => {
+    const start = 11
+    // The pool may have been shrunk before.
+    const count = Math.min(3, fs.statfs().totalBlocks - start)
+    return count > 0 ? fs.markBad({ origin: { unique: 0n, epoch: 1 } }, [{ start, count }]) : undefined
+  },
 } as const satisfies Record<string, CrashOperation>
 
 /** Of an image of version 1. It makes no record. */

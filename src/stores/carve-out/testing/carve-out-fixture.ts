@@ -5,10 +5,11 @@
 import assert from 'node:assert/strict'
 import { waitReadable } from '../../../linux/descriptors.ts'
 import { Errno } from '../../../values/errno.ts'
-import type { ObjectId } from '../../../values/ids.ts'
+import type { Fd, ObjectId } from '../../../values/ids.ts'
 import { Wait } from '../../../values/refusal.ts'
 import { DaxGuestRam } from '../../dax/dax-guest-ram.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS, type Owner, type Placement } from '../../store.ts'
+import { CarveOutFailures, type FailureLog } from '../carve-out-failures.ts'
 import { CarveOutStore } from '../carve-out-store.ts'
 import { DataChunks } from '../data-chunks.ts'
 import { gibibyteFrames } from '../layout.ts'
@@ -28,6 +29,12 @@ export const RAM: Placement = {
 export class CarveOutFixture {
   readonly region = new FakeRegion(4 + 3 * CHUNK_BLOCKS)
   readonly nodes = new FakeNodes()
+  /** The kernel's log: pages that it says have failed, until they are read. */
+  readonly failedPages: number[] = []
+  log: FailureLog | Errno = {
+    fd: -1 as Fd,
+    read: () => ({ pages: this.failedPages.splice(0), gaps: 0, isMore: false }),
+  }
   worker = new FakeWorkerPort(this.region)
   store = this.#open()
 
@@ -85,6 +92,7 @@ export class CarveOutFixture {
       worker,
       chunks,
       ram,
+      failures: new CarveOutFailures(layout, chunks, this.log),
     })
   }
 }
