@@ -18,7 +18,7 @@ const MOST_BEFORE_MOUNT_MS = 15_000
  * has a record, which no kexec has left. Never rejects.
  */
 export async function guestsBeforeMount(request: MountRequest, timeoutMs: number): Promise<Early> {
-  const early = isAfterKexec(request) ? startEarly(request, timeoutMs) : NONE
+  const early = isAfterKexec(request) ? await startEarly(request, timeoutMs) : NONE
   if (early.areAll) await within(Promise.all(early.guests.values()), MOST_BEFORE_MOUNT_MS)
   return early
 }
