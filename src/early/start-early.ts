@@ -1,6 +1,6 @@
 /**
- * Saved guests go on before their pool is mounted, at the boot after a kexec: while keeper and server start,
- * each guest's QEMU is started, loads the state, and lets the guest run. The image stays as it is, and the
+ * Saved guests go on before their pool is mounted, at the boot after a kexec: before keeper and server are
+ * started each guest's QEMU is, loads the state, and lets the guest run. The image stays as it is, and the
  * guest on record as saved, until the resumption finds it.
  *
  * Why no state is ever loaded over newer memory, whichever process ends at whatever moment: a guest that has
