@@ -1,8 +1,8 @@
 /**
  * The measured steps: kernel updates of one throw-away host, by an expert's script and by `live-update` in
  * turns, under the same guests, with the same kernel. How long each guest is silent is read outside of the
- * host, the same for both sides: in the next kernel from its console, since the agent, which would be one more
- * process for guests to wait for, comes after the script that resumes them.
+ * host, the same for both sides: in the next kernel from its console, since the agent, which would be one
+ * more process for guests to wait for, comes after the script that resumes them.
  */
 import { guestCommand } from '../../testbed/guests/qemu.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'

@@ -1,8 +1,7 @@
 /**
  * The lines between a keeper and the process that starts it: options in, readiness out, both as JSON; and an
  * empty one in, when guests have gone on that the keeper was put behind. Both processes are of the same
- * version: where the package's files are replaced between the two starts, the
- * keeper ends.
+ * version: where the package's files are replaced between the two starts, the keeper ends.
  */
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import type { MemorySource, RootDirectory } from '../server/messages.ts'

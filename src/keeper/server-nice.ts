@@ -2,13 +2,12 @@
  * Where the kernel puts keeper and server among the processes that wait for a processor: before guests once
  * the pool serves, and behind all others while guests go on that do not wait for it.
  *
- * Those are guests whose QEMUs were started before the mount (src/early). Their QEMUs need a processor for
- * what their guests wait for; the start of keeper and server, most of it Node's own, needs as much, and no
- * guest of theirs waits for it. A guest never waits for a server that is behind all others: that ends before
- * the pool is mounted, so no process can have a file of it open. Guest RAM that was given to a QEMU before the
- * mount is a node in /dev (`store=dax`), whose page faults reach no server; a guest that needs the mount
- * itself waits for it in either place, and comes after those whose QEMUs run, for as long as
- * `MOST_BEHIND_MS`.
+ * Those are guests whose QEMUs were started before the mount (src/early). Their QEMUs need a processor; the
+ * start of keeper and server, most of it Node's own, takes as much of one, and these guests do not wait for
+ * it. No process ever waits for a server that is behind all others: it comes forward before the pool is
+ * mounted, so none can have a file of it open. The RAM of these guests is a node in /dev, whose page faults
+ * reach no server, and their state a memfd that QEMU has inherited. A guest that needs the mount itself waits
+ * for it in either place, and comes after those whose QEMUs run, for as long as `MOST_BEHIND_MS`.
  *
  * It ends, whichever comes first, when the process that started this one says that they have gone on, or is
  * gone; after `MOST_BEHIND_MS`; when the server has read the image; when this keeper has failed.
