@@ -21,9 +21,28 @@ function sideOf(updates: readonly HandUpdate[], by: By, guests: number): Measure
       firstMs: theirs.map(({ silenceMs }) => Math.min(...silenceMs)),
       lastMs: theirs.map(({ silenceMs }) => Math.max(...silenceMs)),
       userSeconds: theirs.map(({ userSeconds }) => userSeconds),
+      ...phaseSamples(theirs),
     },
   }
 }
+
+const PHASE = 'phase '
+
+/** `phase save`, …: milliseconds of each update. None of the script, which reports nothing. */
+function phaseSamples(updates: readonly HandUpdate[]): Record<string, number[]> {
+  const reported = updates.flatMap(({ phasesMs }) => (phasesMs === undefined ? [] : [phasesMs]))
+  const names = [...new Set(reported.flatMap((phases) => Object.keys(phases)))]
+  return Object.fromEntries(
+    names.map((name) => [`${PHASE}${name}`, reported.map((phases) => phases[name] ?? 0)]),
+  )
+}
+
+/** Medians of the phases, in their order. */
+const phaseWords = ({ samples }: Measured): string =>
+  Object.entries(samples)
+    .filter(([figure]) => figure.startsWith(PHASE))
+    .map(([figure, all]) => `${figure.slice(PHASE.length)} ${seconds(median(all))}`)
+    .join(', ')
 
 function rowsOf(guests: number, [hand, ours]: readonly [Measured, Measured]): Row[] {
   const words = guests === 1 ? 'one guest' : `${guests} guests, the last of them`
@@ -35,6 +54,7 @@ function rowsOf(guests: number, [hand, ours]: readonly [Measured, Measured]): Ro
     fact(`${words}: by hand`, spread(hand)),
     fact('… by live-update', spread(ours)),
     atMostRow('… ratio of the medians', medianOf(ours, 'lastMs') / medianOf(hand, 'lastMs'), MOST),
+    fact('… its phases by live-update, as its report has them', phaseWords(ours)),
     fact(
       '… processor seconds of the next user space, by hand and by live-update',
       [hand, ours].map((side) => medianOf(side, 'userSeconds').toFixed(1)).join(', '),

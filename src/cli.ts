@@ -22,5 +22,6 @@ const early =
 const [command, , directory] = words
 const mounts = command === 'mount' && directory !== undefined && process.env.GUESTMEMFS_UNIT === undefined
 const waiting = mounts && !hasUnit() && process.getuid?.() === 0 ? new WaitingKeeper() : undefined
+if (early?.goingOn !== undefined) waiting?.yieldTo(early.goingOn)
 const { main } = await import('./cli/program.ts')
 await main({ waiting, early })

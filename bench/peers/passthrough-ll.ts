@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync,
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { SERVER_NICE } from '../../src/keeper/server-process.ts'
+import { SERVER_NICE } from '../../src/keeper/server-nice.ts'
 import { mountTable } from '../../src/linux/mounts.ts'
 import { setNice, setSessionNice } from '../../src/linux/process.ts'
 

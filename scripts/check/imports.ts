@@ -67,7 +67,7 @@ export const RULES: Record<string, Rule> = {
   cli: {
     may: [
       ...['values', 'run', 'qemu', 'pool', 'liveupdate', 'commands'],
-      ...['linux/system-log.ts', 'linux/end-by-sigpipe.ts', 'early/start-early.ts'],
+      ...['linux/system-log.ts', 'linux/end-by-sigpipe.ts', 'early/before-mount.ts'],
     ],
   },
   'cli.ts': { may: ['linux', 'pool/waiting-keeper.ts', 'pool/has-unit.ts', 'early', 'cli'] },

@@ -1,6 +1,6 @@
 /** A subcommand as its file in `src/commands/` exports it: `export const command: CommandModule`. */
 import type { Command } from 'commander'
-import type { Early } from '../early/start-early.ts'
+import type { GuestsBeforeMount } from '../early/before-mount.ts'
 import type { WaitingKeeper } from '../pool/waiting-keeper.ts'
 
 /** The headings of `guestmemfs help`. */
@@ -19,7 +19,7 @@ export interface BegunMount {
   /** The process that may become the pool's keeper. */
   readonly waiting?: WaitingKeeper | undefined
   /** The guests that went on before the mount. undefined: nothing has tried. */
-  readonly early?: Early | undefined
+  readonly early?: GuestsBeforeMount | undefined
 }
 
 export interface CommandModule {

@@ -3,12 +3,13 @@
 import type { CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT_MS } from '../cli/options.ts'
 import { complain, print, printJson } from '../cli/print.ts'
-import type { Early } from '../early/start-early.ts'
+import type { GuestsBeforeMount } from '../early/before-mount.ts'
 import { hasUnit } from '../pool/has-unit.ts'
 import { parseMountOptions } from '../pool/mount-options.ts'
 import { type MountRequest, mountPool } from '../pool/mount-pool.ts'
 import { differingRoot, isRemount, remountPool } from '../pool/remount-pool.ts'
 import { mountThroughUnit } from '../pool/systemd-unit.ts'
+import type { WaitingKeeper } from '../pool/waiting-keeper.ts'
 import { RUN } from '../run/paths.ts'
 import { hasRecordInRun } from '../run/pool-record.ts'
 import { formatSize } from '../values/size.ts'
@@ -21,9 +22,15 @@ const HOW = {
   lost: 'new pool: the processes of the former one had died, and its memory with them',
 } as const
 
-async function guestsBeforeMount(request: MountRequest): Promise<Early> {
-  const before = await import('../early/before-mount.ts')
-  return await before.guestsBeforeMount(request, Number(DEFAULT_TIMEOUT_MS))
+/** For words that had to be parsed first: the keeper's process has been started before. */
+async function goOnBeforeMount(
+  request: MountRequest,
+  waiting: WaitingKeeper | undefined,
+): Promise<GuestsBeforeMount> {
+  const { guestsBeforeMount } = await import('../early/before-mount.ts')
+  const early = await guestsBeforeMount(request, Number(DEFAULT_TIMEOUT_MS))
+  if (early.goingOn !== undefined) waiting?.yieldTo(early.goingOn)
+  return early
 }
 
 interface Options {
@@ -72,8 +79,7 @@ export const command: CommandModule = {
           await remountPool(request)
           return
         }
-        // Words that had to be parsed first.
-        const resumed = options.resume && (early ?? (await guestsBeforeMount(request)))
+        const resumed = options.resume && (early ?? (await goOnBeforeMount(request, waiting)))
         // Loaded while the keeper starts: guests wait for both.
         const resuming = options.resume && import('../cli/show-resumption.ts')
         const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)

@@ -1,6 +1,6 @@
 /**
- * Saved guests go on before their pool is mounted, at the boot after a kexec: while keeper and server start,
- * each guest's QEMU is started, loads the state, and lets the guest run. The image stays as it is, and the
+ * Saved guests go on before their pool is mounted, at the boot after a kexec: before keeper and server are
+ * started each guest's QEMU is, loads the state, and lets the guest run. The image stays as it is, and the
  * guest on record as saved, until the resumption finds it.
  *
  * Why no state is ever loaded over newer memory, whichever process ends at whatever moment: a guest that has
@@ -24,43 +24,36 @@
  */
 import { readdirSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { setImmediate as immediate } from 'node:timers/promises'
 import { probe } from '../fs/image/header.ts'
 import { close } from '../linux/descriptors.ts'
-import type { EarlyGuests } from '../liveupdate/guest/early-result.ts'
+import type { EarlyGuests, EarlyResult } from '../liveupdate/guest/early-result.ts'
 import { parseMountOptions } from '../pool/mount-options.ts'
 import type { MountRequest } from '../pool/mount-pool.ts'
 import { tapProblems } from '../qemu/taps.ts'
 import { lockRegion } from '../run/region-lock.ts'
 import { readState } from '../server/open-file-system.ts'
 import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
-import type { EarlyRegion } from '../stores/driver.ts'
 import { findRegion } from '../stores/registry.ts'
 import { isRegionKind, type RegionKind } from '../values/store-kinds.ts'
 import { continueEarly, type EarlyGuest, reachGuest } from './early-guest.ts'
-import { countSaved, savedGuests } from './saved-guests.ts'
+import { countSaved, type SavedGuest, savedGuests } from './saved-guests.ts'
 
 /**
- * Returns at once, while the QEMUs start. None where the store needs its server for that, or the pool is
- * held by a process already. Never throws: the mount says what is wrong.
+ * Resolves when the QEMUs are started. None where the store needs its server for that, or the pool is held by
+ * a process already. Never rejects: the mount says what is wrong.
  */
-export function startEarly({ pool, mountPoint, options }: MountRequest, timeoutMs: number): Early {
+export async function startEarly(
+  { pool, mountPoint, options }: MountRequest,
+  timeoutMs: number,
+): Promise<Early> {
   try {
     const { store, region } = parseMountOptions(options)
     if (store === undefined || !isRegionKind(store)) return NONE
     // What lies there would be found in place of a file of the pool.
     if (readdirSync(mountPoint).length > 0) return NONE
     const place = { pool, mountPoint: resolve(mountPoint), kind: store, region: region ?? null }
-    const { region: early, guests, saved } = reachGuests(place)
-    if (early === undefined) return NONE
-    const withdrawal = new AbortController()
-    const limits = { timeoutMs, withdrawn: withdrawal.signal }
-    const going = guests.map((guest) => [guest.definition.name, continueEarly(early, guest, limits)] as const)
-    void Promise.all(going.map(([, result]) => result)).then(() => early.close())
-    return {
-      guests: new Map(going),
-      areAll: guests.length === saved,
-      withdraw: () => withdrawal.abort(),
-    }
+    return await startGuests(place, timeoutMs)
   } catch {
     return NONE
   }
@@ -78,14 +71,6 @@ export interface Early {
 }
 export const NONE: Early = { guests: new Map(), areAll: false, withdraw: () => {} }
 
-interface Reached {
-  readonly region: EarlyRegion | undefined
-  readonly guests: readonly EarlyGuest[]
-  /** Guests that are saved in the pool, these among them. */
-  readonly saved: number
-}
-const NOTHING: Reached = { region: undefined, guests: [], saved: 0 }
-
 interface Place {
   readonly pool: string
   readonly mountPoint: string
@@ -94,28 +79,69 @@ interface Place {
 }
 
 /**
- * Throws UsageError, SystemCallError, CorruptBytesError: the mount will say the same. What was made by then
- * is what a former server could have left.
+ * Errors (UsageError, SystemCallError, CorruptBytesError): no QEMU was started, and the mount will say the
+ * same. What was made by then is what a former server could have left.
  */
-function reachGuests({ pool, mountPoint, kind, region: named }: Place): Reached {
+async function startGuests(
+  { pool, mountPoint, kind, region: named }: Place,
+  timeoutMs: number,
+): Promise<Early> {
   checkSeesHolders(kind)
   const region = findRegion({ kind, region: named })
-  if (region.early === undefined) return NOTHING
+  if (region.early === undefined) return NONE
   // Another process that has it serves the pool, or formats the region.
   const locks = lockRegion(region)
   try {
-    if (region.probe(probe).content !== 'ours') return NOTHING
+    if (region.probe(probe).content !== 'ours') return NONE
     const { totalBlocks } = region
     const state = readState(region.readMetadata(), { storeKind: kind, totalBlocks }, pool)
     const ready = savedGuests(state, mountPoint).filter(
       ({ definition }) => tapProblems(definition).length === 0,
     )
-    if (ready.length === 0) return NOTHING
+    if (ready.length === 0) return NONE
     const early = region.early(pool)
-    const guests = ready.flatMap((guest) => reachGuest(early, guest) ?? [])
-    return { region: early, guests, saved: countSaved(state) }
+    const withdrawal = new AbortController()
+    const limits = { timeoutMs, withdrawn: withdrawal.signal }
+    const guests = await startEach(
+      ready,
+      (guest) => reachGuest(early, guest),
+      (guest) => continueEarly(early, guest, limits),
+    )
+    void Promise.all(guests.values()).then(() => early.close())
+    const areAll = guests.size === countSaved(state)
+    return { guests, areAll, withdraw: () => withdrawal.abort() }
   } finally {
     // The keeper takes them next. The memory of these guests is in use by then, and no server takes that.
     for (const lock of locks) close(lock)
+  }
+}
+
+/**
+ * Starts each guest before it reaches the next one: a QEMU takes longer to start than RAM takes to be made
+ * reachable, so all but the first start meanwhile. `reach`: undefined, or what it throws: that guest is not
+ * started. `start`: never rejects. Never rejects.
+ */
+export async function startEach(
+  guests: readonly SavedGuest[],
+  reach: (guest: SavedGuest) => EarlyGuest | undefined,
+  start: (guest: EarlyGuest) => Promise<EarlyResult | undefined>,
+): Promise<EarlyGuests> {
+  const started = new Map<string, Promise<EarlyResult | undefined>>()
+  for (const guest of guests) {
+    const reached = tryTo(() => reach(guest))
+    if (reached === undefined) continue
+    started.set(guest.definition.name, start(reached))
+    // `start` has come to its QEMU's process only when this loop has let go of the thread.
+    await immediate()
+  }
+  return started
+}
+
+/** undefined: the resumption finds out why. */
+function tryTo<T>(work: () => T): T | undefined {
+  try {
+    return work()
+  } catch {
+    return undefined
   }
 }

@@ -1,16 +1,22 @@
 /**
- * The two lines of JSON between a keeper and the process that starts it: options in, readiness out. Both
- * processes are of the same version: where the package's files are replaced between the two starts, the
- * keeper ends.
+ * The lines between a keeper and the process that starts it: options in, readiness out, both as JSON; and an
+ * empty one in, when guests have gone on that the keeper was put behind. Both processes are of the same
+ * version: where the package's files are replaced between the two starts, the keeper ends.
  */
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import type { MemorySource, RootDirectory } from '../server/messages.ts'
 
-/** The descriptor of both lines in the keeper's process. */
+/** The descriptor of these lines in the keeper's process. */
 export const CONTACT_FD = 3
 
-/** The version of both lines. A keeper that reads another one, or none, refuses. */
-export const CONTACT_VERSION = 2
+/** The version of these lines. A keeper that reads another one, or none, refuses. */
+export const CONTACT_VERSION = 3
+
+/**
+ * How long a keeper's process may be behind all others. A guest that hangs before it has gone on holds up the
+ * mount no longer.
+ */
+export const MOST_BEHIND_MS = 15_000
 
 /** The keeper's answer. `isIncoming`: the former kernel handed the pool over. */
 export type Readiness =
@@ -31,6 +37,11 @@ interface CommonOptions {
   readonly source: MemorySource
   /** Most files that one live update session takes. */
   readonly sessionFiles: number
+  /**
+   * The keeper's process was put behind all others when it was started, and had this nice value (see
+   * server-nice.ts). Left out: it was not.
+   */
+  readonly formerNice?: number
 }
 
 /** Mount the pool, and serve it. */

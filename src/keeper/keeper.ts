@@ -25,6 +25,7 @@ import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
 import { checkOwnFiles, mountWithNewFiles, ReplacedError } from './own-version.ts'
 import { recordPool } from './record-pool.ts'
 import { ServerHistory } from './server-history.ts'
+import { comeForward } from './server-nice.ts'
 import { describeServerEnd, type FirstOrder, ServerProcess, whyPoolNotOpened } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
 import { killHolder, openHolder, resumeHolder } from './takeover/holder-process.ts'
@@ -115,6 +116,7 @@ export class Keeper {
     const isServed = isLive && previousHolder?.role !== 'store'
     const more = isLive ? { isServed } : { rootDirectory: options.rootDirectory }
     const server = await this.#startServer(source, more)
+    comeForward() // before there is a mount, on which a process could wait for the server
     // Two servers on one connection would each read some of the requests: the old one must end before the new
     // one reads.
     if (isLive) await endPrevious()

@@ -18,9 +18,12 @@ import { Keeper } from './keeper.ts'
 import { KeeperLog } from './log.ts'
 import { UnusableHandoverError } from './open-pool.ts'
 import { recordPool } from './record-pool.ts'
+import { comeForward, stayBehind } from './server-nice.ts'
 import { keeperTitle } from './takeover/process-role.ts'
 
 function sendReady(readiness: Readiness): void {
+  // It waits at the descriptor that is closed here.
+  comeForward()
   try {
     writeSync(CONTACT_FD, `${JSON.stringify(readiness)}\n`)
     closeSync(CONTACT_FD)
@@ -30,10 +33,10 @@ function sendReady(readiness: Readiness): void {
 }
 
 /**
- * Blocks, as there is nothing else to do. undefined: the process that started this one does not need a
- * keeper.
+ * Blocks, as there is nothing else to do. `hasMore`: with the next line. undefined: the process that started
+ * this one does not need a keeper.
  */
-function readOptions(): KeeperOptions | undefined {
+function readOptions(): { readonly options: KeeperOptions; readonly hasMore: boolean } | undefined {
   let text = ''
   const bytes = Buffer.alloc(64 * 1024)
   while (!text.endsWith('\n')) {
@@ -41,16 +44,18 @@ function readOptions(): KeeperOptions | undefined {
     if (length === 0) return undefined
     text += bytes.toString('utf8', 0, length)
   }
-  return JSON.parse(text) as KeeperOptions
+  return { options: JSON.parse(text), hasMore: text.indexOf('\n') < text.length - 1 }
 }
 
 fixUmask()
-const options = readOptions() ?? process.exit(0)
+const { options, hasMore } = readOptions() ?? process.exit(0)
 if (options.version !== CONTACT_VERSION) {
   const reason = `guestmemfs was replaced by another version while it started: mount '${options.pool}' again`
   sendReady({ ok: false, reason })
   process.exit(1)
 }
+if (options.formerNice !== undefined) stayBehind(options.formerNice)
+if (hasMore) comeForward()
 process.title = keeperTitle(options.pool)
 // The working directory of a keeper must not keep another file system busy.
 process.chdir('/')

@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { compileCacheEnvironment } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
-import { killChild, processStartTime, setNice, setOomScore, setSessionNice } from '../linux/process.ts'
+import { killChild, processStartTime, setOomScore } from '../linux/process.ts'
 import { receiveMessage, sendMessage, socketPair } from '../linux/sockets.ts'
 import {
   DESCRIPTORS_PER_MESSAGE,
@@ -27,6 +27,7 @@ import type { Fd, ObjectId } from '../values/ids.ts'
 import { LATE, within } from '../values/within.ts'
 import type { Areas } from './areas.ts'
 import type { MemfdTable } from './memfd-table.ts'
+import { putServerFirst } from './server-nice.ts'
 
 /**
  * `main.ts` in the sources, `main.js` in the built package: the same directory layout, the same extension as
@@ -36,12 +37,6 @@ const SERVER_MAIN = fileURLToPath(new URL(`../server/main${import.meta.url.slice
 
 /** The number of the socket in the server: the first after its standard streams. */
 export const SERVER_SOCKET = 3 as Fd
-
-/**
- * A process that opens a file waits for the server, as for the kernel itself: guests that keep all processors
- * busy must not come first.
- */
-export const SERVER_NICE = -10
 
 /** Less than `mount` waits: the former server goes on where the next one hangs. */
 const OPEN_TIMEOUT_MS = 30_000
@@ -123,8 +118,7 @@ export class ServerProcess {
     }
     if (this.#child.pid !== undefined) {
       setOomScore(this.#child.pid, -1000)
-      setNice(this.#child.pid, SERVER_NICE)
-      setSessionNice(this.#child.pid, SERVER_NICE)
+      putServerFirst(this.#child.pid)
     }
     this.end = this.#follow()
   }

@@ -20,7 +20,7 @@ export async function startKeeper(
   const { contact } = waiting
   contact.ref()
   contact.on('error', () => {}) // The keeper is gone, which the end of its lines shows as well.
-  contact.write(`${JSON.stringify(options)}\n`)
+  waiting.sendOptions(options)
   const lines = createInterface({ input: contact })
   let isSilent = false
   const timer = setTimeout(() => {

@@ -6,15 +6,20 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { CONTACT_FD } from '../keeper/contact.ts'
+import { CONTACT_FD, type KeeperOptions, MOST_BEHIND_MS } from '../keeper/contact.ts'
 import { compileCacheEnvironment } from '../linux/compile-cache.ts'
 import { killChild } from '../linux/process.ts'
+import { putBack, putLast } from '../linux/process-nice.ts'
+import { within } from '../values/within.ts'
 
 const KEEPER_MAIN = fileURLToPath(new URL(`../keeper/main${import.meta.url.slice(-3)}`, import.meta.url))
 
 export class WaitingKeeper {
   readonly #child: ChildProcess
   readonly #kill = () => killChild(this.#child)
+  /** Of the process before it was put behind all others; undefined: it is not there. */
+  #formerNice: number | undefined
+  #hasOptions = false
 
   constructor() {
     this.#child = spawn(process.execPath, [...process.execArgv, KEEPER_MAIN], {
@@ -35,8 +40,36 @@ export class WaitingKeeper {
     return this.#child.stdio[CONTACT_FD] as unknown as Duplex & { ref(): void; unref(): void }
   }
 
+  /**
+   * Puts it behind all other processes until `guests` resolves, or for `MOST_BEHIND_MS`. Those guests' QEMUs
+   * have been started and need no keeper; this process, which lets them go on, is not put there.
+   */
+  yieldTo(guests: Promise<unknown>): void {
+    const { pid } = this.#child
+    if (pid === undefined || this.#hasOptions || this.#formerNice !== undefined) return
+    this.#formerNice = putLast(pid)
+    void within(guests, MOST_BEHIND_MS).then(() => this.#endYielding())
+  }
+
+  /** With its options it puts itself and its server back, also where this process dies. */
+  #endYielding(): void {
+    const { pid, exitCode, signalCode } = this.#child
+    const nice = this.#formerNice
+    this.#formerNice = undefined
+    if (nice === undefined || pid === undefined || exitCode !== null || signalCode !== null) return
+    if (this.#hasOptions) this.contact.write('\n')
+    else putBack(pid, nice)
+  }
+
+  sendOptions(options: KeeperOptions): void {
+    this.#hasOptions = true
+    const formerNice = this.#formerNice
+    this.contact.write(`${JSON.stringify({ ...options, ...(formerNice !== undefined && { formerNice }) })}\n`)
+  }
+
   /** From now on it outlives this process. */
   keep(): void {
+    this.#formerNice = undefined
     process.off('exit', this.#kill)
     this.contact.destroy()
   }

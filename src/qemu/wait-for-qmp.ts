@@ -1,12 +1,14 @@
 /** The wait for a QEMU that is just being started, until it answers on its QMP socket or cannot any more. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isAlive, isSameProcess } from '../run/process-identity.ts'
+import { isSameProcess, type ProcessIdentity, whenGone } from '../run/process-identity.ts'
 import { readRuntime, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
 import { QemuError } from '../values/errors.ts'
 import { within } from '../values/within.ts'
 import { QmpClient } from './qmp-client.ts'
 
 const POLL_MS = 10
+/** Its end may be on record, or reported to this process, a moment later. */
+const RECORD_DELAY_MS = 100
 const END_DELAY_MS = 500
 
 export interface QmpWait {
@@ -41,7 +43,7 @@ export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
   onStarted?.()
   const over = new AbortController()
   const greeting = QmpClient.connect(vmPaths(name).qmp, Math.max(1, deadline - performance.now()))
-  const watch = watchForEnd(name, () => end, over.signal)
+  const watch = watchForEnd(readRuntime(name)?.qemu ?? undefined, () => end, over.signal)
   return await greetedBefore(greeting, watch).finally(() => over.abort())
 }
 
@@ -72,14 +74,14 @@ function isStarted(name: string, before: VmRuntime | undefined): boolean {
   return before.qemu === null || !isSameProcess(qemu, before.qemu)
 }
 
-async function watchForEnd(name: string, endOf: () => string | undefined, stop: AbortSignal): Promise<never> {
-  for (;;) {
-    if (stop.aborted) return await new Promise<never>(() => {})
-    const qemu = readRuntime(name)?.qemu
-    if (qemu == null || !isAlive(qemu)) {
-      await sleep(10 * POLL_MS) // its end may not be on record yet
-      throw new QemuError(`QEMU ${endOf() ?? 'ended'} before it answered`)
-    }
-    await sleep(POLL_MS)
-  }
+/** `qemu`: undefined where the record says by now that it has ended. Rejects with how it ended. */
+async function watchForEnd(
+  qemu: ProcessIdentity | undefined,
+  endOf: () => string | undefined,
+  stop: AbortSignal,
+): Promise<never> {
+  if (qemu !== undefined) await whenGone(qemu, stop)
+  if (stop.aborted) return await new Promise<never>(() => {})
+  await sleep(RECORD_DELAY_MS)
+  throw new QemuError(`QEMU ${endOf() ?? 'ended'} before it answered`)
 }

@@ -34,7 +34,8 @@ export interface GuestOptions {
 
 /** The folder of a scenario's files in the host (image/project.ts). */
 export const FILES = '/opt/testbed/files'
-const LOGS = '/run/testbed/logs'
+/** The folder of guests' logs in the host (inside/agent.ts). */
+export const LOGS = '/run/testbed/logs'
 const POOL = '/mnt/guestmemfs'
 /** A guest in a pool that has a triple fault stops, and its RAM stays as it was: evidence for the verdict. */
 const KEEP_STOPPED = '-no-reboot -no-shutdown'

@@ -8,6 +8,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { Message } from '../inside/protocol.ts'
 import { type Boot, BootClock } from './boot-clock.ts'
 import { Channel, type Order } from './channel.ts'
+import { ConsoleTicks } from './console-ticks.ts'
 import {
   type HostEvidence,
   MAX_LAST_WORDS,
@@ -48,6 +49,8 @@ export class Host {
   readonly #machine: Machine
   #channel: Channel | undefined
   readonly #logs: HostLogs
+  /** Of guests whose ticks a script at boot tells. */
+  readonly consoleTicks = new ConsoleTicks()
   readonly #running = new Map<string, number>()
   readonly #qemuStarts = new Map<string, QemuStart>()
   #hello: Hello | undefined
@@ -270,6 +273,7 @@ export class Host {
 
   #readConsole(line: string): void {
     const jumps = this.#clock.readConsole(line, performance.now())
+    this.consoleTicks.read(line, performance.now())
     if (jumps) {
       this.#machine.switchConsole(String(this.boots.length + 1))
       this.#isBooting = true

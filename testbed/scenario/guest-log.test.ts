@@ -37,6 +37,22 @@ test('each tick has the time of its own line, also where the guest was reset in 
   )
 })
 
+test('a tick has the time at which the console told it, where the log came later', async () => {
+  const log = new Log('guest', never)
+  log.append('tick 1 bad 0\n')
+  await setTimeout(30)
+  const toldAtMs = performance.now()
+  await setTimeout(60)
+  log.append('tick 2 bad 0\ntick 3 bad 0\n')
+  const told = new GuestLog(log, (tick) => (tick === 2 ? toldAtMs : undefined)).continuity()
+  const untold = new GuestLog(log).continuity()
+  assert.equal(untold.after, 2)
+  assert.ok(untold.silenceMs - told.silenceMs >= 20, `${told.silenceMs} ms of ${untold.silenceMs} ms`)
+  assert.deepEqual([told.ticks, told.broken], [3, undefined])
+  // One that the console tells last was not late.
+  assert.equal(new GuestLog(log, () => performance.now()).continuity().silenceMs, untold.silenceMs)
+})
+
 test('a guest that started over, lost a word or never spoke is broken', () => {
   const judge = (text: string): string | undefined => {
     const log = new Log('guest', never)

@@ -1,7 +1,8 @@
 /**
  * The verdict on a guest's ticks, seen from outside the host: whether they are one unbroken run, and the
  * longest silence. By the clock outside the host, which no kexec stops; it is as exact as the delay of a line
- * (some 10 ms under emulation).
+ * (some 10 ms under emulation). In a kernel whose agent comes late, that of its console's lines, where it
+ * tells them (machine/console-ticks.ts).
  */
 import { findBreak, firstBadWord, readTicks, type Tick } from '../guests/ticks.ts'
 import type { Log } from '../machine/log.ts'
@@ -24,13 +25,16 @@ export interface Continuity {
 
 const LONG_SILENCE_MS = 1000
 /** As `readTicks` reads them: any line that ends in a tick. */
-const TICK_LINE = /tick \d+ bad \d+\r?\n/g
+const TICK_LINE = /tick (\d+) bad \d+\r?\n/g
 
 export class GuestLog {
   readonly log: Log
+  readonly #toldAtMs: (tick: number) => number | undefined
 
-  constructor(log: Log) {
+  /** `toldAtMs`: when the console had told a tick. */
+  constructor(log: Log, toldAtMs: (tick: number) => number | undefined = () => undefined) {
     this.log = log
+    this.#toldAtMs = toldAtMs
   }
 
   get ticks(): Tick[] {
@@ -51,8 +55,9 @@ export class GuestLog {
   }
 
   #arrivals(): number[] {
-    return [...this.log.text.matchAll(TICK_LINE)].map(({ index, 0: line }) => {
-      return this.log.arrivalOf(index + line.length - 1) ?? 0
+    return [...this.log.text.matchAll(TICK_LINE)].map(({ index, 0: line, 1: tick }) => {
+      const arrivedAtMs = this.log.arrivalOf(index + line.length - 1) ?? 0
+      return Math.min(arrivedAtMs, this.#toldAtMs(Number(tick)) ?? arrivedAtMs)
     })
   }
 

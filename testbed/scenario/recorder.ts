@@ -76,10 +76,11 @@ export class Recorder {
     this.#progress.say(`  ${name}: ${inOneLine(value)} ✓`)
   }
 
-  guest(log: Log): GuestLog {
+  /** `toldAtMs`: as of `GuestLog`. */
+  guest(log: Log, toldAtMs: (tick: number) => number | undefined): GuestLog {
     let guest = this.#guests.get(log.name)
     if (guest === undefined) {
-      guest = new GuestLog(log)
+      guest = new GuestLog(log, toldAtMs)
       this.#guests.set(log.name, guest)
     }
     return guest

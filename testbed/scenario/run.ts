@@ -190,7 +190,7 @@ function makeStage(
     phase: (name, work) => recorder.phase(name, work),
     keep: (name, value) => recorder.keep(name, value),
     expect: (name, value, wanted) => recorder.expect(name, value, wanted),
-    guest: (name) => recorder.guest(host.log(name)),
+    guest: (name) => recorder.guest(host.log(name), (tick) => host.consoleTicks.toldAtMs(name, tick)),
   }
 }
 

@@ -97,6 +97,17 @@ test('without systemd, and without an initramfs, there are fewer parts', () => {
   assert.deepEqual(names({ log, unit: undefined }), ['jump', 'kernel to init', 'units to mount'])
 })
 
+test('what comes right before the mount has an advice for each way in which a host mounts', () => {
+  const log = [line('6,307,2153153,-;Run /sbin/init as init process')]
+  const last = (facts: Partial<BootFacts>) => kernelParts({ ...FACTS, log, ...facts }).at(-1)?.advice
+  assert.match(last({ manager: undefined }) ?? '', /where init runs 'guestmemfs mount' before/)
+  assert.match(
+    last({ unit: undefined }) ?? '',
+    /what mounts the pool is ordered before.*'guestmemfs install'/,
+  )
+  assert.match(last({}) ?? '', /fewer units that start at the same time.*systemd-analyze plot/)
+})
+
 test('a log that has lost its beginning has no parts', () => {
   assert.deepEqual(kernelParts({ ...FACTS, log: LOG.slice(0, 1) }), [])
   assert.equal(parseKernelLine('no record'), undefined)

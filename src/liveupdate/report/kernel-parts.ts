@@ -65,7 +65,7 @@ function userspaceParts({ manager, unit, mountStartUs }: BootFacts, init: Kernel
   const name = INIT.exec(init.text)?.[1] ?? ''
   const isInitrd = name === '/init' || name === '/linuxrc'
   if (manager === undefined)
-    return [{ part: `${name} to mount`, durationUs: mountStartUs - init.atUs, advice: null }]
+    return [{ part: `${name} to mount`, durationUs: mountStartUs - init.atUs, advice: SCRIPTS_ADVICE }]
   const { userspaceUs } = manager
   const first = isInitrd
     ? [{ part: 'initrd', durationUs: userspaceUs - init.atUs, advice: INITRD_ADVICE }]
@@ -76,11 +76,20 @@ function userspaceParts({ manager, unit, mountStartUs }: BootFacts, init: Kernel
   return [
     ...first,
     ...waits.map(({ unit, durationUs }) => ({ part: unit, durationUs, advice: unitAdvice(unit) })),
-    { part: 'units to mount', durationUs: restUs, advice: null },
+    {
+      part: 'units to mount',
+      durationUs: restUs,
+      advice: unit === undefined ? ORDER_ADVICE : UNITS_ADVICE,
+    },
   ]
 }
 
 const INITRD_ADVICE = 'shorter with an initramfs that has fewer scripts and modules'
+const SCRIPTS_ADVICE = "shorter where init runs 'guestmemfs mount' before what guests do not need"
+const ORDER_ADVICE =
+  "shorter where what mounts the pool is ordered before what guests do not need: 'guestmemfs install' has units for it"
+const UNITS_ADVICE =
+  'shorter with fewer units that start at the same time, and take the processors: systemd-analyze plot'
 
 /** Short waits one after the other become one part. */
 function merged(parts: readonly KernelPart[]): KernelPart[] {

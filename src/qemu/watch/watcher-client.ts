@@ -58,7 +58,11 @@ export async function watchStart({ name, definition, first }: GuestStart): Promi
   if (answer.refused !== null) throw new UsageError(answer.refused)
 }
 
-/** Has the watcher see the end of a guest that runs again. */
+/**
+ * Has the watcher see the end of a guest that runs again. One that is being started is not told: once it
+ * listens it looks for all QEMUs that run. After a kexec all guests of a host are here at once, and a process
+ * for each of them would take the processors from those that have not gone on yet.
+ */
 export async function watchRunning({ name, after }: VmDefinition): Promise<void> {
   const qemu = liveQemu(name)
   if (qemu === undefined) return
@@ -66,11 +70,14 @@ export async function watchRunning({ name, after }: VmDefinition): Promise<void>
   await notify({ do: 'start', name, qemu, ...times, first: null, claimed: [] })
 }
 
-/** Sends a request whose answer is not needed. Does not wait for a watcher that must be started first. */
+/**
+ * Sends a request whose answer is not needed, nor the request by a watcher that is being started. Does not
+ * wait for one that must be started first.
+ */
 async function notify(request: Request): Promise<void> {
   const socket = await connected()
-  if (socket === undefined) await startWatcher(JSON.stringify(request))
-  else await exchange(socket, request).finally(() => socket.destroy())
+  if (socket !== undefined) await exchange(socket, request).finally(() => socket.destroy())
+  else if (!isStarting()) await startWatcher(JSON.stringify(request))
 }
 
 /**
