@@ -1,8 +1,8 @@
 /**
  * Reports of former live updates, for the page of `guestmemfs report --html`: the last ones of this machine,
  * bounded in number and in bytes. Each update of the kernel ends /run with the kernel, so on a host where
- * guestmemfs is installed they lie on its disk. Each has a number, one more than the last: the clock may be set
- * back. Must not: be needed by an update, which goes on without it.
+ * guestmemfs is installed they lie on its disk. Each has a number, one more than the last: the clock may be
+ * set back. Must not: be needed by an update, which goes on without it.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
