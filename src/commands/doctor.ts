@@ -66,7 +66,8 @@ export const command: CommandModule = {
     Prints one line for each thing that guestmemfs needs of this machine or can make use of: the kernel,
     FUSE, memory, QEMU, tools, memory set aside at boot, guests' RAM on memory nodes. State ok; warn: it
     works without, or not as well; missing: it does not work. A line with an arrow says what to do. --fix
-    does what can be done here, and asks before each change.`,
+    does what can be done here: on a terminal it asks before each change, elsewhere the command itself is
+    the consent.`,
   exitStatus: {
     0: 'nothing is missing',
     1: 'something is missing: guestmemfs does not work on this machine yet',
@@ -80,7 +81,7 @@ export const command: CommandModule = {
   register: (command) =>
     command
       .option('--json', 'print one JSON object')
-      .option('--fix', 'do what can be done here, asking first')
+      .option('--fix', 'do what can be done here; on a terminal it asks before each change')
       .option('--blackout', 'also list what would make an update of the kernel longer than it must be')
       .option('-y, --yes', 'do not ask')
       .action(doctor),
