@@ -33,10 +33,10 @@ function rowsOf(guests: number, [hand, ours]: readonly [Measured, Measured]): Ro
   }
   return [
     fact(`${words}: by hand`, spread(hand)),
-    fact('… by live-update', spread(ours)),
-    atMostRow('… ratio of the medians', medianOf(ours, 'lastMs') / medianOf(hand, 'lastMs'), MOST),
+    fact(`${words}: by live-update`, spread(ours)),
+    atMostRow(`${words}: ratio of the medians`, medianOf(ours, 'lastMs') / medianOf(hand, 'lastMs'), MOST),
     fact(
-      '… processor seconds of the next user space, by hand and by live-update',
+      `${words}: processor seconds of the next user space, by hand and by live-update`,
       [hand, ours].map((side) => medianOf(side, 'userSeconds').toFixed(1)).join(', '),
     ),
   ]

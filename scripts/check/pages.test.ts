@@ -16,7 +16,7 @@ const FIGURES: readonly (readonly [figure: string, bench: string, row: string])[
   ['33.8 ms', 'successor-first', 'next QEMU first'],
   ['1134 ms', 'successor-first', 'migrate file:'],
   ['183.2 ms', 'restart', 'longest wait, server killed'],
-  ['18.50 s', 'by-hand', '… by live-update'],
+  ['18.50 s', 'by-hand', 'one guest: by live-update'],
   ['9.55 s', 'by-hand', 'one guest: by hand'],
 ]
 
