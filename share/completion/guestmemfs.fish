@@ -60,7 +60,7 @@ complete -c guestmemfs -n __guestmemfs_first -a resume -d 'resume saved VMs: aft
 complete -c guestmemfs -n __guestmemfs_first -a live-update -d 'replace the host kernel or QEMU under running guests'
 complete -c guestmemfs -n __guestmemfs_first -a handover -d 'freeze a pool of memfds and preserve it for the next kernel; \'thaw\' unpreserves it'
 complete -c guestmemfs -n __guestmemfs_first -a report -d 'show timings of the last live update'
-complete -c guestmemfs -n __guestmemfs_first -a doctor -d 'check this machine; --fix repairs what it can'
+complete -c guestmemfs -n __guestmemfs_first -a doctor -d 'check this host; --fix repairs what it can'
 complete -c guestmemfs -n __guestmemfs_first -a reserve -d 'print the kernel parameters that set RAM aside for a pool; changes nothing'
 complete -c guestmemfs -n __guestmemfs_first -a install -d 'install this version, the mount helper, the command and the systemd unit'
 complete -c guestmemfs -n __guestmemfs_first -a uninstall -d 'remove what install wrote; pools and their memory are not touched'

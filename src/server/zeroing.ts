@@ -1,7 +1,7 @@
 /**
  * Gives the store's zeroer blocks that a former owner left dirty, one extent after the other, and logs as
  * clean what it has zeroed. Only blocks that are logged as clean are given to a file: after a crash in
- * between the successor zeroes them once more.
+ * between the next server zeroes them once more.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import { BLOCK_BYTES, type Extent, type RefusedExtent, type Store } from '../stores/store.ts'
