@@ -52,11 +52,11 @@ function rowsOf(guests: number, [hand, ours]: readonly [Measured, Measured]): Ro
   }
   return [
     fact(`${words}: by hand`, spread(hand)),
-    fact('… by live-update', spread(ours)),
-    atMostRow('… ratio of the medians', medianOf(ours, 'lastMs') / medianOf(hand, 'lastMs'), MOST),
-    fact('… its phases by live-update, as its report has them', phaseWords(ours)),
+    fact(`${words}: by live-update`, spread(ours)),
+    atMostRow(`${words}: ratio of the medians`, medianOf(ours, 'lastMs') / medianOf(hand, 'lastMs'), MOST),
+    fact(`${words}: its phases by live-update, as its report has them`, phaseWords(ours)),
     fact(
-      '… processor seconds of the next user space, by hand and by live-update',
+      `${words}: processor seconds of the next user space, by hand and by live-update`,
       [hand, ours].map((side) => medianOf(side, 'userSeconds').toFixed(1)).join(', '),
     ),
   ]

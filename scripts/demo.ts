@@ -1,7 +1,7 @@
 /**
  * `npm run demo`: the choice of the demo, and the exit on an error. Without words it is the live update of a
- * kernel, in the testbed; `--local` is the live update of a QEMU on this machine. Both install what is
- * missing, asking first.
+ * kernel, in the testbed, whose parts it fetches into the cache without asking; `--local` is the live update
+ * of a QEMU on this machine, which it installs where there is none, and on a terminal asks before.
  */
 import { parseArgs } from 'node:util'
 import { errorText, UsageError } from '../src/values/errors.ts'

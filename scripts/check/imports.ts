@@ -1,13 +1,13 @@
 /**
- * The import rule: which room of `src/` may import which other. The table is the architecture; add a line
+ * The import rule: which folder of `src/` may import which other. The table is the architecture; add a line
  * here before the first import that needs it. Must not: excuse single files without a reason.
  */
 import { isTest, type Source } from './sources.ts'
 
 interface Rule {
-  /** Other rooms, or single files of them, that this room may import. */
+  /** Other folders, or single files of them, that this folder may import. */
   readonly may: readonly string[]
-  /** Packages and `node:` modules; `undefined` allows all but those that belong to one room. */
+  /** Packages and `node:` modules; `undefined` allows all but those that belong to one folder. */
   readonly packages?: readonly string[]
 }
 
@@ -38,7 +38,7 @@ const SERVER_AS_LIBRARY = [
   ...['server/messages.ts', 'server/open-file-system.ts', 'server/open-store.ts', 'server/runtime-area.ts'],
 ]
 
-/** One row per room of `src/`. */
+/** One row per folder of `src/`. */
 export const RULES: Record<string, Rule> = {
   values: { may: [], packages: [] },
   linux: { may: ['values'] },
@@ -73,7 +73,7 @@ export const RULES: Record<string, Rule> = {
   'cli.ts': { may: ['linux', 'pool/waiting-keeper.ts', 'pool/has-unit.ts', 'early', 'cli'] },
 }
 
-/** Packages that only one room may use. */
+/** Packages that only one folder may use. */
 const OWNED_PACKAGES: Record<string, string> = { koffi: 'linux' }
 
 const room = (path: string): string => path.split('/')[1] ?? ''
@@ -90,11 +90,11 @@ function packageProblem(from: string, rule: Rule, name: string): string | undefi
   return undefined
 }
 
-/** Problems of one file of `src/` against the table. Tests may import any room, but not koffi. */
+/** Problems of one file of `src/` against the table. Tests may import any folder, but not koffi. */
 function roomProblems(source: Source): string[] {
   const from = room(source.path)
   const rule = RULES[from]
-  if (!rule) return [`src/${from} is a room without a rule: add it to scripts/check/imports.ts`]
+  if (!rule) return [`src/${from} is a folder without a rule: add it to scripts/check/imports.ts`]
   return source.imports.flatMap((to) => {
     if (to.startsWith('src/'))
       return isTest(source.path) || allowed(rule, from, to) ? [] : [`may not import ${to}`]

@@ -48,7 +48,8 @@ export function linkProblems(sources: readonly Source[], tree: LinkedTree): stri
 /** `[text](target)`, `![text](target)`, and `src`, `srcset` or `href` of an HTML tag. */
 const LINK = /\]\(<?([^()\s>]+)>?\)|\b(?:src|srcset|href)="([^"]*)"/g
 
-function brokenLinks({ path, text }: LinkedDocument, { documents, paths }: LinkedTree): string[] {
+/** Links of one document to what is not among `paths`, and to headings that are not there. */
+export function brokenLinks({ path, text }: LinkedDocument, { documents, paths }: LinkedTree): string[] {
   return [...withoutCode(text).matchAll(LINK)].flatMap(({ 1: linked, 2: tagged, index }) => {
     const target = linked ?? tagged ?? ''
     if (/^[a-z][a-z+.-]*:/i.test(target)) return []

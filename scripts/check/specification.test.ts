@@ -42,10 +42,12 @@ const SHOWN: Shown = {
   ],
   results: new Map([['blackout', JSON.stringify(RESULT)]]),
 }
+/** Names the one row that misses its bar. */
+const MISSED = '| M99 | 0.618 of it is ours: missed. | `bench blackout: share` |'
 
 const page = (...rows: string[]): string =>
   ['# Specification', '', '## M. Memory', '', '| No. | promise |', '| --- | --- |', ...rows, ''].join('\n')
-const problems = (...rows: string[]): string[] => specificationProblems(page(...rows), SHOWN)
+const problems = (...rows: string[]): string[] => specificationProblems(page(...rows, MISSED), SHOWN)
 /** The problems of one row with this sentence that these show. */
 const of = (sentence: string, ...shownBy: string[]): string[] =>
   problems(`| M1 | ${sentence} | ${shownBy.map((each) => `\`${each}\``).join('<br>')} |`)
@@ -106,6 +108,15 @@ test('a figure that is another now, a bar that is missed in silence, and one tha
   assert.match(of('1.096: missed.', 'bench blackout: ratio').join(), /no bench that it names misses one/)
 })
 
+test('a bar that is missed, and that no row of the page names', () => {
+  const untold = specificationProblems(page('| M1 | It is. | `testbed scenario boot` |'), SHOWN)
+  assert.deepEqual(untold, [
+    "bench/results/blackout.json: 'share' is 0.618 where <= 0.1 is wanted, and no promise names it",
+  ])
+  const list = new Map([...SHOWN.results, ['compatibility', '[{"row": "dax"}]']])
+  assert.deepEqual(specificationProblems(page(MISSED), { ...SHOWN, results: list }), [])
+})
+
 test('a number that two rows have, that does not ascend, is none, or is of another chapter', () => {
   const row = (number: string) => `| ${number} | It is. | \`testbed scenario boot\` |`
   assert.deepEqual(problems(row('M1'), row('M3'), row('M12')), [])
@@ -114,9 +125,9 @@ test('a number that two rows have, that does not ascend, is none, or is of anoth
   assert.deepEqual(problems(row('B1')), ["B1: it is in the chapter 'M'"])
   for (const number of ['M0', 'm1', 'M', '1', ''])
     assert.match(problems(row(number)).join(), /is no number of a promise/, number)
-  const next = `${page(row('M1'))}## B. Blackout\n${row('B1')}\n${row('B2')}\n## Beyond\n${row('B3')}\n`
+  const next = `${page(row('M1'), MISSED)}## B. Blackout\n${row('B1')}\n${row('B2')}\n## Beyond\n${row('B3')}\n`
   assert.deepEqual(specificationProblems(next, SHOWN), ["B3: it is in the chapter ''"])
-  const again = `${page(row('M5'))}## B. Blackout\n${row('B1')}\n## M. Once more\n${row('M5')}\n`
+  const again = `${page(row('M5'), MISSED)}## B. Blackout\n${row('B1')}\n## M. Once more\n${row('M5')}\n`
   assert.deepEqual(specificationProblems(again, SHOWN), ['M5: two rows have this number'])
 })
 

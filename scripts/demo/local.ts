@@ -1,8 +1,8 @@
 /**
  * `npm run demo -- --local`: the part of the product that this machine can show without a reboot. It mounts a
  * pool, runs a guest in it, kills the file system's server, replaces the guest's QEMU, and the guest's output
- * shows whether it noticed. It installs what is missing (asking), ends all processes that it started and
- * removes all that it made. Must not: touch other pools or guests.
+ * shows whether it noticed. It installs a missing QEMU (on a terminal it asks before), ends all processes
+ * that it started and removes all that it made. Must not: touch other pools or guests.
  */
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
+import { brokenLinks, readLinkedTree } from '../check/links.ts'
 import { checksumsText, controlText, dependencies, installedKib } from './control.ts'
 import { changelogText, copyrightText, overridesText } from './documents.ts'
 import { packageFiles } from './package-files.ts'
@@ -119,4 +122,24 @@ test('the machine’s files run what the package has made current, and pages are
   const paths = files.map(({ path }) => path)
   assert.equal(new Set(paths).size, paths.length)
   for (const path of paths) assert.doesNotMatch(path, /^\/(?:etc|usr\/local|var)\//, 'nothing to configure')
+})
+
+test('each link of a document leads to a file that the package has, npm’s as well', () => {
+  const { documents, paths } = readLinkedTree(PROJECT)
+  const prefix = '/usr/share/doc/guestmemfs/'
+  const debian = packageFiles(PROJECT, { changelog: '', copyright: '', overrides: '', nodeLicenses: '' })
+  const { files: npm } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')) as {
+    readonly files: readonly string[]
+  }
+  for (const has of [
+    new Set(debian.flatMap(({ path }) => (path.startsWith(prefix) ? path.slice(prefix.length) : []))),
+    new Set([...paths].filter((path) => npm.some((file) => path === file || path.startsWith(`${file}/`)))),
+  ]) {
+    const brought = documents.filter(({ path }) => has.has(path))
+    assert.ok(brought.length > 20)
+    assert.deepEqual(
+      brought.flatMap((document) => brokenLinks(document, { documents, paths: has })),
+      [],
+    )
+  }
 })

@@ -30,8 +30,8 @@ export interface Documents {
 }
 
 const DOCUMENTS = '/usr/share/doc/guestmemfs'
-/** Also where they are read beside the sources, so that their links lead to each other. */
-const PAGES = ['README.md', 'ARCHITECTURE.md', 'docs/**/*.md']
+/** With all that they link to, in the same folders as in the sources. */
+const PAGES = ['*.md', 'docs/**/*.{md,svg}', 'testbed/README.md', 'bench/results/*']
 
 /** There from the beginning, and empty: the package's scripts fill it. */
 export const EMPTY_FOLDERS = [PACKAGE_LIBRARY]

@@ -152,7 +152,7 @@ export const OF_A_FILE: readonly XattrText[] = [
     read: BY_FILE_READERS,
     value: `
       What to open to map it: *kind* (*file*, this file; *device*; *window* of /dev/mem; *none*; *awaited*,
-      it is still to be retrieved from the former kernel; *lost*), with *path* and *offsetBytes* or *major*
+      its memory is incoming, still to be retrieved from the former kernel; *lost*), with *path* and *offsetBytes* or *major*
       and *minor* where they are others, *sizeBytes* and *alignBytes*, and *nodes*, the memory nodes that it
       lies in, where they are known.`,
   },

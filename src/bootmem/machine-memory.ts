@@ -1,6 +1,6 @@
 /**
- * This machine's physical memory: the firmware's map, what is loaded where now, memory nodes. Reads alone,
- * and decides nothing. Without root the kernel hides the addresses of the second: it is then unknown.
+ * This machine's physical memory: the firmware's map, what is loaded where now, memory nodes. This file only
+ * reads, and decides nothing. Without root the kernel hides where things are loaded: that is then unknown.
  * Sources: drivers/firmware/memmap.c, Documentation/arch/x86/zero-page.rst.
  */
 import { join } from 'node:path'

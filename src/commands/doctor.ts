@@ -1,6 +1,4 @@
-/**
- * `guestmemfs doctor`: print what this machine has and lacks; `--fix` repairs what the operator agrees to.
- */
+/** `guestmemfs doctor`: print what this host has and lacks; `--fix` repairs what the operator agrees to. */
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
 import { doctorWords } from '../cli/print-findings.ts'
@@ -53,8 +51,8 @@ async function doctor({ json, fix, yes, blackout }: DoctorOptions): Promise<void
     for (const finding of findings) printFinding(finding)
     print(
       missing === 0
-        ? 'guestmemfs works on this machine.'
-        : `${missing} missing: guestmemfs does not work on this machine yet.`,
+        ? 'guestmemfs works on this host.'
+        : `${missing} missing: guestmemfs does not work on this host yet.`,
     )
   }
   process.exitCode = missing === 0 ? 0 : 1
@@ -63,15 +61,16 @@ async function doctor({ json, fix, yes, blackout }: DoctorOptions): Promise<void
 export const command: CommandModule = {
   name: 'doctor',
   group: 'Setup',
-  summary: 'check this machine; --fix repairs what it can',
+  summary: 'check this host; --fix repairs what it can',
   description: `
-    Prints one line for each thing that guestmemfs needs of this machine or can make use of: the kernel,
+    Prints one line for each thing that guestmemfs needs of this host or can make use of: the kernel,
     FUSE, memory, QEMU, tools, memory set aside at boot, guests' RAM on memory nodes. State ok; warn: it
     works without, or not as well; missing: it does not work. A line with an arrow says what to do. --fix
-    does what can be done here, and asks before each change.`,
+    does what can be done here: on a terminal it asks before each change, elsewhere the command itself is
+    the consent.`,
   exitStatus: {
     0: 'nothing is missing',
-    1: 'something is missing: guestmemfs does not work on this machine yet',
+    1: 'something is missing: guestmemfs does not work on this host yet',
   },
   examples: [
     { about: 'look, and change nothing', typed: 'guestmemfs doctor' },
@@ -82,7 +81,7 @@ export const command: CommandModule = {
   register: (command) =>
     command
       .option('--json', 'print one JSON object')
-      .option('--fix', 'do what can be done here, asking first')
+      .option('--fix', 'do what can be done here; on a terminal it asks before each change')
       .option('--blackout', 'also list what would make an update of the kernel longer than it must be')
       .option('-y, --yes', 'do not ask')
       .action(doctor),

@@ -49,7 +49,7 @@ export const command: CommandModule = {
     With --kernel it saves the guests of all pools and starts the next kernel by kexec; it returns only
     where there was no update. Guest RAM stays where it is: in memory set aside at boot, or in memfds that
     this kernel hands to the next one. There, the mount and 'guestmemfs resume' start the guests again.
-    All that would lose memory is refused before a guest is paused; --dry-run shows the plan and what
+    All that would lose memory is refused before a guest is stopped; --dry-run shows the plan and what
     would be refused.
 
     With --vmm-only it replaces the QEMU of each guest of one pool. A guest that cannot be updated is

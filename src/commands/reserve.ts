@@ -39,14 +39,14 @@ export const command: CommandModule = {
   summary: 'print the kernel parameters that set RAM aside for a pool; changes nothing',
   description: `
     Chooses a range of this machine's memory for a pool of the dax or the devmem store, and prints the
-    words for the kernel's command line that keep the kernel away from it, ready for GRUB, grubby,
+    parameters for the kernel's command line that keep the kernel away from it, ready for GRUB, grubby,
     systemd-boot and kexec. It changes nothing. After the next boot 'guestmemfs doctor' says what the
     kernel made of it.
 
     With several memory nodes (--numa 0,1 or --numa all) it chooses one range in each, for a pool of its
     own.`,
   exitStatus: {
-    0: 'the words are printed',
+    0: 'the parameters are printed',
     1: 'there is no such place, or the request breaks a rule, which is named',
   },
   examples: [

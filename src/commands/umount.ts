@@ -18,7 +18,8 @@ export const command: CommandModule = {
   summary: 'unmount a pool; its memory stays parked unless discarded',
   description: `
     A pool of memfds that holds files is parked: its keeper holds the memory, and the next mount finds the
-    files. A pool in a region needs no process: its memory stays as it is. A pool that holds nothing ends.
+    files. A pool in a region needs no process: its memory stays as it is, also with --discard; delete its
+    files, or empty it by 'guestmemfs format --force'. A pool that holds nothing ends.
     A mount that is in use is refused, unless --force is given. What became of the pool is printed.`,
   exitStatus: {
     0: 'the pool is not mounted any more; with --discard nothing of guestmemfs holds its memory',
@@ -26,14 +27,20 @@ export const command: CommandModule = {
   },
   examples: [
     { about: 'park a pool', typed: 'guestmemfs umount guestmemfs' },
-    { about: 'free its memory and all that it holds', typed: 'guestmemfs umount --discard guestmemfs' },
+    {
+      about: 'free the memory of a pool of memfds, and all that it holds',
+      typed: 'guestmemfs umount --discard guestmemfs',
+    },
   ],
   seeAlso: ['guestmemfs-mount(8)', 'guestmemfs-list(8)', 'umount(8)', 'docs/reference/host.md'],
   changes: true,
   register: (command) =>
     command
       .argument('<pool|mountpoint>')
-      .option('--discard', 'discard the pool: free its memory, whatever it holds')
+      .option(
+        '--discard',
+        'free the memory of a pool of memfds, whatever it holds; one in a region keeps its files',
+      )
       .option('--force', 'cut off processes with open files; guests keep their memory and run on')
       .option('--json', 'print JSON')
       .action(async (named: string, options: { discard?: true; force?: true; json?: true }) => {

@@ -1,6 +1,6 @@
 /**
  * What a `mount --resume` does before it mounts. A process of its own loads this before the rest of the
- * program and before it starts a keeper: after a kexec guests stand still, and every other process takes the
+ * program and before it starts a keeper: after a kexec guests are stopped, and every other process takes the
  * processors, and the disk, from their QEMUs. Where another guest waits for the mount, the rest is loaded and
  * the keeper started meanwhile, and keeper and server are behind those QEMUs (keeper/server-nice.ts); this
  * process is not, since it answers them.

@@ -15,8 +15,8 @@
  *   no QEMU, the mark             the guest went on, and its QEMU has ended since: it is gone, as any guest
  *                                 is whose QEMU was killed
  * (liveupdate/guest/recover-guest.ts). What fails before the mark ends that QEMU, and the guest is resumed as
- * if this had not been tried. The mark is written to the blocks that the image names, which are the file's own
- * as long as the image is frozen: never once the pool is mounted (`Early.withdraw`).
+ * if this had not been tried. The mark is written to the blocks that the image names, which are the file's
+ * own as long as the image is frozen: never once the pool is mounted (`Early.withdraw`).
  *
  * Why no QEMU gets another file than it had: where a guest's line, environment or directory names the mount,
  * and where anything lies below the mount point, the guest waits for the mount; so it does where its QEMU is

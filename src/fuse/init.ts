@@ -1,6 +1,6 @@
 /**
  * The first exchange of a connection: what the server asks of the kernel, and why. Must not: keep state: the
- * outcome is a plain value, because the kernel sends a successor on the same connection no second INIT.
+ * outcome is a plain value, because the kernel sends the next server of the same connection no second INIT.
  * Source: process_init_reply() and fuse_new_init(), fs/fuse/inode.c.
  */
 
@@ -24,7 +24,7 @@ const MINOR = 40
  * Flags without which the server refuses to serve:
  * INIT_EXT         carries the flags above bit 31.
  * PASSTHROUGH      mmap maps guest RAM from the memfd itself, which is what this file system is for.
- * HAS_RESEND       the kernel sends a successor again what a killed server left unanswered.
+ * HAS_RESEND       the kernel sends the next server again what a killed one left unanswered.
  */
 const REQUIRED = INIT_FLAGS.INIT_EXT | INIT_FLAGS.PASSTHROUGH | INIT_FLAGS.HAS_RESEND
 

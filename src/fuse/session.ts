@@ -1,5 +1,5 @@
 /**
- * The session over one /dev/fuse descriptor: reads a request, has the host handle it, writes the reply, one
+ * The session over one /dev/fuse descriptor: reads a request, passes it to its handler, writes the reply, one
  * at a time on this thread, blocking. It answers malformed bytes with an error and goes on: nothing that the
  * kernel sends ends a server. Must not: handle a request itself.
  */
@@ -193,8 +193,8 @@ export function send(fuseFd: Fd, reply: Reply, report: (line: string) => void = 
 
 /**
  * Asks the kernel to send again what was read from this connection and never answered; the kernel marks it
- * `resent`, and sends it before anything newer. For a successor's start. Errors: EINVAL (kernel before 6.9),
- * ENODEV or EPERM (connection gone).
+ * `resent`, and sends it before anything newer. For the next server's start. Errors: EINVAL (kernel before
+ * 6.9), ENODEV or EPERM (connection gone).
  */
 export function resend(fuseFd: Fd): Errno | undefined {
   const bytes = new Uint8Array(OUT_HEADER.sizeBytes)

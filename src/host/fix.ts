@@ -1,4 +1,4 @@
-/** A repair of a finding, which `doctor --fix` makes after asking. */
+/** A repair of a finding, which `doctor --fix` makes; on a terminal it asks before. */
 import type { Finding } from '../values/finding.ts'
 
 export interface Fix {

@@ -1,4 +1,4 @@
-/** Tests of what the host room reads: versions, os-release, madison, INIT, kernel configuration, findings. */
+/** Tests of what src/host reads: versions, os-release, madison, INIT, kernel configuration, findings. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -23,7 +23,7 @@ import { shareFiles } from './share-files.ts'
 import type { Program } from './this-program.ts'
 import { installVersion, makeCurrent, makeLibrary, withLibraryLock } from './versions/install-version.ts'
 import { type RemovedVersions, removeUnused, removeVersions } from './versions/remove-versions.ts'
-import { CURRENT, LIBRARY, PACKAGE_PROGRAM, PREVIOUS, type Reads } from './versions/version-folder.ts'
+import { CURRENT, isPackaged, LIBRARY, PREVIOUS, type Reads } from './versions/version-folder.ts'
 
 export interface InstalledProgram extends Written {
   readonly version: string
@@ -52,9 +52,6 @@ export function installProgram(
   checkNoForeignFile(prefix, all)
   return inOneLine(() => installFrom(prefix, all, program, reads))
 }
-
-/** dpkg has unpacked the package there. */
-export const isPackaged = (prefix: string): boolean => existsSync(join(prefix, PACKAGE_PROGRAM))
 
 /** Turns errors of the file system (a full disk, one that is read-only) into a UsageError. */
 export function inOneLine<T>(work: () => T): T {

@@ -73,7 +73,8 @@ export const numberedPools = (root = '/'): NumberedPool[] =>
     return region === undefined ? [] : [{ pool, region }]
   })
 
-function poolsOfFstab(root: string): { readonly pool: string; readonly options: string }[] {
+/** Of each line for guestmemfs: the pool's name and the options. */
+export function poolsOfFstab(root: string): { readonly pool: string; readonly options: string }[] {
   const lines = textOf(join(root, '/etc/fstab')).split('\n')
   return lines.flatMap((line) => {
     const [pool = '', , type = '', options = ''] = line.trim().split(/\s+/)

@@ -1,6 +1,6 @@
 /**
  * The resumption of a domain whose record is there, wherever its update ended: saved and without a QEMU,
- * stopped in its old one, loaded into its next one. Nobody but the record knows, so each state of it is taken
+ * stopped in its old one, loaded into its next one. Only the record has it, so each state of it is taken
  * together with what libvirt and QEMU say. The caller holds the domain's lock.
  */
 import { bootId } from '../linux/boot-id.ts'

@@ -1,6 +1,6 @@
 /**
- * Calls of virsh(1), by which all of guestmemfs speaks to libvirt: one process for each, to the daemon of the
- * system. Must not: run a shell, or take the environment's word for where virsh is.
+ * Calls of virsh(1), by which guestmemfs sends commands to libvirt: one process for each, to the daemon of
+ * the system. Must not: run a shell, or take the environment's word for where virsh is.
  */
 import { spawn } from 'node:child_process'
 import { errnoOfNodeError } from '../linux/library.ts'

@@ -1,6 +1,6 @@
 /**
- * The abort of live updates that are under way: this process signals each that runs, which undoes itself, and
- * unloads the kernel that a killed one has left loaded. `resume` then continues the guests.
+ * The abort of live updates that are under way: this process signals each that runs, whose command rolls
+ * back, and unloads the kernel that a killed one has left loaded. `resume` then continues the guests.
  */
 import { bootId } from '../linux/boot-id.ts'
 import { close } from '../linux/descriptors.ts'

@@ -110,14 +110,14 @@ interface VmmChoice extends VmBatch {
   readonly domains: readonly ActiveDomain[]
   /** If one guest cannot be updated, none is. */
   readonly isAllOrNone: boolean
-  /** A signal ends the update for each guest that is not paused yet; the others come to their end. */
+  /** A signal ends the update for each guest that is not stopped yet; the others come to their end. */
   readonly signals: DeferredSignals
   readonly onWarning: (finding: Finding) => void
 }
 
 /**
  * A guest with an error in its findings is left as it is, and the report names it; the others are updated.
- * Errors (UsageError): no guest can be updated, or, with `isAllOrNone`, not all; none was paused.
+ * Errors (UsageError): no guest can be updated, or, with `isAllOrNone`, not all; none was stopped.
  */
 async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
   const [{ findings: ofVms, lines }, ofDomains] = await Promise.all([

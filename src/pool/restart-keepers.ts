@@ -1,6 +1,6 @@
 /**
  * What an upgrade does with the pools of this machine: each unit is restarted, so that a keeper and a server
- * of the current version take its pool over (docs/guide/versions.md). Guests do not notice: their memory is
+ * of the current version take its pool over (docs/guide/versions.md). Guests are not stopped: their memory is
  * mapped.
  * Must not: end a keeper that is no unit's.
  */

@@ -2,9 +2,9 @@
  * Deferred eviction. The last FORGET of an unlinked inode only queues it, so that `rm` is over when its names
  * are gone. The record is written when the mount is idle, one at a time while the next request is on its way,
  * or, on a mount that is busier, one with each reply after MAX_WAIT_MS. Until then nothing of the FORGET is
- * applied: a successor finds a file that the kernel has forgotten, as after any FORGET that a former server
- * had read when it died (`KernelView.takeOver`). In between the file has no name: it cannot be looked up,
- * opened or mapped.
+ * applied: the next server finds a file that the kernel has forgotten, as after any FORGET that a former
+ * server had read when it died (`KernelView.takeOver`). In between the file has no name: it cannot be looked
+ * up, opened or mapped.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import type { NodeId } from '../values/ids.ts'

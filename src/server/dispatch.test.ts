@@ -1,6 +1,6 @@
 /**
- * The dispatcher over a file system in memory: what it answers, parks and retries, and what a successor makes
- * of it.
+ * The dispatcher over a file system in memory: what it answers, parks and retries, and what the next server
+ * makes of it.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -9,8 +9,8 @@ import { SystemCallError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 
 /**
- * How long a successor waits for the end of the former server before it serves: the keeper has killed that
- * one by then, and the kernel ends it within milliseconds.
+ * How long the next server waits for the end of the former server before it serves: the keeper has killed
+ * that one by then, and the kernel ends it within milliseconds.
  */
 const WAIT_MS = 10_000
 /**
@@ -39,9 +39,9 @@ export class ImageLock {
 
   /**
    * `image`: the keeper's descriptor, whose open file description other processes share. `place`: a
-   * descriptor with a lower number, which the lock takes. A keeper of the first version, which had no lock,
-   * copies the last image that it finds here: with the descriptor of the lock it would hold the lock as well,
-   * until it ends, and no later server would get it.
+   * descriptor with a lower number, which the lock takes. A keeper of the oldest readable version (f8cb29b),
+   * which had no lock, copies the last image that it finds here: with the descriptor of the lock it would
+   * hold the lock as well, until it ends, and no later server would get it.
    */
   constructor(pool: string, image: Fd, place: Fd) {
     this.#pool = pool

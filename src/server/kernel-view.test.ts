@@ -1,4 +1,4 @@
-/** How a successor corrects lookup counts that a lost FORGET left too high. */
+/** How the next server corrects lookup counts that a lost FORGET left too high. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { blocks, fixture, nameAt, ROOT } from '../fs/testing/fixture.ts'

@@ -125,7 +125,7 @@ export class KernelView {
   }
 
   /**
-   * A successor calls this before it serves, with the orphans there are. The kernel never sends a FORGET
+   * The next server calls this before it serves, with the orphans there are. The kernel never sends a FORGET
    * again that a server had read before it died, so each count that is found may be too high. That harms an
    * inode only once it has no name: its memory would never be freed. So this server asks the kernel whether
    * it has such an inode: now, and after each later FORGET of an orphan whose counts were found here. The

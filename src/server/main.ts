@@ -1,7 +1,7 @@
 /**
  * The server process: it receives the pool from its keeper, opens the image, and serves the connection in one
  * blocking thread until that is gone. Crash-only: it has no signal handlers and nothing to clean up; however
- * it dies, its successor starts here.
+ * it dies, the next one starts here.
  */
 import { openSync, writeSync } from 'node:fs'
 import { writeCompileCache } from '../linux/compile-cache.ts'
@@ -56,7 +56,7 @@ try {
   const { totalBlocks, isNew, open: openNow } = await readPool(open, means)
   const alignBytes = isInRegion(open.source) ? (open.source.alignBytes ?? null) : null
   link.send({ kind: 'opened', totalBlocks, isNew })
-  // Killed servers write no compile cache: the first one writes it for its successors, before a request can
+  // Killed servers write no compile cache: the first one writes it for the next ones, before a request can
   // wait for it.
   if (!runtime.isEstablished) writeCompileCache()
   const { message: orders, descriptors: connection } = await link.expect('serve')

@@ -8,7 +8,7 @@
  * changed. Of a slot, the commit word is zeroed first: recovery then takes the checkpoint before it, whose
  * two segments are whole or fail their check. A record of a segment below its tail word that is zero is an
  * acknowledged one that is missing, and refused; above it no record was acknowledged. A server that dies in
- * between leaves pages that are still poisoned, and its successor does all of it again.
+ * between leaves pages that are still poisoned, and the next server does all of it again.
  */
 import { geometryOf, HEADER_BYTES, SEGMENT, SLOT } from '../fs/image/image-format.ts'
 import { must } from '../linux/library.ts'

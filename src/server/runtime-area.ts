@@ -1,11 +1,11 @@
 /**
- * What a successor needs of one FUSE connection, because the kernel sends INIT only once: what was
+ * What the next server needs of one FUSE connection, because the kernel sends INIT only once: what was
  * negotiated, how often the kernel has looked up each inode, and which backing id each inode has. It is in a
  * memfd that the keeper holds, valid for that connection alone; the persistent image holds nothing of it.
  *
  * Crash argument. The kernel counts a lookup when it has read the server's reply, so a count may change only
  * if the reply arrives. The server therefore first stores new counts as *pending* under the request's id,
- * then sends the reply, then carries them over and clears the pending mark. A successor that finds the mark
+ * then sends the reply, then carries them over and clears the pending mark. A next server that finds the mark
  * asks the kernel to re-send what was not answered: if the kernel sends that request again, its reply never
  * arrived and the pending counts are dropped; if not, it did, and they are carried over (again, if need be:
  * they are absolute). Either way no count is ever off by one.
@@ -93,7 +93,7 @@ export class RuntimeArea {
   }
 
   /**
-   * True once an INIT has been answered: a server that starts now is a successor on an existing connection.
+   * True once an INIT has been answered: a server that starts now is the next one on an existing connection.
    */
   get isEstablished(): boolean {
     return this.#load(WORD.magic) === MAGIC
@@ -104,7 +104,7 @@ export class RuntimeArea {
   }
 
   /**
-   * `negotiated` is kept as JSON: it is read once, by a successor that may be a newer version of this code.
+   * `negotiated` is kept as JSON: it is read once, by a next server that may be a newer version of this code.
    */
   establish(epoch: number, negotiated: unknown): void {
     const text = Buffer.from(JSON.stringify(negotiated), 'utf8')

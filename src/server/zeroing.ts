@@ -1,7 +1,7 @@
 /**
  * Gives the store's zeroer blocks that a former owner left dirty, one extent after the other, and logs as
  * clean what it has zeroed. Only blocks that are logged as clean are given to a file: after a crash in
- * between the successor zeroes them once more.
+ * between the next server zeroes them once more.
  *
  * The kernel may log a failure of memory that is being zeroed, and let the zeroes be written: it does not
  * keep a page of device-dax that has failed from being mapped again (`dev_dax_huge_fault`,

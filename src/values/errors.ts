@@ -23,7 +23,7 @@ export class CorruptBytesError extends Error {
 }
 
 /**
- * This process's own state contradicts itself. Never caught to continue: the server ends, and its successor
+ * This process's own state contradicts itself. Never caught to continue: the server ends, and the next one
  * recovers.
  */
 export class BrokenInvariantError extends Error {

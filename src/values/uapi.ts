@@ -1,6 +1,6 @@
 /**
- * Numbers of system calls that more than one room uses: they are in inodes and FUSE requests as well. The
- * same on all architectures here (include/uapi/linux/stat.h, fs.h, falloc.h).
+ * Numbers of system calls that more than one folder of src uses: they are in inodes and FUSE requests as
+ * well. The same on all architectures here (include/uapi/linux/stat.h, fs.h, falloc.h).
  */
 
 /** The file type in a mode, and what it is for a character device. */

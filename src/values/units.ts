@@ -1,4 +1,4 @@
-/** Sizes in bytes that several rooms use. */
+/** Sizes in bytes that several folders of src use. */
 export const KIB = 1024
 export const MIB = 1024 * KIB
 export const GIB = 1024 * MIB

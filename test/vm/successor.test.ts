@@ -202,7 +202,7 @@ test('a next QEMU that ends at its start, beside the old one: the guest is not p
   assert.deepEqual([timeline?.outcome, timeline?.phases], ['rolled-back', []])
   assert.match(
     timeline?.problem ?? '',
-    /^its next QEMU does not start, so the guest was not paused: QEMU ended with status 3$/,
+    /^its next QEMU does not start, so the guest was not stopped: QEMU ended with status 3$/,
   )
   assert.equal(qemuPid(vm.name), pid)
   await vm.serial.moreTicks(3)

@@ -57,7 +57,7 @@ export function pageOf(rows: readonly Row[], seen: readonly Seen[]): string {
 Made by \`npm run testbed -- matrix\`: each row is one live update by a real kexec in the testbed's host, with a guest that checks
 every word of its memory and says so ten times a second. "goes on" means that its next line followed the last one and no word was
 wrong. The time is that for which the guest was stopped; where the host was emulated in software, compare rows with one another, and with
-nothing else. What cannot work is refused before a guest is paused, in the words below the table.
+nothing else. What cannot work is refused before a guest is stopped, in the words below the table.
 
 \`7.3.4-luo\` and its like are the kernel that \`npm run testbed:kernel\` builds of Debian's source, with the Live Update
 Orchestrator; all others are Debian's own.

@@ -1,8 +1,8 @@
 /**
  * The proof that a guest that is let go on before its pool is mounted survives the death of the command that
  * does it, whenever that is: after each kexec `mount --resume` is killed a moment later than the time before,
- * and `resume` brings the guest back with every word of its memory. At last its QEMU is stopped until the pool
- * is mounted.
+ * and `resume` brings the guest back with every word of its memory. At last its QEMU is stopped until the
+ * pool is mounted.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
@@ -36,8 +36,8 @@ const FOUND = `echo "QEMUs $(pgrep -c qemu-system || true), state $(head -c 8 ${
 
 const FILLER = `${DIRECTORY}/filler`
 /**
- * QEMU is stopped before it has loaded the state. The pool is mounted and thawed without it, the state file is
- * removed, and another file gets its blocks, and all others; then QEMU goes on.
+ * QEMU is stopped before it has loaded the state. The pool is mounted and thawed without it, the state file
+ * is removed, and another file gets its blocks, and all others; then QEMU goes on.
  */
 const STOPPED = `until pgrep qemu-system >/dev/null; do sleep 0.02; done
     pkill -STOP qemu-system

@@ -60,8 +60,8 @@ export type Entry =
     }
 
 /**
- * The kernel request that caused a record, so that a successor can tell a re-sent request from a new one. The
- * server's own work: unique 0n.
+ * The kernel request that caused a record, so that the next server can tell a re-sent request from a new one.
+ * The server's own work: unique 0n.
  */
 export interface Origin {
   readonly unique: bigint

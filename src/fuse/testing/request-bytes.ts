@@ -1,6 +1,6 @@
 /**
  * Sample requests for tests, written byte by byte from include/uapi/linux/fuse.h and not through the tables
- * of this room: a mistake in a table must not be repeated here.
+ * of this folder: a mistake in a table must not be repeated here.
  */
 import type { Opcode } from '../opcodes.ts'
 

@@ -5,7 +5,7 @@
  * `previous` to the former one.
  */
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { errnoOfNodeError } from '../../linux/library.ts'
@@ -17,6 +17,8 @@ export const LIBRARY = '/usr/local/lib/guestmemfs'
 export const PACKAGE_LIBRARY = '/usr/lib/guestmemfs/versions'
 /** The program as dpkg unpacks it. No process of a pool runs from there: it is copied to the other one. */
 export const PACKAGE_PROGRAM = '/usr/lib/guestmemfs/package'
+/** dpkg has unpacked the package below `prefix`. */
+export const isPackaged = (prefix: string): boolean => existsSync(join(prefix, PACKAGE_PROGRAM))
 export const CURRENT = 'current'
 export const PREVIOUS = 'previous'
 /** In each folder: the script that starts this version, wherever `current` leads meanwhile. */

@@ -1,5 +1,5 @@
 /**
- * Checks, before a guest is paused, that each domain can be saved and started again. Must not: change
+ * Checks, before a guest is stopped, that each domain can be saved and started again. Must not: change
  * anything that lasts.
  */
 import { statfsSync } from 'node:fs'

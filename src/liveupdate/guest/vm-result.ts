@@ -19,7 +19,7 @@ export interface VmRequest {
   readonly isLocked?: boolean
   /** Of an update of QEMU alone. */
   readonly room?: SuccessorRoom
-  /** Called as long as a guest is not paused. Errors (UsageError): the update is to end. */
+  /** Called as long as a guest is not stopped. Errors (UsageError): the update is to end. */
   readonly check?: () => void
   /**
    * Of a resumption: runs `wait`, which never rejects, without the host-wide lock, so that other commands can

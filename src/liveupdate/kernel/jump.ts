@@ -1,5 +1,5 @@
 /**
- * The jump into the loaded kernel, or the reason why there was none. Must not: load, save or undo anything,
+ * The kexec into the loaded kernel, or the reason why there was none. Must not: load, save or undo anything,
  * which the caller does. Both methods start the loaded kernel: `systemctl kexec` loads one only where none is
  * (load_kexec_kernel(), systemd's src/systemctl/systemctl-start-special.c).
  */

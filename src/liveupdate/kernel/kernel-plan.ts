@@ -15,7 +15,7 @@ import type { DomainScope } from '../domains/domain-steps.ts'
 import { checkGuests, subjectOf } from '../preflight/check-guests.ts'
 import { checkHandover } from '../preflight/check-handover.ts'
 import { checkHost, type KexecMethod } from '../preflight/check-host.ts'
-import { checkNextBoot, checkNumbered } from '../preflight/check-next-boot.ts'
+import { checkBootMounts, checkNextBoot, checkNumbered } from '../preflight/check-next-boot.ts'
 import { type NextKernel, openNextKernel } from '../preflight/check-next-kernel.ts'
 import { checkNextNodes } from '../preflight/check-next-nodes.ts'
 import { checkPlugged, checkPools, checkUnmanagedGuests } from '../preflight/check-pools.ts'
@@ -96,6 +96,9 @@ export async function planKernelUpdate(
     ({ about, mountPoint }) =>
       !left.includes(about.name) && chosen.some((pool) => pool.mountPoint === mountPoint),
   )
+  const isResumed = (vm: Vm): boolean => vm.state === 'saved' || vms.includes(vm)
+  const hasGuests = (pool: PoolFacts): boolean =>
+    pool.vms.some(isResumed) || wanted.some(({ mountPoint }) => mountPoint === pool.mountPoint)
   const running = pools.flatMap((pool) => pool.vms.filter(isRunning).map(({ definition }) => definition.name))
   const ofDomains = await checkDomains(wanted, new Set(running))
   const findings = [
@@ -122,6 +125,7 @@ export async function planKernelUpdate(
     ),
     ...checkNextBoot(host.nextBoot, nextBootReads),
     ...checkNumbered(host.nextBoot.numbered, host.regions, pools),
+    ...checkBootMounts(host.bootMounts, host.regions, chosen.filter(hasGuests)),
     ...checkShutdown(via, chosen),
     ...checkUnmanagedGuests(pools, unlessOfLibvirt(host.kvmGuests, domains)),
     ...checkDomainPools(pools, domains, left),

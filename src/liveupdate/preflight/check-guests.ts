@@ -1,5 +1,5 @@
 /**
- * Checks, before a guest is paused, that each can be saved and loaded into its next QEMU. Must not: change
+ * Checks, before a guest is stopped, that each can be saved and loaded into its next QEMU. Must not: change
  * anything that lasts.
  */
 import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { BootMounts } from '../../host/boot-mounts.ts'
 import type { BootProgram, NextBoot } from '../../host/next-boot.ts'
-import { checkNextBoot, checkNumbered } from './check-next-boot.ts'
+import { checkBootMounts, checkNextBoot, checkNumbered } from './check-next-boot.ts'
+import type { PoolFacts } from './pool-facts.ts'
 import { linesOf, POOL } from './testing/facts.ts'
 
 const only = (format: number) => ({ oldest: format, newest: format })
@@ -68,4 +70,23 @@ test('of several regions, one that fstab names by number may be another one next
   assert.match(linesOf(checkNumbered(numbered, regions, []))[0] ?? '', /: write its first byte$/)
   assert.deepEqual(checkNumbered(numbered, regions.slice(1), pools), [])
   assert.deepEqual(checkNumbered([], regions, pools), [])
+})
+
+test('a pool that neither fstab nor a unit mounts is warned of, with the line that does it', () => {
+  const [start, lengthBytes] = [2 ** 32, 2 ** 30]
+  const place = { start, lengthBytes }
+  const judged = (mounts: Partial<BootMounts>, regions = [place], pool: Partial<PoolFacts> = {}): string[] =>
+    linesOf(
+      checkBootMounts({ pools: [], mountPoints: [], ...mounts }, regions, [{ ...POOL, place, ...pool }]),
+    )
+  assert.deepEqual(judged({ pools: ['p'] }), [])
+  assert.deepEqual(judged({ mountPoints: ['/mnt/p'] }), [])
+  assert.deepEqual(judged({ pools: ['q'], mountPoints: ['/mnt'] }), [
+    "warn: no line of /etc/fstab and no unit mounts pool 'p' at boot: its guests stay saved until it is mounted and 'guestmemfs resume' is typed; a line that does it: p /mnt/p guestmemfs store=dax,nofail 0 0",
+  ])
+  assert.match(judged({}, [place, place])[0] ?? '', / store=dax,region=0x100000000,nofail 0 0$/)
+  assert.match(
+    judged({}, [], { store: 'memfd', by: 'luo', place: undefined, mountPoint: '/mnt/a b' })[0] ?? '',
+    /: p \/mnt\/a\\040b guestmemfs nofail 0 0$/,
+  )
 })

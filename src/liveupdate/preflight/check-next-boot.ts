@@ -2,6 +2,7 @@
  * Checks the guestmemfs that the next boot runs, which need not be the one that runs now: it may be missing,
  * incomplete, or unable to read a pool that this kernel leaves to it. Pure.
  */
+import type { BootMounts } from '../../host/boot-mounts.ts'
 import type { NextBoot, NumberedPool } from '../../host/next-boot.ts'
 import { PACKAGE_LIBRARY, type Reads } from '../../host/versions/version-folder.ts'
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
@@ -47,6 +48,27 @@ function unread(what: string, reads: Reads, { pool, formats }: Left): Finding[] 
         `pool '${pool}' leaves ${name} format ${format} to ${what}, which reads ${known}: run 'guestmemfs install' of the version that is to come`,
       ),
     ]
+  })
+}
+
+/**
+ * `pools`: those with guests that the next boot is to resume. They stay saved as long as nothing mounts their
+ * pool, which a script may do that is not known here. `regions`: all of this machine.
+ */
+export function checkBootMounts(
+  { pools: ofFstab, mountPoints }: BootMounts,
+  regions: readonly PhysicalRange[],
+  pools: readonly Pick<PoolFacts, 'pool' | 'mountPoint' | 'store' | 'by' | 'place'>[],
+): Finding[] {
+  return pools.flatMap(({ pool, mountPoint, store, by, place }) => {
+    if (ofFstab.includes(pool) || mountPoints.includes(mountPoint)) return []
+    const region = regions.length > 1 && place !== undefined ? `,region=0x${place.start.toString(16)}` : ''
+    const options = by === 'carve-out' ? `store=${store}${region},nofail` : 'nofail'
+    const line = `${pool} ${mountPoint.replaceAll(' ', '\\040')} guestmemfs ${options} 0 0`
+    return warn(
+      SUBJECT,
+      `no line of /etc/fstab and no unit mounts pool '${pool}' at boot: its guests stay saved until it is mounted and 'guestmemfs resume' is typed; a line that does it: ${line}`,
+    )
   })
 }
 

@@ -1,6 +1,6 @@
 /**
- * Checks a guest of another VMM than QEMU before it is paused. What its program has, and whether it can be
- * saved, only its own commands know: that is said. Must not: run a command of it.
+ * Checks a guest of another VMM than QEMU before it is stopped. What its program has, and whether it can be
+ * saved, only its own commands know: the preflight prints that. Must not: run a command of it.
  */
 import { close } from '../../linux/descriptors.ts'
 import type { NextStart } from '../../qemu/namespaces.ts'

@@ -2,7 +2,7 @@
  * The formats in which a kernel hands memory over, by their names in its image. A kernel without the other's
  * KHO format drops all memory without an error, one without its LUO format panics, and one without its memfd
  * format answers EIO until the next boot (kho_populate, luo_early_startup, luo_open): so the preflight
- * compares them before a guest is paused. Source: include/linux/kho/abi/*.h.
+ * compares them before a guest is stopped. Source: include/linux/kho/abi/*.h.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'

@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { carveOuts } from '../../bootmem/carve-out.ts'
 import { readMachineMemory } from '../../bootmem/machine-memory.ts'
 import type { E820Entry } from '../../bootmem/memory-map.ts'
+import { type BootMounts, readBootMounts } from '../../host/boot-mounts.ts'
 import { type NextBoot, readNextBoot } from '../../host/next-boot.ts'
 import { CAP_SYS_ADMIN, CAP_SYS_BOOT, hasCapability } from '../../linux/capabilities.ts'
 import { rangeOfRegion, readDaxRegions } from '../../linux/dax.ts'
@@ -49,6 +50,7 @@ export interface HostFacts {
   readonly kvmGuests: readonly KvmGuest[]
   /** The guestmemfs that this machine starts at boot. */
   readonly nextBoot: NextBoot
+  readonly bootMounts: BootMounts
 }
 
 export function readHostFacts(): HostFacts {
@@ -68,6 +70,7 @@ export function readHostFacts(): HostFacts {
     version: readFileSync('/proc/version', 'latin1'),
     kvmGuests: kvmGuests(),
     nextBoot: readNextBoot(),
+    bootMounts: readBootMounts(),
   }
 }
 

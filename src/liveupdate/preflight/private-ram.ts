@@ -8,7 +8,7 @@ import { formatSize } from '../../values/size.ts'
 export interface PrivateRamCheck {
   /** Why the guest cannot be updated. */
   readonly problems: readonly string[]
-  /** What the operator must know before the guest is paused. */
+  /** What the operator must know before the guest is stopped. */
   readonly remarks: readonly string[]
 }
 

@@ -1,11 +1,11 @@
 /** Tests of the history of reports: its order, its bounds, and files in it that are no reports. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { sampleReport } from './page/testing/sample-updates.ts'
-import { keepInHistory, reportsIn } from './report-history.ts'
+import { historyBelow, keepInHistory, reportsIn } from './report-history.ts'
 
 function historyFolder(t: TestContext): string {
   const scratch = mkdtempSync(join(tmpdir(), 'history-'))
@@ -18,6 +18,17 @@ const unbounded = (folder: string) => ({ folder, mostReports: 1000, mostBytes: 1
 /** Told apart by when they began; a later one may have begun before, by a clock that was set back. */
 const startedAt = (startedAtMs: number) => sampleReport({ startedAtMs })
 const startsIn = (folder: string): number[] => reportsIn(folder).map(({ startedAtMs }) => startedAtMs)
+
+test('they lie on the disk where guestmemfs is installed, by its own command or as a package', (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'history-'))
+  t.after(() => rmSync(root, { recursive: true }))
+  assert.match(historyBelow(root).folder, /^\/run\//)
+  for (const path of ['var/lib/guestmemfs/installed.json', 'usr/lib/guestmemfs/package']) {
+    mkdirSync(join(root, path), { recursive: true })
+    assert.equal(historyBelow(root).folder, '/var/lib/guestmemfs/reports', path)
+    rmSync(join(root, path), { recursive: true })
+  }
+})
 
 test('reports are read in the order in which they were added, whatever the clock was', (t) => {
   const folder = historyFolder(t)

@@ -1,12 +1,13 @@
 /**
  * Reports of former live updates, for the page of `guestmemfs report --html`: the last ones of this machine,
  * bounded in number and in bytes. Each update of the kernel ends /run with the kernel, so on a host where
- * `install` was called they lie on its disk. Each has a number, one more than the last: the clock may be set
- * back. Must not: be needed by an update, which goes on without it.
+ * guestmemfs is installed they lie on its disk. Each has a number, one more than the last: the clock may be
+ * set back. Must not: be needed by an update, which goes on without it.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isInstalled } from '../../host/install-and-remove.ts'
+import { isPackaged } from '../../host/versions/version-folder.ts'
 import { errnoOfNodeError } from '../../linux/library.ts'
 import { replaceFile } from '../../run/atomic-file.ts'
 import { makeFolder, RUN } from '../../run/paths.ts'
@@ -33,13 +34,17 @@ const DIGITS = 10
 /** The pid: two updates that end at once may take the same number. A killed writer leaves a `.new`. */
 const NAME = /^\d{10}-\d+\.json(\.new)?$/
 
+/** On disk where guestmemfs is installed below `root`, by `guestmemfs install` or as the Debian package. */
+export const historyBelow = (root: string): ReportHistory =>
+  isInstalled(root) || isPackaged(root) ? ON_DISK : IN_RUN
+
 /**
  * Adds `report`, and removes the oldest ones first, so that all together are never beyond the bounds. Returns
  * why it could not, as one line.
  */
 export function keepInHistory(
   report: UpdateReport,
-  { folder, mostReports, mostBytes } = isInstalled('/') ? ON_DISK : IN_RUN,
+  { folder, mostReports, mostBytes } = historyBelow('/'),
 ): string | undefined {
   const text = JSON.stringify(report)
   const sizeBytes = Buffer.byteLength(text)

@@ -43,7 +43,7 @@ export async function checkHelpers(ask: Ask, definition: VmDefinition, now: Read
 
 /**
  * Only the helper has the state of what the guest has open in a shared folder, and must send it to the next
- * one through QEMU. QEMU asks for that only when it saves, with the guest paused
+ * one through QEMU. QEMU asks for that only when it saves, with the guest stopped
  * (`vuf_check_migration_support`, hw/virtio/vhost-user-fs.c).
  */
 async function checkFolders(ask: Ask): Promise<HelpersCheck> {

@@ -1,6 +1,6 @@
 /**
  * Settings that QEMU does not report, and that its next one may have otherwise: a preflight names them before
- * a guest is paused.
+ * a guest is stopped.
  */
 import * as v from 'valibot'
 import { argumentById, parseCommandLine } from '../command-line.ts'

@@ -62,7 +62,7 @@ export class WaitingSuccessor {
       await endLeftOver(name)
       endWatch()
       const reason = errorOutputSince(mark) || errorText(error)
-      throw new QemuError(`its next QEMU does not start, so the guest was not paused: ${reason}`, {
+      throw new QemuError(`its next QEMU does not start, so the guest was not stopped: ${reason}`, {
         cause: error,
       })
     }

@@ -1,6 +1,6 @@
 /**
  * The sizes of QEMU's memory blocks: firmware, ROMs of devices, video memory. A QEMU that has one of another
- * size refuses the guest (`Size mismatch`, parse_ramblock() in migration/ram.c), which is paused by then.
+ * size refuses the guest (`Size mismatch`, parse_ramblock() in migration/ram.c), which is stopped by then.
  */
 import * as v from 'valibot'
 import { formatSize } from '../../values/size.ts'

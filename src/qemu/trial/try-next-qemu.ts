@@ -1,12 +1,12 @@
 /**
  * The trial of a guest's next QEMU, while the guest runs in its old one: this process starts it on the same
  * RAM and the same files, and it waits for a guest's state that is never sent. So a missing file, device or
- * ROM is found before the guest is paused.
+ * ROM is found before the guest is stopped.
  *
  * Why no byte of the guest is lost: a QEMU that waits (`-incoming defer`) has built its machine, and neither
  * runs it nor writes RAM by a reset; it opens images inactive, without writing. That was measured for the
  * machines and devices of `trial-line.ts`; others are not tried. The trial's QEMU has ended before the guest
- * is paused.
+ * is stopped.
  */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,7 +1,7 @@
 /**
- * What is due when a VM's QEMU has ended: the commands after it, and the removal of its records. The record
- * of a guest that ended by itself goes; that of one that was saved, or whose QEMU was killed, stays. Where
- * the end cannot be known, as where no watcher ran, it stays as well.
+ * What the watcher does when a VM's QEMU has ended: the commands after it, and the removal of its records.
+ * The record of a guest that ended by itself goes; that of one that was saved, or whose QEMU was killed,
+ * stays. Where the end cannot be known, as where no watcher ran, it stays as well.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close } from '../../linux/descriptors.ts'

@@ -80,9 +80,9 @@ function isDeviceDax(rdev: number): boolean {
 /**
  * Opens the file that a CREATE has made at `at`. Where that is refused, the server removes the file again, by
  * records of their own: an open(2) that fails has made no file. A server that dies in between leaves the
- * file, and the request unanswered: the kernel sends it to the successor, which calls this again
- * (`answerAgain`). Where no successor has the connection, the caller got no answer, and an open(2) without an
- * answer may leave a file.
+ * file, and the request unanswered: the kernel sends it to the next server, which calls this again
+ * (`answerAgain`). Where no next server has the connection, the caller got no answer, and an open(2) without
+ * an answer may leave a file.
  */
 export function answerNewFile(
   context: Context,

@@ -1,7 +1,7 @@
 /**
  * The zeroing of one range, slice by slice. Uses the mapping of a data chunk where one is mapped; for the
- * rest it makes an instance that lasts as long as its piece. Must not: write outside the range. The caller
- * makes sure that no other job touches `busy` meanwhile.
+ * rest it makes a device, or a window, that lasts as long as its piece. Must not: write outside the range.
+ * The caller makes sure that no other job touches `busy` meanwhile.
  */
 
 import { type PhysicalRange, rangeEnd } from '../../linux/memory-ranges.ts'

@@ -1,7 +1,7 @@
 /**
  * The server's side of the store's worker: sends jobs, and calls back with their results, on the server's own
  * thread and only from `drain`. The thread may block in between: nothing here needs its event loop. A worker
- * that has died or hangs ends the server: how far its job got is unknown, and a successor starts another
+ * that has died or hangs ends the server: how far its job got is unknown, and the next server starts another
  * worker (worker-watch.ts).
  */
 import { writeSync } from 'node:fs'

@@ -1,10 +1,10 @@
 /**
- * The device-dax instances of a pool's region: the list, making one that covers given ranges, destroying one.
- * Nothing else changes the region, and one thread at a time uses this.
+ * The devices of device-dax in a pool's region: the list, making one that covers given ranges, destroying
+ * one. Nothing else changes the region, and one thread at a time uses this.
  *
- * A process that dies between any two writes leaves only what `clearLeftovers` finds: an instance without a
- * driver. No process can map such a one, so it is destroyed. An instance is bound only when it is complete
- * and checked, and unbound before any range is removed from it.
+ * A process that dies between any two writes leaves only what `clearLeftovers` finds: a device without a
+ * driver. No process can map such a one, so it is destroyed. A device is bound only when it is complete and
+ * checked, and unbound before any range is removed from it.
  */
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'

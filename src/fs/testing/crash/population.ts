@@ -1,6 +1,7 @@
 /**
- * The files that each crash finds: one of each kind, an orphan, blocks that wait for zeroing, a bad one. Each
- * file is filled with a byte of its own, so that each byte that is read shows whose it is.
+ * The files that the pool holds at each simulated crash: one of each kind, an orphan, blocks that wait for
+ * zeroing, a bad one. Each file is filled with a byte of its own, so that each byte that is read shows whose
+ * it is.
  */
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES } from '../../../stores/store.ts'

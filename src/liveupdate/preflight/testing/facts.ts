@@ -18,6 +18,7 @@ export const HOST: HostFacts = {
   version: 'Linux version 6.12.0 (builder) (gcc) #1 SMP',
   kvmGuests: [],
   nextBoot: { programs: [], lacksHelper: false, numbered: [] },
+  bootMounts: { pools: ['p'], mountPoints: [] },
 }
 
 export const vmOf = (name: string, state: Vm['state']): Vm =>
