@@ -62,6 +62,8 @@ export interface GuestCheck {
   readonly findings: readonly Finding[]
   /** Of the guests whose machine could be read. */
   readonly lines: TriedLines
+  /** Names of guests that do not run, which stay so. */
+  readonly paused: readonly string[]
 }
 
 export async function checkGuests(
@@ -73,7 +75,7 @@ export async function checkGuests(
   const trials = new Limit(TRIALS_AT_ONCE)
   const found = await Promise.all(
     vms.map(async (vm) => {
-      const { problems, unknown, stateBytes, machine } = await examine(vm, nextQemu, next)
+      const { problems, unknown, stateBytes, machine, isPaused } = await examine(vm, nextQemu, next)
       const isQemu = vm.definition.vmm === undefined
       const lines = [
         ...ramProblems(withNextRamFiles(vm.definition, machine)),
@@ -96,7 +98,7 @@ export async function checkGuests(
           ...(isFit ? untried(trial) : []),
         ].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
-      return { vm, findings, stateBytes, machine, trial }
+      return { vm, findings, stateBytes, machine, isPaused, trial }
     }),
   )
   return {
@@ -109,6 +111,7 @@ export async function checkGuests(
         return [[vm.definition.name, { argv, ramFiles, plugged, facts, unproven }] as const]
       }),
     ),
+    paused: found.flatMap(({ vm, isPaused }) => (isPaused ? vm.definition.name : [])),
   }
 }
 
@@ -193,6 +196,7 @@ interface GuestFacts {
   readonly unknown: readonly string[]
   /** The most that its state file may take. */
   readonly stateBytes: number
+  readonly isPaused?: boolean
   /** undefined: it could not be read. */
   readonly machine?: Machine
 }
@@ -264,6 +268,7 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
         ...ofPrivate.remarks,
       ],
       stateBytes: STATE_BYTES + bytes,
+      isPaused: blocked.isPaused,
       machine: { now, isRead: start !== undefined, line, facts, ivshmems, blocks, processor, version },
     }
   } catch (error) {

@@ -13,6 +13,11 @@ import { ramFileOf, readDefinition, unendedUpdate, type VmDefinition } from '../
 import { lockForUpdate } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
+export interface WhyBlocked extends Blocked {
+  /** Its processors do not run: its operator has stopped it, or it has suspended itself. */
+  readonly isPaused: boolean
+}
+
 /** By QEMU's state. */
 const ADVICE: Readonly<Record<string, string>> = {
   postmigrate:
@@ -23,7 +28,7 @@ const ADVICE: Readonly<Record<string, string>> = {
  * Errors (UsageError): the guest is in a state in which none is saved, or another command updates it.
  * QemuError: QEMU does not answer.
  */
-export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Promise<Blocked> {
+export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Promise<WhyBlocked> {
   const lock = await lockForUpdate(definition.name)
   if (lock === undefined) throw new UsageError('another update of it is under way')
   try {
@@ -45,7 +50,7 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
       ? ['a command that was killed had left its QEMU set for a save (cpr-reboot): it is set back']
       : []
     const { reasons, remarks: refused } = await askReasons(qmp, await operatorsMigration(qmp))
-    return { reasons, remarks: [...remarks, ...refused] }
+    return { reasons, remarks: [...remarks, ...refused], isPaused: !running }
   } finally {
     close(lock)
   }
