@@ -15,7 +15,7 @@ const kernels = (...timesUs: (number | null)[]): UpdateReport[] =>
     sampleReport({ startedAtMs: index, vms: [sampleGuest({ blackoutUs }), sampleGuest({ name: 'db' })] }),
   )
 
-const vmmOnly = (changes: Partial<ReturnType<typeof sampleGuest>>): UpdateReport => {
+function vmmOnly(changes: Partial<ReturnType<typeof sampleGuest>>): UpdateReport {
   const { kernel: _, ...report } = sampleReport()
   return { ...report, kind: 'vmm-only', vms: [sampleGuest(changes)] }
 }

@@ -8,7 +8,7 @@ import type { PoolFacts } from '../preflight/pool-facts.ts'
 import { POOL, vmOf } from '../preflight/testing/facts.ts'
 import { guestFates, type Planned } from './guest-fates.ts'
 
-const poolWith = (changes: Partial<PoolFacts>, ...vms: PoolFacts['vms']): PoolFacts => {
+function poolWith(changes: Partial<PoolFacts>, ...vms: PoolFacts['vms']): PoolFacts {
   const pool = { ...POOL, ...changes }
   return {
     ...pool,
