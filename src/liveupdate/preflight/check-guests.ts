@@ -47,6 +47,11 @@ const QMP_TIMEOUT_MS = 5_000
  * For all queries of its machine together, however often QEMU answers: other guests wait for their update.
  */
 const LOOK_TIMEOUT_MS = 20_000
+/**
+ * Each has hundreds of answers read by this one process: of a hundred guests at once the last ones would be
+ * late, however quickly their QEMUs answer.
+ */
+const LOOKS_AT_ONCE = 4
 /** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
 /** Of a guest that is refused. */
@@ -72,10 +77,12 @@ export async function checkGuests(
   next: NextStart,
 ): Promise<GuestCheck> {
   const probes = new Map<string, Promise<QemuBinary>>()
-  const trials = new Limit(TRIALS_AT_ONCE)
+  const [looks, trials] = [new Limit(LOOKS_AT_ONCE), new Limit(TRIALS_AT_ONCE)]
   const found = await Promise.all(
     vms.map(async (vm) => {
-      const { problems, unknown, stateBytes, machine, isPaused } = await examine(vm, nextQemu, next)
+      const { problems, unknown, stateBytes, machine, isPaused } = await looks.run(() =>
+        examine(vm, nextQemu, next),
+      )
       const isQemu = vm.definition.vmm === undefined
       const lines = [
         ...ramProblems(withNextRamFiles(vm.definition, machine)),
