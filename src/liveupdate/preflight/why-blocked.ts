@@ -1,6 +1,12 @@
 /** Why a guest cannot be saved as it is now, asked of its QEMU while no other command updates it. */
 import { close } from '../../linux/descriptors.ts'
-import { type Blocked, blockedReasons, migrationUnderWay, runStatus } from '../../qemu/migration.ts'
+import {
+  type Blocked,
+  blockedReasons,
+  migrationUnderWay,
+  runStatus,
+  runsOrSuspends,
+} from '../../qemu/migration.ts'
 import {
   isSetForSave,
   type MigrationSettings,
@@ -32,10 +38,11 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
   const lock = await lockForUpdate(definition.name)
   if (lock === undefined) throw new UsageError('another update of it is under way')
   try {
-    const { status, running } = await runStatus(qmp)
+    const state = await runStatus(qmp)
+    const { status, running } = state
     // Before its migration mode is changed, by which `resume` finds an update that did not end. By the record
     // as it is now: another command may have ended its update while this one waited for the lock.
-    const unended = unendedUpdate(readDefinition(ramFileOf(definition)) ?? definition, running)
+    const unended = unendedUpdate(readDefinition(ramFileOf(definition)) ?? definition, runsOrSuspends(state))
     if (unended !== undefined) throw new UsageError(unended)
     if (!SAVEABLE.includes(status))
       throw new UsageError(`the guest is in state '${status}'${ADVICE[status] ?? ''}`)
