@@ -11,6 +11,7 @@ import { faultCode, faultMemory, faultPanic, faultProcessor, faultRestart } from
 import { gigantic } from './gigantic.ts'
 import { hidden } from './hidden.ts'
 import { wholeHost } from './host.ts'
+import { hostFaults } from './host-faults.ts'
 import { hostLibvirt } from './host-libvirt.ts'
 import { kexec } from './kexec.ts'
 import { kexecRaw } from './kexec-raw.ts'
@@ -80,6 +81,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   many,
   host: wholeHost,
   'host-libvirt': hostLibvirt,
+  'host-faults': hostFaults,
   cycles,
   'fault-memory': faultMemory,
   'fault-code': faultCode,
