@@ -10,6 +10,7 @@ import type { GuestLog } from '../scenario/guest-log.ts'
 import { expectUpdated, liveUpdate, type UpdateReport, type VmReport } from '../scenario/live-update.ts'
 import { HOLD } from '../scenario/mapping.ts'
 import { expectClean } from '../scenario/pool.ts'
+import { rehearse } from '../scenario/rehearsal.ts'
 import { QMP, runStates } from '../scenario/run-states.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT, MOUNT } from './carve-out.ts'
@@ -58,17 +59,6 @@ const MOUNTS = `mkdir -p /mnt/guestmemfs /mnt/reserved; ${MOUNT}
 guestmemfs mount reserved /mnt/reserved -o store=devmem
 chmod 1777 /run/testbed/logs`
 
-interface PrintedRehearsal {
-  readonly ready: boolean
-  readonly load: { readonly outcome: string }
-  readonly guests: readonly {
-    readonly name: string
-    readonly fate: string
-    readonly state: string
-    readonly expected: { readonly longestUs: number; readonly count: number; readonly of: string } | null
-  }[]
-}
-
 export const wholeHost: Scenario = {
   about:
     'sixteen guests of mixed kinds, a pool of each store, one command: rehearsed, then updated to a newer kernel',
@@ -104,8 +94,7 @@ export const wholeHost: Scenario = {
     const told = await rehearse(stage, {
       command: `${command} --leave ${LEFT}`,
       when: 'before any update',
-      paused: IDLE,
-      left: [LEFT],
+      guests: [...carried(IDLE), `${LEFT}: left, running`],
     })
     expect('blackouts that are known', told.guests.filter(({ expected }) => expected !== null).length, 0)
 
@@ -124,6 +113,10 @@ export const wholeHost: Scenario = {
     for (const pool of ['guestmemfs', 'reserved']) await expectClean(stage, `fsck of ${pool}`, pool)
   },
 }
+
+/** `paused`: those whose processors do not run. */
+const carried = (paused: readonly string[]): string[] =>
+  CARRIED.map((name) => `${name}: carried, ${paused.includes(name) ? 'paused' : 'running'}`)
 
 const ticks = (guests: readonly GuestLog[], count: number): Promise<unknown> =>
   Promise.all(guests.map((each) => each.waitForTicks(count, SLOW_MS)))
@@ -162,39 +155,6 @@ async function contents({ host }: Stage, when: string): Promise<string> {
   return digest
 }
 
-/** What `rehearse` could have changed. */
-const STATE = 'guestmemfs vms --json; cat /sys/kernel/kexec_loaded; pgrep -c qemu-system'
-
-interface Rehearsed {
-  readonly command: string
-  readonly when: string
-  /** Those whose processors do not run, of `CARRIED`. */
-  readonly paused: readonly string[]
-  /** Beside `CARRIED`. */
-  readonly left: readonly string[]
-}
-
-/** It must be ready, with the kernel loaded and unloaded, and leave everything as it was. */
-async function rehearse(
-  { host, phase, keep, expect }: Stage,
-  { command, when, paused, left }: Rehearsed,
-): Promise<PrintedRehearsal> {
-  const before = await host.run(STATE)
-  const told = await phase(`rehearsal ${when}`, () =>
-    host.json<PrintedRehearsal>(`${command} --rehearse --json`, { timeoutMs: SLOW_MS }),
-  )
-  keep(`rehearsal ${when}`, told)
-  expect(`ready ${when}`, [told.ready, told.load.outcome], [true, 'unloaded'])
-  expect(`state after the rehearsal ${when}`, await host.run(STATE), before)
-  const wanted = [
-    ...CARRIED.map((name) => `${name}: carried, ${paused.includes(name) ? 'paused' : 'running'}`),
-    ...left.map((name) => `${name}: left, running`),
-  ]
-  const found = told.guests.map(({ name, fate, state }) => `${name}: ${fate}, ${state}`)
-  expect(`guests ${when}`, found.toSorted(), wanted.toSorted())
-  return told
-}
-
 /** Each pool has a report; the lowest order is first in it. Returns the guests of both. */
 async function expectReports(stage: Stage): Promise<readonly VmReport[]> {
   const { expect } = stage
@@ -216,7 +176,7 @@ async function expectReports(stage: Stage): Promise<readonly VmReport[]> {
 /** What the update took is what the next one is expected to take. */
 async function expectForeseen(stage: Stage, command: string, guests: readonly VmReport[]): Promise<void> {
   const when = 'after the update'
-  const { guests: told } = await rehearse(stage, { command, when, paused: ['suspended'], left: [] })
+  const { guests: told } = await rehearse(stage, { command, when, guests: carried(['suspended']) })
   const ran = guests.filter(({ name }) => !IDLE.includes(name))
   const found = ran.map(({ name }) => {
     const expected = told.find((each) => each.name === name)?.expected
