@@ -22,7 +22,7 @@ _guestmemfs_options() {
     run) options='--name --user --mount --order --env --before --after --trust-devmem --replace --ram --save --cancel --start -h --help' ;;
     vms) options='--mount --json -h --help' ;;
     resume) options='--mount --qemu --timeout-ms --json -h --help' ;;
-    live-update) options='--kernel --initrd --append --reuse-cmdline --via --dry-run --vmm-only --mount --qemu --name --abort --all-or-none --leave --patience --timeout-ms --json -h --help' ;;
+    live-update) options='--kernel --initrd --append --reuse-cmdline --via --dry-run --rehearse --vmm-only --mount --qemu --name --abort --all-or-none --leave --patience --timeout-ms --json -h --help' ;;
     handover | hand-over) options='--json -h --help' ;;
     report) options='--mount --json --html -h --help' ;;
     doctor) options='--json --fix --blackout -y --yes -h --help' ;;

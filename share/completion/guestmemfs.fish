@@ -130,6 +130,7 @@ complete -c guestmemfs -n '__guestmemfs_in live-update' -l append -x -d 'its com
 complete -c guestmemfs -n '__guestmemfs_in live-update' -l reuse-cmdline -d 'this kernel\'s command line'
 complete -c guestmemfs -n '__guestmemfs_in live-update' -l via -x -a 'kexec systemctl' -d 'kexec: at once; systemctl: systemd stops services first'
 complete -c guestmemfs -n '__guestmemfs_in live-update' -l dry-run -d 'with --kernel: print the plan and preflight errors, change nothing'
+complete -c guestmemfs -n '__guestmemfs_in live-update' -l rehearse -d 'do all of it that stops no guest, print what would be, leave nothing behind'
 complete -c guestmemfs -n '__guestmemfs_in live-update' -l vmm-only -d 'each guest\'s QEMU alone, not the kernel'
 complete -c guestmemfs -n '__guestmemfs_in live-update' -l mount -x -a '(__guestmemfs_mounts)' -d 'the guests of this pool'
 complete -c guestmemfs -n '__guestmemfs_in live-update' -l qemu -r -F -d 'with --vmm-only: the QEMU to start; default: what each VM was started with'

@@ -20,7 +20,7 @@ export function fsckWords({ severity, subject, message }: Finding) {
   return { severity: FSCK[severity], where: subject, message }
 }
 
-/** Of `live-update --dry-run`. */
+/** Of `live-update --dry-run` and `--rehearse`. */
 export function preflightWords({ severity, subject, message }: Finding) {
   return { severity: PREFLIGHT[severity], subject, message }
 }

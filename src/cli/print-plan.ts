@@ -14,23 +14,27 @@ const SURVIVES: Readonly<Record<SurvivesBy, string>> = {
 /** Refusals go to standard error, one line each; the plan is the result of a dry run. */
 export function printPlan(plan: KernelPlan, findings: readonly Finding[], asked: boolean): void {
   if (asked) {
-    printTable(
-      ['PLAN', ''],
-      [
-        ['kernel', `${plan.before} → ${plan.next ?? '?'} (${plan.kernel})`],
-        ['initrd', plan.initrd ?? '-'],
-        ['command line', plan.commandLine],
-        ['by', plan.via],
-        ...plan.pools.map(({ pool, mountPoint, store, by }) => [
-          'pool',
-          `${pool} on ${mountPoint} (store=${store}): ${SURVIVES[by]}`,
-        ]),
-        ...plan.vms.map(({ name, ramBytes }) => ['guest', `${name}, ${formatSize(ramBytes)}`]),
-      ],
-    )
+    printTable(PLAN_HEADER, [
+      ...planRows(plan),
+      ...plan.vms.map(({ name, ramBytes }) => ['guest', `${name}, ${formatSize(ramBytes)}`]),
+    ])
   }
   for (const { severity, message } of findings)
     complain(`${severity === 'warn' ? 'warning: ' : ''}${message}`)
   if (hasError(findings)) complain('nothing was changed, every guest runs on')
   else print('ready: the preflight passed')
 }
+
+export const PLAN_HEADER = ['PLAN', '']
+
+/** Without its guests. */
+export const planRows = (plan: KernelPlan): string[][] => [
+  ['kernel', `${plan.before} → ${plan.next ?? '?'} (${plan.kernel})`],
+  ['initrd', plan.initrd ?? '-'],
+  ['command line', plan.commandLine],
+  ['by', plan.via],
+  ...plan.pools.map(({ pool, mountPoint, store, by }) => [
+    'pool',
+    `${pool} on ${mountPoint} (store=${store}): ${SURVIVES[by]}`,
+  ]),
+]

@@ -6,6 +6,7 @@ import { collect, DEFAULT_TIMEOUT_MS, timeoutOption } from '../cli/options.ts'
 import { complain, print, printJson } from '../cli/print.ts'
 import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
+import { printRehearsal } from '../cli/print-rehearsal.ts'
 import { showReport } from '../cli/print-report.ts'
 import { qemuOption } from '../cli/qemu-option.ts'
 import { showResumption } from '../cli/show-resumption.ts'
@@ -14,7 +15,11 @@ import { abortUpdates } from '../liveupdate/abort.ts'
 import { rollbackReports, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
 import { withKernelPlan } from '../liveupdate/kernel/with-kernel-plan.ts'
 import { KEXEC_METHODS, type KexecMethod } from '../liveupdate/preflight/check-host.ts'
-import { updateQemus, type VmmUpdate } from '../liveupdate/vmm-only.ts'
+import { rehearseKernel } from '../liveupdate/rehearsal/rehearse-kernel.ts'
+import { rehearseVmms } from '../liveupdate/rehearsal/rehearse-vmms.ts'
+import { type HostUpdate, readUpdates } from '../liveupdate/report/host-updates.ts'
+import { updateQemus } from '../liveupdate/vmm-only.ts'
+import type { VmmUpdate } from '../liveupdate/vmm-plan.ts'
 import { UsageError } from '../values/errors.ts'
 import { hasError } from '../values/finding.ts'
 
@@ -25,6 +30,7 @@ interface KernelOptions {
   readonly reuseCmdline?: true
   readonly via: string
   readonly dryRun?: true
+  readonly rehearse?: true
   readonly mount?: string
   readonly leave: readonly string[]
   readonly patience: string
@@ -52,12 +58,17 @@ export const command: CommandModule = {
     All that would lose memory is refused before a guest is stopped; --dry-run shows the plan and what
     would be refused.
 
+    With --rehearse it does all of an update that stops no guest, with --kernel or --vmm-only: it loads the
+    next kernel and unloads it, tries each guest's next QEMU beside the one that runs, and prints what would
+    become of each guest, with the blackout to expect from the reports of former updates of this host. It
+    leaves nothing behind.
+
     With --vmm-only it replaces the QEMU of each guest of one pool. A guest that cannot be updated is
     named and left as it is, and the others are updated all the same.
 
     With --abort alone it stops the update that is under way, or undoes one that was killed.`,
   exitStatus: {
-    0: 'all guests were updated; with --dry-run: the preflight passed; with --abort: the guests run',
+    0: 'all guests were updated; with --dry-run or --rehearse: all would be; with --abort: the guests run',
     1: 'it was refused, or a guest was not updated; an update of the kernel was undone, its guests run on',
     '128+N': 'signal N stopped it between two steps; what it had begun was finished or undone',
   },
@@ -71,6 +82,11 @@ export const command: CommandModule = {
       about: 'the QEMU that is installed now, for all guests of the one pool',
       typed: 'guestmemfs live-update --vmm-only',
     },
+    {
+      about: 'what to show before the maintenance window',
+      typed: `guestmemfs live-update --kernel /boot/vmlinuz-NEW --initrd /boot/initrd.img-NEW \\
+    --reuse-cmdline --rehearse >rehearsal.txt`,
+    },
     { about: 'end an update that hangs', typed: 'guestmemfs live-update --abort' },
   ],
   seeAlso: [
@@ -79,7 +95,7 @@ export const command: CommandModule = {
     'docs/guide/live-update.md',
     'docs/reference/machine.md',
   ],
-  changes: ({ dryRun }) => dryRun !== true,
+  changes: ({ dryRun, rehearse }) => dryRun !== true && rehearse !== true,
   mayNotReturn: true,
   register: (command) =>
     command
@@ -92,6 +108,7 @@ export const command: CommandModule = {
       .option('--reuse-cmdline', "this kernel's command line")
       .option('--via <way>', 'kexec: at once; systemctl: systemd stops services first', 'kexec')
       .option('--dry-run', 'with --kernel: print the plan and preflight errors, change nothing')
+      .option('--rehearse', 'do all of it that stops no guest, print what would be, leave nothing behind')
       .option('--vmm-only', "each guest's QEMU alone, not the kernel")
       .option('--mount <pool|mountpoint>', 'the guests of this pool')
       .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
@@ -118,7 +135,8 @@ export const command: CommandModule = {
 
 async function liveUpdate(options: Options): Promise<number> {
   const { kernel, vmmOnly, qemu, name } = options
-  if (options.abort && kernel === undefined && vmmOnly === undefined) return await abort(options)
+  const isAbortAlone = kernel === undefined && vmmOnly === undefined && options.rehearse === undefined
+  if (options.abort && isAbortAlone) return await abort(options)
   if (options.abort) throw new UsageError('give --abort alone: it undoes whatever update is under way')
   if ((kernel === undefined) === (vmmOnly === undefined))
     throw new UsageError('give either --kernel FILE, for a new kernel, or --vmm-only, for a new QEMU')
@@ -126,6 +144,10 @@ async function liveUpdate(options: Options): Promise<number> {
     throw new UsageError('--leave is for --kernel: --vmm-only leaves what it cannot update')
   if (kernel === undefined && options.dryRun)
     throw new UsageError('--dry-run is for --kernel: nothing was changed')
+  if (options.rehearse && options.dryRun)
+    throw new UsageError('give either --rehearse or --dry-run: a rehearsal has the plan as well')
+  if (kernel === undefined && options.rehearse)
+    return printRehearsal(await rehearseVmms(vmmUpdate(options), formerUpdates()), options.json === true)
   if (kernel === undefined) return await updateQemus(vmmUpdate(options), updateView(options.json === true))
   if (qemu !== undefined || name.length > 0 || options.allOrNone)
     throw new UsageError(
@@ -133,6 +155,8 @@ async function liveUpdate(options: Options): Promise<number> {
     )
   return await kernelUpdate({ ...options, kernel })
 }
+
+const formerUpdates = (): readonly HostUpdate[] => readUpdates(undefined).all
 
 /** Returns the exit status of `resume`, which continues the guests. */
 async function abort(options: Options): Promise<number> {
@@ -164,7 +188,13 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     via: viaOption(options.via),
     left: options.leave,
   }
-  return await withKernelPlan(choice, options.mount, async ({ findings, next, ...preflight }) => {
+  return await withKernelPlan(choice, options.mount, async (found) => {
+    if (options.rehearse) {
+      const { rehearsal, signalStatus } = await rehearseKernel(found, formerUpdates())
+      const status = printRehearsal(rehearsal, asJson)
+      return signalStatus ?? status
+    }
+    const { findings, next, ...preflight } = found
     const { plan } = preflight
     const isReady = !hasError(findings) && next !== undefined
     if (options.dryRun || !isReady) {

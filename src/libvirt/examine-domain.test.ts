@@ -98,7 +98,7 @@ const examine = async (answers: Record<string, unknown>, domain = DOMAIN, isUpda
   await examineDomain(domain, isUpdated, answering(answers))
 
 test('a domain that runs as its XML says passes, and leaves no setting behind', async () => {
-  assert.deepEqual(await examine({}), { problems: [], privateBytes: 0 })
+  assert.deepEqual(await examine({}), { problems: [], privateBytes: 0, isPaused: false })
   const memdev = [
     { id: 'pc.ram', size: 256 * MIB, share: true },
     { id: 'vram', size: 16 * MIB, share: false },

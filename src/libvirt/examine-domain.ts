@@ -22,6 +22,8 @@ export interface ExaminedDomain {
   readonly problems: readonly string[]
   /** RAM that is in no pool and would be written while the guest is stopped. */
   readonly privateBytes: number
+  /** Its processors do not run. Left out where it cannot be updated. */
+  readonly isPaused?: boolean
 }
 
 /** `isUpdated`: the record of an update of it is there. Errors: QemuError. */
@@ -40,7 +42,7 @@ export async function examineDomain(
       : []),
   ]
   if (standing.length > 0) return { problems: standing, privateBytes: 0 }
-  const { status } = await runStatus(qmp)
+  const { status, running } = await runStatus(qmp)
   if (!SAVEABLE.includes(status)) return { problems: [`it is in QEMU's state '${status}'`], privateBytes: 0 }
   const underWay = await migrationUnderWay(qmp)
   if (underWay !== undefined)
@@ -66,6 +68,7 @@ export async function examineDomain(
       ...jobs.map(({ id, type }) => `a job of its disks runs (${type}, ${id}): wait for its end, or end it`),
     ],
     privateBytes: streamedBytes(ram),
+    isPaused: !running,
   }
 }
 

@@ -63,6 +63,9 @@ export function syncFileSystems(): void {
   libcSync()
 }
 
+/** Of the limit of loads. */
+const UNLIMITED = '-1'
+
 export interface KexecState {
   /** False: this kernel has no kexec (CONFIG_KEXEC_FILE), or hides it. */
   readonly exists: boolean
@@ -73,18 +76,24 @@ export interface KexecState {
    * kexec_load_limit_reboot).
    */
   readonly isDisabled: boolean
+  /**
+   * How many calls of kexec_file_load the kernel still permits until the next boot (sysctl
+   * kernel.kexec_load_limit_reboot); an unload counts as well, as the limit is looked at first. undefined:
+   * any number.
+   */
+  readonly callsLeft: number | undefined
   /** `none`, `integrity` or `confidentiality`; undefined where there is no lockdown. */
   readonly lockdown: string | undefined
 }
 
 export function kexecState(): KexecState {
   const isLoaded = text('/sys/kernel/kexec_loaded')
+  const limit = text('/proc/sys/kernel/kexec_load_limit_reboot') ?? UNLIMITED
   return {
     exists: isLoaded !== undefined,
     isLoaded: isLoaded === '1',
-    isDisabled:
-      text('/proc/sys/kernel/kexec_load_disabled') === '1' ||
-      text('/proc/sys/kernel/kexec_load_limit_reboot') === '0',
+    isDisabled: text('/proc/sys/kernel/kexec_load_disabled') === '1' || limit === '0',
+    callsLeft: limit === UNLIMITED ? undefined : Number(limit),
     lockdown: kernelLockdown(),
   }
 }

@@ -15,7 +15,7 @@ import { askOnce } from './machine/ask.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { readThreads } from './machine/threads.ts'
-import { runStatus } from './migration.ts'
+import { runStatus, runsOrSuspends } from './migration.ts'
 import { operatorsMigration } from './migration-settings.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
@@ -65,7 +65,8 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const { definition, qmp, tried, nextQemu, timeoutMs, onStep } = request
   const line = tried?.argv ?? definition.argv
   const { statePath, uid, gid } = definition
-  const [{ running: wasRunning }, migration] = await Promise.all([runStatus(qmp), operatorsMigration(qmp)])
+  const [status, migration] = await Promise.all([runStatus(qmp), operatorsMigration(qmp)])
+  const wasRunning = runsOrSuspends(status)
   const unended = unendedUpdate(definition, wasRunning)
   if (unended !== undefined) throw new QemuError(unended)
   // QEMU saves a paused guest only once: then it is in state 'postmigrate' until the operator continues it.

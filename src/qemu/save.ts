@@ -4,7 +4,7 @@
  */
 import { errorText, QemuError } from '../values/errors.ts'
 import { eventTime } from './event-time.ts'
-import { awaitMigration, fileChannels, runStatus } from './migration.ts'
+import { awaitMigration, fileChannels, runStatus, runsOrSuspends } from './migration.ts'
 import { type MigrationSettings, setMigration, setOurs } from './migration-settings.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { measureStateFile, type SavedState } from './saved-state.ts'
@@ -29,6 +29,7 @@ export async function saveGuest(
 ): Promise<SavedState> {
   const before = await runStatus(qmp)
   if (!SAVEABLE.includes(before.status)) throw new QemuError(`the guest is in state '${before.status}'`)
+  const wasRunning = runsOrSuspends(before)
   const startedAtMs = Date.now()
   try {
     await setOurs(qmp, 'save')
@@ -38,12 +39,12 @@ export async function saveGuest(
     return {
       path,
       ...(await measureStateFile(path, qmp.leftMs(timeoutMs))),
-      wasRunning: before.running,
+      wasRunning,
       stoppedAtMs: eventTime(qmp.takeEvent('STOP'), startedAtMs),
       qemuVersion: qmp.version,
     }
   } catch (error) {
-    return await continueAfter(qmp, before.running, migration, error)
+    return await continueAfter(qmp, wasRunning, migration, error)
   }
 }
 

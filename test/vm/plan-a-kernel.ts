@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { runInTree } from '../mount/support.ts'
+import { type Outcome, runInTree } from '../mount/support.ts'
 import { scratchFolder } from './support.ts'
 
 /**
@@ -20,14 +20,19 @@ for node in fuse null zero random urandom; do ln -s "$1/$node" /dev/$node; done
 shift
 exec "$@"`
 
-/** What `live-update --dry-run` says, which always refuses: there is no such kernel. */
-export async function linesOfPlan(t: TestContext, ...options: string[]): Promise<string[]> {
+/** `live-update --kernel` of a kernel that is not there: it is always refused. */
+export async function planKernel(t: TestContext, ...options: string[]): Promise<Outcome> {
   const real = join(scratchFolder(t), 'dev')
   mkdirSync(real)
   const within = ['--mount', 'sh', '-ec', WITH_ORCHESTRATOR, 'sh', real]
-  const words = ['live-update', '--kernel', '/nowhere', '--dry-run', ...options]
-  const { status, stdout, stderr } = await runInTree('unshare', within, words)
-  assert.equal(status, 1, stderr)
-  assert.match(stderr, /kernel \/nowhere is missing/)
+  const outcome = await runInTree('unshare', within, ['live-update', '--kernel', '/nowhere', ...options])
+  assert.equal(outcome.status, 1, outcome.stderr)
+  assert.match(`${outcome.stdout}${outcome.stderr}`, /kernel \/nowhere is missing/)
+  return outcome
+}
+
+/** What `live-update --dry-run` says of it. */
+export async function linesOfPlan(t: TestContext, ...options: string[]): Promise<string[]> {
+  const { stdout, stderr } = await planKernel(t, '--dry-run', ...options)
   return `${stdout}${stderr}`.split('\n')
 }

@@ -14,7 +14,7 @@ import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { Errno } from '../../src/values/errno.ts'
-import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
+import { buildTinyGuest, type TinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { CLI, guestmemfs, mountTestPool, type Outcome, runProgram, type TestPool } from '../mount/support.ts'
 import { Serial, serialFile } from './serial.ts'
 
@@ -53,9 +53,13 @@ export function vmName(word: string): string {
 }
 
 /** The tiny guest as a kernel file; `seed` tells guests apart. */
-export function tinyKernel(folder: string, seed = 1, strideBytes = 4): string {
+export function tinyKernel(
+  folder: string,
+  seed = 1,
+  more: Pick<TinyGuest, 'strideBytes' | 'suspendAfter'> = {},
+): string {
   const path = join(folder, `guest-${seed}.bin`)
-  writeFileSync(path, buildTinyGuest({ mebibytes: PATTERN_MEBIBYTES, seed, strideBytes, pace: 1 }))
+  writeFileSync(path, buildTinyGuest({ mebibytes: PATTERN_MEBIBYTES, seed, pace: 1, ...more }))
   return path
 }
 
@@ -108,6 +112,8 @@ export async function startTinyVm(
     seed?: number
     /** Of the guest, which checks less the larger it is, and takes less of a processor. */
     strideBytes?: number
+    /** As of `TinyGuest`. */
+    suspendAfter?: number
     qemu?: string
     /** True: the serial port has a file of its own. */
     hasSerialFile?: boolean
@@ -116,7 +122,11 @@ export async function startTinyVm(
   } = {},
 ): Promise<TestVm> {
   const folder = scratchFolder(t)
-  const kernel = tinyKernel(folder, more.seed, more.strideBytes)
+  const { strideBytes, suspendAfter } = more
+  const kernel = tinyKernel(folder, more.seed, {
+    ...(strideBytes !== undefined && { strideBytes }),
+    ...(suspendAfter !== undefined && { suspendAfter }),
+  })
   const ramFile = pool.path(word)
   const { options = [], runOptions = [], qemu = QEMU, command } = more
   const file = more.hasSerialFile ? serialFile(folder) : undefined

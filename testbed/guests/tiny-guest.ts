@@ -13,7 +13,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { PTE_BYTES } from '../../src/values/units.ts'
-import { Assembler, CARRY, EAX, ESP } from './assembler.ts'
+import { Assembler, CARRY, EAX, EDX, ESP, NOT_ZERO } from './assembler.ts'
 import { emitEjectMemory } from './eject-memory.ts'
 import { emitFill, emitPass, emitTellAgain, emitTellFirst } from './pattern.ts'
 import { emitNumber, emitPrint, emitText } from './serial-output.ts'
@@ -34,6 +34,11 @@ export interface TinyGuest {
    * most.
    */
   readonly pace?: number
+  /**
+   * The tick after which the guest suspends itself (ACPI S3), for good: it has no place to wake up at.
+   * Default: none.
+   */
+  readonly suspendAfter?: number
   /** Slots whose DIMMs the guest releases when QEMU asks it to. Default 0: it answers no such request. */
   readonly memorySlots?: number
 }
@@ -47,10 +52,12 @@ const DATA_SELECTOR = 16
 const TIMER_VECTOR = 32
 /** 1,193,182 Hz / 59,659 = 20 Hz. */
 const PIT_DIVISOR = 59659
+const PM1A_CNT = 0x604
+const SLEEP = (1 << 13) | (1 << 10)
 
 /** The guest as a file for `qemu-system-x86_64 -kernel`. */
 export function buildTinyGuest(guest: TinyGuest): Uint8Array {
-  const { mebibytes, seed = 1, strideBytes = 4, pace = 2, memorySlots = 0 } = guest
+  const { mebibytes, seed = 1, strideBytes = 4, pace = 2, memorySlots = 0, suspendAfter } = guest
   if (!(mebibytes >= 1 && mebibytes <= 2044))
     throw new RangeError(`${mebibytes} MiB: 1 to 2044 can be checked`)
   if (!(strideBytes >= 4 && strideBytes % 4 === 0))
@@ -63,7 +70,7 @@ export function buildTinyGuest(guest: TinyGuest): Uint8Array {
   emitFill(a, words, strideBytes, seed)
   emitPass(a, words, strideBytes)
   emitEjectMemory(a, memorySlots)
-  emitReport(a, pace)
+  emitReport(a, pace, suspendAfter)
   emitPrint(a)
   emitTimerInterrupt(a)
   emitTables(a)
@@ -137,7 +144,7 @@ export function emitStart(a: Assembler): void {
   a.enableInterrupts()
 }
 
-function emitReport(a: Assembler, pace: number): void {
+function emitReport(a: Assembler, pace: number, suspendAfter: number | undefined): void {
   emitText(a, 'tick text')
   emitNumber(a, 'ticks')
   emitText(a, 'bad text')
@@ -145,6 +152,7 @@ function emitReport(a: Assembler, pace: number): void {
   emitText(a, 'line end')
   emitTellFirst(a)
   emitTellAgain(a)
+  if (suspendAfter !== undefined) emitSuspend(a, suspendAfter)
   a.label('wait')
   a.load(EAX, 'timer')
   a.compare(EAX, pace)
@@ -155,6 +163,24 @@ function emitReport(a: Assembler, pace: number): void {
   a.label('wait longer')
   a.halt() // an interrupt just before it only costs one more period
   a.jump('wait')
+}
+
+/**
+ * Writes SLP_TYP 1 with SLP_EN to PM1a_CNT (ACPI specification 4.8.4.2.1), at the place that SeaBIOS gives it
+ * on a q35. QEMU stops the processor a moment later.
+ */
+function emitSuspend(a: Assembler, afterTicks: number): void {
+  a.load(EAX, 'ticks')
+  a.compare(EAX, afterTicks)
+  a.jumpIf(NOT_ZERO, 'not suspended')
+  a.disableInterrupts()
+  a.move(EDX, PM1A_CNT)
+  a.move(EAX, SLEEP)
+  a.byte(0x66, 0xef) // OUT DX, AX
+  a.label('suspended')
+  a.halt()
+  a.jump('suspended')
+  a.label('not suspended')
 }
 
 export function emitTimerInterrupt(a: Assembler): void {

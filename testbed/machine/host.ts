@@ -192,14 +192,14 @@ export class Host {
 
   /**
    * Runs `script`, which ends in a kexec, and waits for the agent of the next kernel. Throws when the script
-   * fails or ends.
+   * fails or ends. `timeoutMs`: for all of it.
    */
-  async jump(script: string): Promise<void> {
+  async jump(script: string, { timeoutMs = BOOT_TIMEOUT_MS } = {}): Promise<void> {
     const before = this.#hello
-    const ended = this.run(script, { timeoutMs: BOOT_TIMEOUT_MS }).then(() => {
+    const ended = this.run(script, { timeoutMs }).then(() => {
       throw new HostError(`no kexec happened: ${script.trim()}`)
     })
-    const arrived = this.#untilHello()
+    const arrived = this.#untilHello(timeoutMs)
     const hello = await Promise.race([arrived, ended])
     ended.catch(() => {}) // the request cannot be answered: its kernel has ended
     this.#channel?.failAll(new HostError('the kernel that was asked is gone'))
@@ -232,11 +232,11 @@ export class Host {
     return this.#channel.ask(order)
   }
 
-  #untilHello(): Promise<Hello> {
+  #untilHello(timeoutMs = BOOT_TIMEOUT_MS): Promise<Hello> {
     const hello = new Promise<Hello>((resolve) => {
       this.#onHello = resolve
     })
-    return this.#bounded(hello, BOOT_TIMEOUT_MS, 'the host did not come up')
+    return this.#bounded(hello, timeoutMs, 'the host did not come up')
   }
 
   #note(notice: Notice): void {

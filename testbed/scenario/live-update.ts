@@ -4,6 +4,7 @@ import type { BootChoice, Stage } from './scenario.ts'
 
 /** The output of `guestmemfs report --json`, as far as scenarios, benches and the demo read it. */
 export interface UpdateReport {
+  readonly left?: readonly string[]
   readonly kernel?: {
     readonly before: string
     readonly after: string
@@ -41,36 +42,54 @@ export const liveUpdate = (kernel: BootChoice, program?: string): string =>
     ...(program === undefined ? [PATIENCE] : []),
   ].join(' ')
 
+/** Inside: waits until a kernel is loaded for kexec, the first step of an update. */
+export const WHEN_LOADED = 'until [ $(cat /sys/kernel/kexec_loaded) = 1 ]; do sleep 0.1; done'
+
 /** A dry run of `command` must find no error. */
 export async function expectReady({ host, phase, expect }: Stage, command: string): Promise<void> {
   const plan = await phase('dry run', () => host.run(`${command} --dry-run 2>&1`))
   expect('plan', plan, /^ready: the preflight passed$/m)
 }
 
+export interface ReportChoice {
+  readonly what?: string
+  /** The kernel that is there now; default: the next. */
+  readonly to?: BootChoice
+  /** The pool that the report is of; default: that of the last one. */
+  readonly pool?: string
+  /** Those of the guests that their owner had paused: nothing was measured. */
+  readonly paused?: readonly string[]
+}
+
 /**
- * The kernel changed from the former one to `to` (default: the next), and exactly the guests `names` were
- * updated, each with a blackout that was measured.
+ * The kernel changed from the former one to another, and exactly the guests `names` were updated, each with a
+ * blackout that was measured.
  */
 export async function expectUpdated(
   { host, next, keep, expect }: Stage,
   names: readonly string[],
-  { what = 'report', to = next }: { readonly what?: string; readonly to?: BootChoice } = {},
+  { what = 'report', to = next, pool, paused = [] }: ReportChoice = {},
 ): Promise<UpdateReport> {
-  const report = await host.json<UpdateReport>('guestmemfs report --json')
+  const ofPool = pool === undefined ? '' : ` --mount ${pool}`
+  const report = await host.json<UpdateReport>(`guestmemfs report --json${ofPool}`)
   keep(what, report)
   const { kernel, vms } = report
   const found = vms.map(({ name, outcome, problem, blackoutUs }) => {
     const blackout = blackoutUs !== null && blackoutUs > 0 ? 'a blackout' : 'no blackout'
     return `${name}: ${problem ?? outcome}, ${blackout}`
   })
-  expect(`${what}, guests`, found.toSorted(), names.map((name) => `${name}: updated, a blackout`).toSorted())
+  const wanted = names.map(
+    (name) => `${name}: updated, ${paused.includes(name) ? 'no blackout' : 'a blackout'}`,
+  )
+  expect(`${what}, guests`, found.toSorted(), wanted.toSorted())
   const former = host.boots.at(-2)?.release
   expect(
     `${what}, kernels`,
     [kernel?.before, kernel?.after, await host.run('uname -r')],
     [former, to.release, to.release],
   )
-  const known = ['jump', 'boot'].map((phase) => phaseUs(vms[0], phase)).reduce((a, b) => a + b, 0)
+  const stopped = vms.find(({ name }) => !paused.includes(name))
+  const known = ['jump', 'boot'].map((phase) => phaseUs(stopped, phase)).reduce((a, b) => a + b, 0)
   const parts = kernel?.parts ?? []
   const apartUs = parts.reduce((sum, { durationUs }) => sum + durationUs, 0) - known
   expect(`${what}, parts`, parts.map(({ part }) => part).join(), /^jump,kernel to init,(initrd|.* to mount)/)

@@ -1,6 +1,12 @@
-/** A process's mapping of guest RAM as the kernel has it: /proc/PID/smaps, read inside the host. */
+/**
+ * A process's mapping of guest RAM as the kernel has it: /proc/PID/smaps, read inside the host; and a process
+ * that maps some.
+ */
 import type { Host } from '../machine/host.ts'
 import type { Stage } from './scenario.ts'
+
+/** `HOLD PATH LENGTH …` inside: a process that maps a file and stays (testbed/programs/memory/hold.ts). */
+export const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
 
 /** Sums over all parts of the mapping. */
 export interface Mapping {

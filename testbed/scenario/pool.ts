@@ -116,4 +116,8 @@ export async function expectArrived({ host, expect }: Stage, lostFiles = 0): Pro
 }
 
 /** The output of a command that must fail: throws where it succeeds. */
-export const refusal = (host: Host, command: string): Promise<string> => host.run(`! { ${command}; } 2>&1`)
+export const refusal = (
+  host: Host,
+  command: string,
+  options: { readonly timeoutMs?: number } = {},
+): Promise<string> => host.run(`! { ${command}; } 2>&1`, options)

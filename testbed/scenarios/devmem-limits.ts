@@ -5,13 +5,13 @@
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
 import type { Host } from '../machine/host.ts'
+import { HOLD } from '../scenario/mapping.ts'
 import { mapOf, poolStatus, refusal } from '../scenario/pool.ts'
 import type { Stage } from '../scenario/scenario.ts'
 import { refuse } from './refuse-pools.ts'
 
 /** Reserved as well, but its second half is above the end of RAM. */
 export const NOT_ALL_RAM = 'memmap=128M$6080M'
-const HOLD = 'exec node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
 /** A byte of block 2. */
 const FLIP = 'printf "$byte" | dd of=/dev/mem bs=1 seek=$((0x100400000)) conv=notrunc status=none'
 const SECRET_BYTES = 64 * 2 ** 20
@@ -57,7 +57,7 @@ interface Held {
 async function hold(host: Host, name: string, seed = ''): Promise<Held> {
   await host.run(`cd /mnt/guestmemfs; touch ${name}; truncate -s ${SECRET_BYTES} ${name}`)
   const { path, offsetBytes } = await mapOf(host, name)
-  const words = `${HOLD} ${path} ${SECRET_BYTES} '${seed}' ${offsetBytes}`
+  const words = `exec ${HOLD} ${path} ${SECRET_BYTES} '${seed}' ${offsetBytes}`
   const { pid, log } = await host.start(`hold-${name}`, words)
   const [, crc] = await log.waitFor(/holding (\d+)\n$/)
   return { pid, offsetBytes, crc: Number(crc) }

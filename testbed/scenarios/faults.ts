@@ -6,6 +6,8 @@
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest, LOAD_ADDRESS } from '../guests/tiny-guest.ts'
 import { PRINT_STOPPED } from '../machine/evidence.ts'
+import { HOLD } from '../scenario/mapping.ts'
+import { QMP } from '../scenario/run-states.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
 const RAM = '/dev/shm/ram'
@@ -17,8 +19,6 @@ const QEMU = `exec ${guestCommand({ name: 'guest', mebibytes: 64, ram: RAM, kern
 /** Where the guest's pattern is (guests/tiny-guest.ts): a page of it in the middle. */
 const SPOILED_PAGE = 1024
 
-const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
-const INJECT_NMI = 'node /opt/testbed/guestmemfs/testbed/programs/guests/inject-nmi.ts'
 /** The page that the guest's code and its tables are in. */
 const CODE_BYTES = 4096
 /**
@@ -69,7 +69,7 @@ export const faultProcessor: Scenario = {
   async run(stage) {
     await startInPool(stage)
     // The guest has no gate for it: a triple fault, with every byte of its code in place.
-    await stage.host.run(`${INJECT_NMI} guest`)
+    await stage.host.run(`${QMP} inject-nmi guest`)
     await expectStopped(stage)
   },
 }

@@ -12,6 +12,7 @@ import { FILES, guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { GuestLog } from '../scenario/guest-log.ts'
 import { updateOnce } from '../scenario/live-update.ts'
+import { HOLD } from '../scenario/mapping.ts'
 import { expectClean } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
@@ -23,7 +24,6 @@ const UPDATES = 3
 const TINY = { small: 32, odd: 66, middle: 128, large: 256 } as const
 const LINUX_MIB = 256
 const SECRET_MIB = 64
-const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
 const MOUNT = 'mkdir -p /mnt/guestmemfs; guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
 
 /**

@@ -4,13 +4,13 @@
  */
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
+import { HOLD } from '../scenario/mapping.ts'
 import { keeperPid } from '../scenario/pool.ts'
 import type { Stage } from '../scenario/scenario.ts'
 import { MOUNT } from './carve-out.ts'
 
 const FLIP = 'node /opt/testbed/guestmemfs/testbed/programs/memory/flip.ts'
 const PLANT = 'node /opt/testbed/guestmemfs/testbed/programs/memory/plant.ts'
-const HOLD = 'exec node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts /dev/dax0.0 2097152'
 const LIST = 'ls -lnR --time-style=full-iso /mnt/guestmemfs'
 
 /**
@@ -64,7 +64,7 @@ async function refuseHeld(stage: Stage): Promise<void> {
   await host.run(
     '[ -e /sys/bus/dax/devices/dax0.0/driver ] || echo dax0.0 >/sys/bus/dax/drivers/device_dax/new_id',
   )
-  const { pid, log } = await host.start('holder', HOLD)
+  const { pid, log } = await host.start('holder', `exec ${HOLD} /dev/dax0.0 2097152`)
   await log.waitFor(/holding \d+\n$/)
   await refuse(stage, { what: 'device busy', command: MOUNT, says: /in use by \S+ \(process \d+\)/ })
   await host.run(`kill -KILL ${pid}; while [ -e /proc/${pid} ]; do sleep 0.1; done`)

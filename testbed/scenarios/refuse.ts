@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
-import { filesOf } from '../scenario/live-update.ts'
+import { filesOf, WHEN_LOADED } from '../scenario/live-update.ts'
 import { type ListedVm, onlyVm, refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT, MOUNT } from './carve-out.ts'
@@ -16,7 +16,7 @@ const QEMU = guestCommand({ name: 'guest', mebibytes: 128, kernel: 'tiny-guest',
 const BLACKLIST = 'modprobe.blacklist=kmem'
 const COMMON = 'console=ttyS0 root=/dev/vda'
 /** Unloads the next kernel as soon as it is loaded. */
-const UNLOAD = 'until [ $(cat /sys/kernel/kexec_loaded) = 1 ]; do sleep 0.1; done; kexec -s -u'
+const UNLOAD = `${WHEN_LOADED}; kexec -s -u`
 
 /** As a kernel that was started by Secure Boot does by itself; it stays until the next boot. */
 const LOCK_DOWN = `mountpoint -q /sys/kernel/security || mount -t securityfs securityfs /sys/kernel/security

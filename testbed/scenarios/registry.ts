@@ -10,6 +10,9 @@ import { earlyKilled } from './early-killed.ts'
 import { faultCode, faultMemory, faultPanic, faultProcessor, faultRestart } from './faults.ts'
 import { gigantic } from './gigantic.ts'
 import { hidden } from './hidden.ts'
+import { wholeHost } from './host.ts'
+import { hostFaults } from './host-faults.ts'
+import { hostLibvirt } from './host-libvirt.ts'
 import { kexec } from './kexec.ts'
 import { kexecRaw } from './kexec-raw.ts'
 import { kho } from './kho.ts'
@@ -78,6 +81,9 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   'linux-guest': linuxGuest,
   'linux-share': linuxShare,
   many,
+  host: wholeHost,
+  'host-libvirt': hostLibvirt,
+  'host-faults': hostFaults,
   cycles,
   'fault-memory': faultMemory,
   'fault-code': faultCode,

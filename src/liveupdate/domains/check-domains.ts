@@ -27,6 +27,8 @@ export interface DomainCheck {
   readonly findings: readonly Finding[]
   /** Those without an error. */
   readonly fit: readonly ActiveDomain[]
+  /** Names of those that do not run, which stay so. */
+  readonly paused: readonly string[]
 }
 
 /** `taken`: names of VMs that libvirt does not own. */
@@ -34,7 +36,7 @@ export async function checkDomains(
   domains: readonly ActiveDomain[],
   taken: ReadonlySet<string>,
 ): Promise<DomainCheck> {
-  if (domains.length === 0) return { findings: [], fit: [] }
+  if (domains.length === 0) return { findings: [], fit: [], paused: [] }
   const hook = hookProblem(hookFacts())
   const { records } = readDomainRecords()
   const all = await Promise.all(
@@ -45,7 +47,7 @@ export async function checkDomains(
         ...(taken.has(name) ? ["a VM that 'guestmemfs run' started has the same name"] : []),
       ]
       const isUpdated = records.some((record) => record.uuid === uuid)
-      return { domain, findings: await findingsOf(domain, isUpdated, problems) }
+      return { domain, ...(await look(domain, isUpdated, problems)) }
     }),
   )
   return {
@@ -53,14 +55,15 @@ export async function checkDomains(
     fit: all.flatMap(({ domain, findings }) =>
       findings.some(({ severity }) => severity === 'error') ? [] : domain,
     ),
+    paused: all.flatMap(({ domain, isPaused }) => (isPaused ? domain.about.name : [])),
   }
 }
 
-async function findingsOf(
+async function look(
   domain: ActiveDomain,
   isUpdated: boolean,
   problems: readonly string[],
-): Promise<Finding[]> {
+): Promise<{ readonly findings: readonly Finding[]; readonly isPaused?: boolean | undefined }> {
   const { about, mountPoint } = domain
   const subject = subjectOf(about)
   const failed = (line: string): Finding => fail(subject, `${subject}: ${line}`)
@@ -74,16 +77,17 @@ async function findingsOf(
       )
       const found = await examineDomain(domain, isUpdated, monitor)
       const ofPrivate = checkPrivateRam(found.privateBytes, STATE_BYTES)
-      return [
+      const findings = [
         ...[...problems, ...found.problems, ...ofPrivate.problems].map(failed),
         ...noRoom(mountPoint, STATE_BYTES + found.privateBytes).map(failed),
         ...[...about.remarks, ...ofPrivate.remarks].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
+      return { findings, isPaused: found.isPaused }
     } finally {
       release()
     }
   } catch (error) {
-    return [...problems, errorText(error)].map(failed)
+    return { findings: [...problems, errorText(error)].map(failed) }
   }
 }
 

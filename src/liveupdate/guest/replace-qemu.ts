@@ -9,7 +9,7 @@ import { removeFormerBinary } from '../../qemu/former-binary.ts'
 import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { mainUnitOf } from '../../qemu/start/guest-unit.ts'
-import { clashesOf, withoutForwards } from '../../qemu/successor/clashes.ts'
+import { withoutForwards } from '../../qemu/successor/clashes.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { SuccessorRoom } from '../../qemu/successor/room.ts'
 import { WaitingSuccessor } from '../../qemu/successor/waiting-successor.ts'
@@ -25,6 +25,7 @@ import { replaceVmm } from './replace-vmm.ts'
 import { transferGuest } from './successor-first.ts'
 import { UpdateRun } from './update-run.ts'
 import type { VmRequest } from './vm-result.ts'
+import { whyQuitFirst } from './why-quit-first.ts'
 
 /** For one answer of a QEMU, while the guest is stopped. */
 const PATIENCE_MS = 3000
@@ -52,7 +53,8 @@ export async function replaceQemu(request: VmRequest): Promise<VmTimeline> {
 }
 
 async function replace(run: UpdateRun): Promise<VmTimeline> {
-  const { room = new SuccessorRoom(), vm } = run.request
+  const { request } = run
+  const { room = new SuccessorRoom(), vm } = request
   const { qemu } = vm
   if (qemu === undefined) throw new UsageError(`it is ${vm.state} now`)
   if (run.before.vmm !== undefined) return await replaceVmm(run, qemu)
@@ -61,7 +63,7 @@ async function replace(run: UpdateRun): Promise<VmTimeline> {
   return await room.run(qemu.pid, async (hasRoom) => {
     run.request.check?.()
     run.unit = mainUnitOf(qemu.pid)
-    run.quitFirst = hasRoom ? whyQuitFirst(run, qemu) : 'there is no room for a second QEMU'
+    run.quitFirst = whyQuitFirst(run.before, request.tried, { pid: qemu.pid, hasRoom })
     // Connected before anything is started: the end of the old QEMU is then known at once.
     const qmp = await QmpClient.connect(vmPaths(run.before.name).qmp, GREETING_TIMEOUT_MS)
     qmp.patienceMs = PATIENCE_MS
@@ -74,17 +76,6 @@ async function replace(run: UpdateRun): Promise<VmTimeline> {
       qmp.close()
     }
   })
-}
-
-/** null: the next QEMU can wait beside the old one. */
-function whyQuitFirst({ before: definition, request }: UpdateRun, qemu: ProcessIdentity): string | null {
-  const { before = [], after = [] } = definition
-  if (before.length + after.length > 0) return 'it has --before or --after'
-  const { tried } = request
-  if (tried === undefined) return 'its next QEMU was not tried'
-  if (tried.unproven.length > 0) return `its next QEMU could not be tried: ${tried.unproven.join(', ')}`
-  const clashes = clashesOf(tried.argv, qemu.pid)
-  return clashes.length === 0 ? null : `one process alone can have ${clashes.join(', ')}`
 }
 
 /** Errors (QemuError): the next QEMU does not start. */

@@ -15,13 +15,14 @@ import { errorText } from '../../values/errors.ts'
 import type { VmTimeline } from '../report/timeline.ts'
 import { streamsOf } from './process-streams.ts'
 import type { UpdateRun } from './update-run.ts'
+import { NO_QEMU } from './why-quit-first.ts'
 
 /** The caller holds the VM's update lock. Rejects with the error of a step that has undone itself. */
 export async function replaceVmm(run: UpdateRun, vmm: ProcessIdentity): Promise<VmTimeline> {
   const { before: definition, onStep, request } = run
   const { timeoutMs } = request
   const { name } = definition
-  run.quitFirst = 'it is no QEMU'
+  run.quitFirst = NO_QEMU
   request.check?.()
   const streams = streamsOf(vmm.pid)
   const namespaces = openNamespaces(vmm.pid)

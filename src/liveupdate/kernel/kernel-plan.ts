@@ -18,7 +18,7 @@ import { checkHost, type KexecMethod } from '../preflight/check-host.ts'
 import { checkBootMounts, checkNextBoot, checkNumbered } from '../preflight/check-next-boot.ts'
 import { type NextKernel, openNextKernel } from '../preflight/check-next-kernel.ts'
 import { checkNextNodes } from '../preflight/check-next-nodes.ts'
-import { checkPlugged, checkPools, checkUnmanagedGuests } from '../preflight/check-pools.ts'
+import { checkPlugged, checkPools, checkUnmanagedGuests, unmanagedGuests } from '../preflight/check-pools.ts'
 import { checkShutdown } from '../preflight/check-shutdown.ts'
 import { handoverAbi, runningAbi } from '../preflight/handover-abi.ts'
 import type { HostFacts } from '../preflight/host-facts.ts'
@@ -69,6 +69,15 @@ export interface Preflight {
   readonly recorded: readonly string[]
   /** Domains of libvirt. */
   readonly libvirt: DomainScope
+  /** Names of those that do not run, which stay so. */
+  readonly paused: readonly string[]
+  /** What this host has, chosen or not. */
+  readonly found: {
+    readonly pools: readonly PoolFacts[]
+    readonly domains: ActiveDomains
+    /** Neither of 'guestmemfs run' nor of libvirt. */
+    readonly unmanaged: readonly KvmGuest[]
+  }
 }
 
 /** `parked`: names of unmounted pools whose memory only a process holds. */
@@ -91,7 +100,7 @@ export async function planKernelUpdate(
   const nextBootReads = pools.filter(
     ({ isChosen, by }) => by === 'carve-out' || (isChosen && by !== undefined),
   )
-  const { findings: ofGuests, lines } = await checkGuests(vms, undefined, 'next-kernel')
+  const { findings: ofGuests, lines, paused } = await checkGuests(vms, undefined, 'next-kernel')
   const wanted = domains.ours.filter(
     ({ about, mountPoint }) =>
       !left.includes(about.name) && chosen.some((pool) => pool.mountPoint === mountPoint),
@@ -101,6 +110,7 @@ export async function planKernelUpdate(
     pool.vms.some(isResumed) || wanted.some(({ mountPoint }) => mountPoint === pool.mountPoint)
   const running = pools.flatMap((pool) => pool.vms.filter(isRunning).map(({ definition }) => definition.name))
   const ofDomains = await checkDomains(wanted, new Set(running))
+  const kvmGuests = unlessOfLibvirt(host.kvmGuests, domains)
   const findings = [
     ...checkHost(host, { via, loadBytes: loadBytes(next), hasInitrd: initrd !== undefined }),
     ...ofFiles,
@@ -127,7 +137,7 @@ export async function planKernelUpdate(
     ...checkNumbered(host.nextBoot.numbered, host.regions, pools),
     ...checkBootMounts(host.bootMounts, host.regions, chosen.filter(hasGuests)),
     ...checkShutdown(via, chosen),
-    ...checkUnmanagedGuests(pools, unlessOfLibvirt(host.kvmGuests, domains)),
+    ...checkUnmanagedGuests(pools, kvmGuests),
     ...checkDomainPools(pools, domains, left),
     ...ofGuests,
     ...ofDomains.findings,
@@ -167,6 +177,8 @@ export async function planKernelUpdate(
     lines,
     recorded: pools.flatMap((pool) => pool.vms.map(({ definition }) => ramFileOf(definition))),
     libvirt: { domains: ofDomains.fit, known: uuidsOf(domains) },
+    paused: [...paused, ...ofDomains.paused],
+    found: { pools, domains, unmanaged: unmanagedGuests(pools, kvmGuests) },
   }
 }
 

@@ -47,6 +47,11 @@ const QMP_TIMEOUT_MS = 5_000
  * For all queries of its machine together, however often QEMU answers: other guests wait for their update.
  */
 const LOOK_TIMEOUT_MS = 20_000
+/**
+ * Each has hundreds of answers read by this one process: of a hundred guests at once the last ones would be
+ * late, however quickly their QEMUs answer.
+ */
+const LOOKS_AT_ONCE = 4
 /** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
 /** Of a guest that is refused. */
@@ -62,6 +67,8 @@ export interface GuestCheck {
   readonly findings: readonly Finding[]
   /** Of the guests whose machine could be read. */
   readonly lines: TriedLines
+  /** Names of guests that do not run, which stay so. */
+  readonly paused: readonly string[]
 }
 
 export async function checkGuests(
@@ -70,10 +77,12 @@ export async function checkGuests(
   next: NextStart,
 ): Promise<GuestCheck> {
   const probes = new Map<string, Promise<QemuBinary>>()
-  const trials = new Limit(TRIALS_AT_ONCE)
+  const [looks, trials] = [new Limit(LOOKS_AT_ONCE), new Limit(TRIALS_AT_ONCE)]
   const found = await Promise.all(
     vms.map(async (vm) => {
-      const { problems, unknown, stateBytes, machine } = await examine(vm, nextQemu, next)
+      const { problems, unknown, stateBytes, machine, isPaused } = await looks.run(() =>
+        examine(vm, nextQemu, next),
+      )
       const isQemu = vm.definition.vmm === undefined
       const lines = [
         ...ramProblems(withNextRamFiles(vm.definition, machine)),
@@ -96,7 +105,7 @@ export async function checkGuests(
           ...(isFit ? untried(trial) : []),
         ].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
-      return { vm, findings, stateBytes, machine, trial }
+      return { vm, findings, stateBytes, machine, isPaused, trial }
     }),
   )
   return {
@@ -109,6 +118,7 @@ export async function checkGuests(
         return [[vm.definition.name, { argv, ramFiles, plugged, facts, unproven }] as const]
       }),
     ),
+    paused: found.flatMap(({ vm, isPaused }) => (isPaused ? vm.definition.name : [])),
   }
 }
 
@@ -193,6 +203,7 @@ interface GuestFacts {
   readonly unknown: readonly string[]
   /** The most that its state file may take. */
   readonly stateBytes: number
+  readonly isPaused?: boolean
   /** undefined: it could not be read. */
   readonly machine?: Machine
 }
@@ -264,6 +275,7 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
         ...ofPrivate.remarks,
       ],
       stateBytes: STATE_BYTES + bytes,
+      isPaused: blocked.isPaused,
       machine: { now, isRead: start !== undefined, line, facts, ivshmems, blocks, processor, version },
     }
   } catch (error) {

@@ -60,15 +60,18 @@ export function checkPlugged(pools: readonly PoolFacts[], lines: TriedLines): Fi
 
 /** `guests`: all processes of this host that run one. A guest without a record in a pool ends unsaved. */
 export function checkUnmanagedGuests(pools: readonly PoolFacts[], guests: readonly KvmGuest[]): Finding[] {
+  return unmanagedGuests(pools, guests).map(({ pid, program }) =>
+    warn(
+      `process ${pid}`,
+      `process ${pid} (${program}) runs a guest that 'guestmemfs run' did not start: it ends with this kernel`,
+    ),
+  )
+}
+
+/** Those of `guests` that have no record in a pool. */
+export function unmanagedGuests(pools: readonly PoolFacts[], guests: readonly KvmGuest[]): KvmGuest[] {
   const ours = new Set(pools.flatMap(({ vms }) => vms.map(({ qemu }) => qemu?.pid)))
-  return guests
-    .filter(({ pid }) => !ours.has(pid))
-    .map(({ pid, program }) =>
-      warn(
-        `process ${pid}`,
-        `process ${pid} (${program}) runs a guest that 'guestmemfs run' did not start: it ends with this kernel`,
-      ),
-    )
+  return guests.filter(({ pid }) => !ours.has(pid))
 }
 
 function checkPool(facts: PoolFacts): Finding[] {

@@ -1,6 +1,12 @@
 /** Why a guest cannot be saved as it is now, asked of its QEMU while no other command updates it. */
 import { close } from '../../linux/descriptors.ts'
-import { type Blocked, blockedReasons, migrationUnderWay, runStatus } from '../../qemu/migration.ts'
+import {
+  type Blocked,
+  blockedReasons,
+  migrationUnderWay,
+  runStatus,
+  runsOrSuspends,
+} from '../../qemu/migration.ts'
 import {
   isSetForSave,
   type MigrationSettings,
@@ -13,6 +19,11 @@ import { ramFileOf, readDefinition, unendedUpdate, type VmDefinition } from '../
 import { lockForUpdate } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
+export interface WhyBlocked extends Blocked {
+  /** Its processors do not run: its operator has stopped it, or it has suspended itself. */
+  readonly isPaused: boolean
+}
+
 /** By QEMU's state. */
 const ADVICE: Readonly<Record<string, string>> = {
   postmigrate:
@@ -23,14 +34,15 @@ const ADVICE: Readonly<Record<string, string>> = {
  * Errors (UsageError): the guest is in a state in which none is saved, or another command updates it.
  * QemuError: QEMU does not answer.
  */
-export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Promise<Blocked> {
+export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Promise<WhyBlocked> {
   const lock = await lockForUpdate(definition.name)
   if (lock === undefined) throw new UsageError('another update of it is under way')
   try {
-    const { status, running } = await runStatus(qmp)
+    const state = await runStatus(qmp)
+    const { status, running } = state
     // Before its migration mode is changed, by which `resume` finds an update that did not end. By the record
     // as it is now: another command may have ended its update while this one waited for the lock.
-    const unended = unendedUpdate(readDefinition(ramFileOf(definition)) ?? definition, running)
+    const unended = unendedUpdate(readDefinition(ramFileOf(definition)) ?? definition, runsOrSuspends(state))
     if (unended !== undefined) throw new UsageError(unended)
     if (!SAVEABLE.includes(status))
       throw new UsageError(`the guest is in state '${status}'${ADVICE[status] ?? ''}`)
@@ -45,7 +57,7 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
       ? ['a command that was killed had left its QEMU set for a save (cpr-reboot): it is set back']
       : []
     const { reasons, remarks: refused } = await askReasons(qmp, await operatorsMigration(qmp))
-    return { reasons, remarks: [...remarks, ...refused] }
+    return { reasons, remarks: [...remarks, ...refused], isPaused: !running }
   } finally {
     close(lock)
   }

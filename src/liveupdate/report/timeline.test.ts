@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { chooseSaved } from '../resume-all.ts'
-import { chooseVms } from '../vmm-only.ts'
+import { chooseVms } from '../vmm-plan.ts'
 import { PhaseClock, type VmTimeline } from './timeline.ts'
 import { isSuccess, reportTable, reportTitle, type UpdateReport } from './update-report.ts'
 

@@ -8,7 +8,7 @@ export const HOST: HostFacts = {
   release: '6.12.0',
   commandLine: 'root=/dev/vda',
   isPrivileged: true,
-  kexec: { exists: true, isLoaded: false, isDisabled: false, lockdown: 'none' },
+  kexec: { exists: true, isLoaded: false, isDisabled: false, callsLeft: undefined, lockdown: 'none' },
   availableBytes: 2 ** 30,
   hasSystemd: false,
   hadInitrd: false,
