@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Base } from '../linux/beneath.ts'
 import { bootId } from '../linux/boot-id.ts'
-import { fileChannels, runStatus } from '../qemu/migration.ts'
+import { fileChannels, type RunStatus, runStatus } from '../qemu/migration.ts'
 import { operatorsMigration, setMigration, setOurs } from '../qemu/migration-settings.ts'
 import type { QmpCommands } from '../qemu/qmp-commands.ts'
 import { GuestStoppedError, SAVEABLE } from '../qemu/save.ts'
@@ -142,15 +142,12 @@ export async function cancelDomainSave(
 ): Promise<string | undefined> {
   const { uuid, wasRunning, migration } = record
   const monitor = new DomainMonitor(uuid, tools.run)
-  // First: once the guest runs no QEMU may load its state.
-  if (record.state === 'saved') writeDomainRecord({ ...record, state: 'saving', saved: null }, tools.records)
+  // Of a migration that was completed it lets no guest run.
   await monitor.execute('migrate_cancel')
-  const deadline = performance.now() + CANCEL_TIMEOUT_MS
-  while ((await runStatus(monitor)).status === 'finish-migrate') {
-    if (performance.now() > deadline) throw new QemuError('the migration could not be cancelled')
-    await sleep(LOOK_MS)
-  }
-  const { status, running } = await runStatus(monitor)
+  const { status, running } = await statusAtRest(monitor)
+  // Not before: where its QEMU has ended, or ends up to here, the guest is saved, and the record must say so.
+  // Not after: once the guest runs no QEMU may load its state.
+  if (record.state === 'saved') writeDomainRecord({ ...record, state: 'saving', saved: null }, tools.records)
   if (wasRunning && !running) await resumeByLibvirt(uuid, monitor, tools.run)
   const refused = await setMigration(monitor, migration)
   forgetDomain(record, tools)
@@ -163,6 +160,17 @@ export async function cancelDomainSave(
     ...refused,
   ]
   return left.length === 0 ? undefined : left.join('; ')
+}
+
+/** Errors (QemuError): it does not end its migration, or does not answer. */
+async function statusAtRest(qmp: QmpCommands): Promise<RunStatus> {
+  const deadline = performance.now() + CANCEL_TIMEOUT_MS
+  for (;;) {
+    const now = await runStatus(qmp)
+    if (now.status !== 'finish-migrate') return now
+    if (performance.now() > deadline) throw new QemuError('the migration could not be cancelled')
+    await sleep(LOOK_MS)
+  }
 }
 
 /**

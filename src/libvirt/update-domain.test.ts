@@ -107,6 +107,21 @@ test('a saved guest is continued in the QEMU that it has, as where another one f
   expectAtRest(libvirt)
 })
 
+test('a saved guest whose QEMU ends while it is to be continued there is still saved', async (t) => {
+  for (const command of ['migrate_cancel', 'query-status']) {
+    const libvirt = newLibvirt(t)
+    libvirt.start()
+    const record = await save(libvirt)
+    libvirt.failing.set(command, 'it has ended')
+    await assert.rejects(cancelDomainSave(record, libvirt.tools), /it has ended/)
+    libvirt.failing.clear()
+    await libvirt.tools.run(['destroy', UUID])
+    await resume(libvirt)
+    assert.equal(libvirt.tick(), 1)
+    expectAtRest(libvirt)
+  }
+})
+
 test('a guest that can be neither saved nor continued is reported as stopped', async (t) => {
   const libvirt = newLibvirt(t)
   libvirt.start()

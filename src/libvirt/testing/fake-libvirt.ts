@@ -1,7 +1,7 @@
 /**
- * A libvirt for tests, with one domain at most that runs, in a folder that stands for a mount: it answers as
- * virsh does, makes and deletes folders as libvirt does, and calls the real hook. Its guest is a counter in
- * the RAM file, which goes on while the guest runs.
+ * A libvirt for tests, with one domain at most that runs (`together` joins several), in a folder that stands
+ * for a mount: it answers as virsh does, makes and deletes folders as libvirt does, and calls the real hook.
+ * Its guest is a counter in the RAM file, which goes on while the guest runs.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -28,6 +28,8 @@ interface FakeQemu {
 }
 
 export class FakeLibvirt {
+  readonly name: string
+  readonly uuid: string
   readonly mount: string
   readonly paths: LibvirtPaths
   readonly base: Base
@@ -39,9 +41,11 @@ export class FakeLibvirt {
   hasHook = true
   #nextId: number
 
-  /** `root`: an empty folder. */
-  constructor(root: string, nextId = 7) {
+  /** `root`: an empty folder, or that of the other domains. */
+  constructor(root: string, nextId = 7, { name = 'web', uuid = UUID } = {}) {
     this.#nextId = nextId
+    this.name = name
+    this.uuid = uuid
     this.mount = join(root, 'pool')
     mkdirSync(join(this.mount, 'libvirt/qemu'), { recursive: true })
     this.base = baseAt(this.mount)
@@ -69,12 +73,14 @@ export class FakeLibvirt {
 
   /** As an operator: `virsh start`, with an empty RAM. Returns what guestmemfs sees of it. */
   start(): ActiveDomain {
-    const qemu = this.#boot(domainXml({ id: this.#nextId }), 'running')
+    const { name, uuid } = this
+    const qemu = this.#boot(domainXml({ id: this.#nextId, name, uuid }), 'running')
     return this.domain(qemu)
   }
 
   domain({ id, folder }: FakeQemu): ActiveDomain {
-    const xml = domainXml({ id })
+    const { name, uuid } = this
+    const xml = domainXml({ id, name, uuid })
     const ram = ramIn(folder, this.base)
     return {
       about: describeDomain(xml),
@@ -105,11 +111,11 @@ export class FakeLibvirt {
 
   #boot(xml: string, status: string): FakeQemu {
     const id = this.#nextId++
-    const folder = join(this.mount, 'libvirt/qemu', `${id}-web`)
+    const folder = join(this.mount, 'libvirt/qemu', `${id}-${this.name}`)
     mkdirSync(folder)
     if (this.hasHook) {
       const input = xml.replace(/^<domain type='(\w+)'( id='\d+')?/, `<domain type='$1' id='${id}'`)
-      const { status: ended, stderr } = spawnSync(this.#hook, ['web', 'start', 'begin', '-'], {
+      const { status: ended, stderr } = spawnSync(this.#hook, [this.name, 'start', 'begin', '-'], {
         input,
         encoding: 'utf8',
       })
@@ -135,7 +141,7 @@ export class FakeLibvirt {
     if (what === 'qemu-monitor-command') return this.#monitor(words[2] ?? '')
     this.calls.push(what)
     this.#fail(what)
-    if (what === 'list') return this.qemu === undefined ? '\n' : `${UUID}\n\n`
+    if (what === 'list') return this.qemu === undefined ? '\n' : `${this.uuid}\n\n`
     if (what === 'domid') return `${this.qemu?.id ?? '-'}\n`
     if (what === 'destroy') this.#end()
     else if (what === 'resume' && this.qemu !== undefined) this.qemu.status = 'running'
@@ -145,7 +151,7 @@ export class FakeLibvirt {
   }
 
   #create(file: string): void {
-    if (this.qemu !== undefined) throw new QemuError("virsh create: domain 'web' is already active")
+    if (this.qemu !== undefined) throw new QemuError(`virsh create: domain '${this.name}' is already active`)
     const xml = readFileSync(file, 'utf8')
     this.#boot(xml, xml.includes("<qemu:arg value='-incoming'/>") ? 'inmigrate' : 'paused')
   }
@@ -224,3 +230,13 @@ interface Channels {
   readonly channels: readonly { readonly addr: { readonly filename: string } }[]
 }
 const fileOf = (given: unknown): string => (given as Channels).channels[0]?.addr.filename ?? DOMAIN_STATE
+
+/** The tools of several, which have the same `root`, as of one libvirt. */
+export function together(all: readonly [FakeLibvirt, ...FakeLibvirt[]]): DomainTools {
+  const run: DomainTools['run'] = async (words) => {
+    if (words[0] === 'list') return (await Promise.all(all.map(({ tools }) => tools.run(words)))).join('')
+    const its = all.find(({ uuid }) => words.some((word) => word.includes(uuid))) ?? all[0]
+    return await its.tools.run(words)
+  }
+  return { ...all[0].tools, run }
+}

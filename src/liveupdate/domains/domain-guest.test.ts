@@ -10,6 +10,7 @@ import { lockDomain } from '../../libvirt/domain-state.ts'
 import { saveDomain } from '../../libvirt/save-domain.ts'
 import { UUID } from '../../libvirt/testing/domain-xml.ts'
 import { FakeLibvirt } from '../../libvirt/testing/fake-libvirt.ts'
+import { VirshLateError } from '../../libvirt/virsh.ts'
 import { UsageError } from '../../values/errors.ts'
 import { POOL } from '../preflight/testing/facts.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
@@ -55,6 +56,29 @@ test('what fails before its QEMU has ended leaves the guest there, and says why'
     assert.deepEqual([outcome, problem?.endsWith(words)], ['rolled-back', true])
     assert.equal(libvirt.tick(), 1)
   }
+})
+
+test('a late end of its QEMU leaves the guest saved: libvirt may end it while it runs there', async (t) => {
+  const libvirt = newLibvirt(t)
+  const domain = libvirt.start()
+  const { tools } = libvirt
+  const run = async (words: readonly string[]): Promise<string> => {
+    if (words[0] === 'destroy') throw new VirshLateError('virsh destroy: no answer within 40000 ms')
+    return await tools.run(words)
+  }
+  const late = await replaceDomain(domain, { ...contextOf(libvirt), tools: { ...tools, run } })
+  assert.equal(late.outcome, 'saved')
+  assert.match(
+    late.problem ?? '',
+    /libvirt may end its QEMU yet; its RAM is kept: .*'guestmemfs resume web'$/,
+  )
+  assert.equal(libvirt.qemu?.status, 'postmigrate')
+  const record = readDomainRecord(UUID, libvirt.paths.records) as DomainRecord
+  assert.equal(record.state, 'saved')
+  // libvirt comes to its end of it.
+  await tools.run(['destroy', UUID])
+  assert.equal((await resumeDomainGuest(record, contextOf(libvirt))).outcome, 'resumed')
+  assert.equal(libvirt.tick(), 1)
 })
 
 test('a check that ends the update changes nothing, and so does another command that has the domain', async (t) => {

@@ -4,10 +4,12 @@
  */
 import type { ActiveDomain } from '../../libvirt/active-domains.ts'
 import type { DomainRecord } from '../../libvirt/domain-record.ts'
-import { activeId, lockDomain, waitForLibvirt } from '../../libvirt/domain-state.ts'
+import { lockDomain, waitForLibvirt } from '../../libvirt/domain-state.ts'
+import { endSavedQemu } from '../../libvirt/end-domain.ts'
 import { DomainStrandedError, type LoadedDomain, loadDomain } from '../../libvirt/load-domain.ts'
 import { resumeDomain } from '../../libvirt/resume-domain.ts'
 import { cancelDomainSave, type DomainTools, REAL_TOOLS, saveDomain } from '../../libvirt/save-domain.ts'
+import { VirshLateError } from '../../libvirt/virsh.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { ramBytesOf } from '../../qemu/vm-definition.ts'
 import { errorText } from '../../values/errors.ts'
@@ -56,7 +58,7 @@ function timeline(
 /** The result of a domain to which nothing was done here, with the reason. */
 export const untouchedDomain = (
   { about, ram }: ActiveDomain,
-  outcome: Extract<VmOutcome, 'refused' | 'stranded'>,
+  outcome: Extract<VmOutcome, 'refused' | 'stranded' | 'saved'>,
   words: string,
 ): VmTimeline =>
   timeline(
@@ -119,7 +121,12 @@ async function startAgain(
   { timeoutMs, tools }: { readonly timeoutMs: number; readonly tools: DomainTools },
 ): Promise<VmTimeline> {
   const { name } = times
-  await endOldQemu(record, tools)
+  try {
+    await endOldQemu(record, tools)
+  } catch (error) {
+    if (!(error instanceof VirshLateError)) throw error
+    return timeline(times, 'saved', endsLater(name, error))
+  }
   ended('quit')
   try {
     const loaded = await loadDomain({ record, timeoutMs, tools, onStep: ended })
@@ -135,12 +142,16 @@ async function startAgain(
   }
 }
 
-/** Errors: libvirt did not end it, and the guest runs on in it. */
+/** Of a saved guest whose QEMU libvirt may yet end: it must not run on in that. */
+export const endsLater = (name: string, error: VirshLateError): string =>
+  `${errorText(error)}, and libvirt may end its QEMU yet; its RAM is kept: when that has ended, go on with 'guestmemfs resume ${name}'`
+
+/** Errors: libvirt did not end it, and the guest runs on in it; VirshLateError: as of `endSavedQemu`. */
 async function endOldQemu(record: DomainRecord, tools: DomainTools): Promise<void> {
   try {
-    await tools.run(['destroy', record.uuid])
+    await endSavedQemu(record.uuid, tools)
   } catch (error) {
-    if ((await activeId(record.uuid, tools.run).catch(() => record.id)) === undefined) return
+    if (error instanceof VirshLateError) throw error
     await cancelDomainSave(record, tools).catch((cause: unknown) => {
       throw new GuestStoppedError(`${errorText(error)}; and it could not be continued: ${errorText(cause)}`, {
         cause,

@@ -5,13 +5,14 @@
 import { type ActiveDomain, hasActiveDomain } from '../../libvirt/active-domains.ts'
 import { readDomainRecord } from '../../libvirt/domain-record.ts'
 import { lockDomain } from '../../libvirt/domain-state.ts'
-import { REAL_TOOLS, saveDomain } from '../../libvirt/save-domain.ts'
-import { activeUuids } from '../../libvirt/virsh.ts'
+import { endSavedQemu } from '../../libvirt/end-domain.ts'
+import { type DomainTools, REAL_TOOLS, saveDomain } from '../../libvirt/save-domain.ts'
+import { activeUuids, VirshLateError } from '../../libvirt/virsh.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import type { Patience } from '../guest/suspend-vm.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
-import { resumeDomainGuest, untouchedDomain } from './domain-guest.ts'
+import { endsLater, resumeDomainGuest, untouchedDomain } from './domain-guest.ts'
 
 export interface DomainScope {
   /** Those that are saved. */
@@ -29,10 +30,14 @@ interface HeldDomain {
 
 export class DomainSteps {
   readonly #scope: DomainScope
+  readonly #tools: DomainTools
   readonly #held: HeldDomain[] = []
+  /** Why libvirt may yet end the QEMU of a saved one, by its UUID. */
+  readonly #ending = new Map<string, string>()
 
-  constructor(scope: DomainScope) {
+  constructor(scope: DomainScope, tools = REAL_TOOLS) {
     this.#scope = scope
+    this.#tools = tools
   }
 
   /**
@@ -44,8 +49,8 @@ export class DomainSteps {
       this.#scope.domains.map(async (domain) => {
         let release: (() => void) | undefined
         try {
-          release = await lockDomain(domain.about.uuid)
-          await saveDomain({ domain, timeoutMs, patienceMs, onStep: () => {} })
+          release = await lockDomain(domain.about.uuid, this.#tools.starts)
+          await saveDomain({ domain, timeoutMs, patienceMs, onStep: () => {}, tools: this.#tools })
           this.#held.push({ domain, release, savedAtMs: nowMs() })
         } catch (error) {
           if (error instanceof GuestStoppedError && release !== undefined)
@@ -70,14 +75,28 @@ export class DomainSteps {
    */
   async checkNoNewDomain(): Promise<void> {
     if (!hasActiveDomain()) return
-    const late = (await activeUuids(REAL_TOOLS.run)).find((uuid) => !this.#scope.known.includes(uuid))
+    const late = (await activeUuids(this.#tools.run)).find((uuid) => !this.#scope.known.includes(uuid))
     if (late !== undefined)
       throw new UsageError(`domain ${late} of libvirt was started while the update was under way: try again`)
   }
 
-  /** For a jump for which systemd stops libvirt's guests first, each in its own time. */
+  /**
+   * For a jump for which systemd stops libvirt's guests first, each in its own time. Errors (UsageError): a
+   * QEMU is still there. By then libvirt has answered for all of them, or `rollBack` leaves the domain alone:
+   * a guest must not be continued in a QEMU that libvirt is ending.
+   */
   async endQemus(): Promise<void> {
-    await Promise.all(this.#held.map(({ domain }) => REAL_TOOLS.run(['destroy', domain.about.uuid])))
+    const ends = this.#held.map(async ({ domain: { about } }) => {
+      try {
+        await endSavedQemu(about.uuid, this.#tools)
+        return []
+      } catch (error) {
+        if (error instanceof VirshLateError) this.#ending.set(about.uuid, endsLater(about.name, error))
+        return [`VM ${about.name}: ${errorText(error)}`]
+      }
+    })
+    const failures = (await Promise.all(ends)).flat()
+    if (failures.length > 0) throw new UsageError(failures.join('; '))
   }
 
   /** Continues each, wherever its save ended. Never rejects. */
@@ -85,9 +104,11 @@ export class DomainSteps {
     return await Promise.all(
       this.#held.map(async ({ domain, release }) => {
         try {
-          const record = readDomainRecord(domain.about.uuid)
+          const ending = this.#ending.get(domain.about.uuid)
+          if (ending !== undefined) return untouchedDomain(domain, 'saved', ending)
+          const record = readDomainRecord(domain.about.uuid, this.#tools.records)
           if (record === undefined) return untouchedDomain(domain, 'stranded', 'its record is gone')
-          const context = { timeoutMs, originMs, onPhase: () => {} }
+          const context = { timeoutMs, originMs, onPhase: () => {}, tools: this.#tools }
           const result = await resumeDomainGuest(record, context, true)
           return result.outcome === 'resumed' ? { ...result, outcome: 'rolled-back' as const } : result
         } catch (error) {
