@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Base } from '../linux/beneath.ts'
 import { bootId } from '../linux/boot-id.ts'
 import { fileChannels, type RunStatus, runStatus } from '../qemu/migration.ts'
@@ -14,11 +15,12 @@ import { GuestStoppedError, SAVEABLE } from '../qemu/save.ts'
 import { measureStateFile, removeStateFile } from '../qemu/saved-state.ts'
 import { errorText, QemuError } from '../values/errors.ts'
 import { DOMAIN_STATE } from '../values/libvirt-paths.ts'
-import type { ActiveDomain } from './active-domains.ts'
+import type { ActiveDomain, DomainHost } from './active-domains.ts'
 import { DomainMonitor } from './domain-monitor.ts'
 import { type DomainRecord, removeDomainRecord, writeDomainRecord } from './domain-record.ts'
 import { awaitEnd, qemuVersionOf } from './domain-state.ts'
-import { linkInto, removeFolder, savedFolder } from './saved-ram.ts'
+import { isSameMachine } from './same-machine.ts'
+import { linkInto, ramIn, removeFolder, savedFolder } from './saved-ram.ts'
 import { type Virsh, virsh } from './virsh.ts'
 
 /** Where things are, and who is asked: tests have others. */
@@ -29,11 +31,14 @@ export interface DomainTools {
   /** `UUID` is there while it is started; undefined: this host's folder. */
   readonly starts?: string | undefined
   readonly base?: Base | undefined
+  /** undefined: this host. */
+  readonly host?: DomainHost | undefined
 }
 
 export const REAL_TOOLS: DomainTools = { run: virsh }
 
 export interface DomainSave {
+  /** As `lookAgain` has found it, under the lock that is still held. */
   readonly domain: ActiveDomain
   /** For the migration. */
   readonly timeoutMs: number
@@ -110,9 +115,12 @@ async function saveInto(
   await awaitEnd(monitor, timeoutMs)
   linkInto(second, folder, [DOMAIN_STATE], base)
   const path = join(second, DOMAIN_STATE)
-  const measured = await measureStateFile(path, timeoutMs, base)
+  const [measured, xml] = await Promise.all([measureStateFile(path, timeoutMs, base), monitor.liveXml()])
+  // The guest is stopped, and its state is written: what libvirt changes from here on it does not have.
+  if (!isSameMachine(record.xml, xml) || !isDeepStrictEqual(ramIn(folder, base), ram))
+    throw new QemuError('its machine was changed while it was saved: try again')
   const saved = { path, ...measured, wasRunning, stoppedAtMs, qemuVersion }
-  const next: DomainRecord = { ...record, state: 'saved', saved }
+  const next: DomainRecord = { ...record, xml, state: 'saved', saved }
   writeDomainRecord(next, records)
   return next
 }

@@ -1,6 +1,6 @@
 /** The save and the start of a domain, against a libvirt of the tests that calls the real hook. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -96,6 +96,51 @@ test('a save that fails leaves the guest as it was, and nothing behind', async (
     assert.equal(existsSync(join(libvirt.paths.records, `${UUID}.json`)), false)
     assert.equal(libvirt.qemu?.status, 'running')
   }
+})
+
+/** libvirt's tools, in which another client of libvirt is quicker than the save. */
+const meanwhile = (libvirt: FakeLibvirt, change: (qemu: { xml: string; folder: string }) => void) => ({
+  ...libvirt.tools,
+  run: (words: readonly string[]) => {
+    if (words[2]?.includes('"migrate"')) change(libvirt.qemu as NonNullable<typeof libvirt.qemu>)
+    return libvirt.tools.run(words)
+  },
+})
+
+test('a machine that is changed while it is saved is not saved: its state is of another one', async (t) => {
+  const changes: ((qemu: { xml: string; folder: string }) => void)[] = [
+    (qemu) => {
+      qemu.xml = qemu.xml.replace('web.qcow2', 'web.snapshot')
+    },
+    ({ folder }) => {
+      rmSync(join(folder, 'pc.ram'))
+      writeFileSync(join(folder, 'pc.ram'), '0')
+    },
+  ]
+  for (const change of changes) {
+    const libvirt = newLibvirt(t)
+    const domain = libvirt.start()
+    const saved = saveDomain({
+      domain,
+      timeoutMs: TIMEOUT_MS,
+      onStep: () => {},
+      tools: meanwhile(libvirt, change),
+    })
+    await assert.rejects(saved, /its machine was changed while it was saved: try again$/)
+    assert.equal(libvirt.tick(), 1)
+    expectAtRest(libvirt)
+  }
+})
+
+test('what its guest changes in its XML is no other machine, and the record has the XML of the stop', async (t) => {
+  const libvirt = newLibvirt(t)
+  const domain = libvirt.start()
+  const tools = meanwhile(libvirt, (qemu) => {
+    qemu.xml = qemu.xml.replace("state='connected'", "state='disconnected'")
+  })
+  const { state, xml } = await saveDomain({ domain, timeoutMs: TIMEOUT_MS, onStep: () => {}, tools })
+  assert.equal(state, 'saved')
+  assert.match(xml, /state='disconnected'/)
 })
 
 test('a saved guest is continued in the QEMU that it has, as where another one fails', async (t) => {

@@ -65,6 +65,9 @@ export async function activeUuids(run: Virsh, more: readonly string[] = [], time
   return lines.map((line) => line.trim()).filter((line) => line !== '')
 }
 
+/** Print the live XML, with passwords. */
+export const liveXmlWords = (uuid: string): string[] => ['dumpxml', '--security-info', uuid]
+
 /** libvirt's errors may have several lines, each with `error:`. */
 const oneLine = (text: string): string =>
   text

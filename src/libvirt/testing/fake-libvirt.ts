@@ -20,7 +20,8 @@ import { domainXml, UUID } from './domain-xml.ts'
 interface FakeQemu {
   readonly id: number
   readonly folder: string
-  readonly xml: string
+  /** libvirt's live XML. */
+  xml: string
   status: string
   migration: string
   capabilities: string[]
@@ -68,7 +69,11 @@ export class FakeLibvirt {
 
   get tools(): DomainTools {
     const { records, starts } = this.paths
-    return { run: (words) => this.#run(words), records, starts, base: this.base }
+    const host = {
+      ...{ stateFolder: records, qemuConf: this.paths.qemuConf, mountPoints: () => [this.mount] },
+      ramIn: (folder: string) => ramIn(folder, this.base),
+    }
+    return { run: (words) => this.#run(words), records, starts, base: this.base, host }
   }
 
   /** As an operator: `virsh start`, with an empty RAM. Returns what guestmemfs sees of it. */
@@ -78,9 +83,7 @@ export class FakeLibvirt {
     return this.domain(qemu)
   }
 
-  domain({ id, folder }: FakeQemu): ActiveDomain {
-    const { name, uuid } = this
-    const xml = domainXml({ id, name, uuid })
+  domain({ id, folder, xml }: FakeQemu): ActiveDomain {
     const ram = ramIn(folder, this.base)
     return {
       about: describeDomain(xml),
@@ -109,14 +112,14 @@ export class FakeLibvirt {
     this.#nextId = 1
   }
 
-  #boot(xml: string, status: string): FakeQemu {
+  #boot(wanted: string, status: string): FakeQemu {
     const id = this.#nextId++
+    const xml = wanted.replace(/^<domain type='(\w+)'( id='\d+')?/, `<domain type='$1' id='${id}'`)
     const folder = join(this.mount, 'libvirt/qemu', `${id}-${this.name}`)
     mkdirSync(folder)
     if (this.hasHook) {
-      const input = xml.replace(/^<domain type='(\w+)'( id='\d+')?/, `<domain type='$1' id='${id}'`)
       const { status: ended, stderr } = spawnSync(this.#hook, [this.name, 'start', 'begin', '-'], {
-        input,
+        input: xml,
         encoding: 'utf8',
       })
       if (ended !== 0) {
@@ -142,6 +145,7 @@ export class FakeLibvirt {
     this.calls.push(what)
     this.#fail(what)
     if (what === 'list') return this.qemu === undefined ? '\n' : `${this.uuid}\n\n`
+    if (what === 'dumpxml') return this.qemu?.xml ?? domainXml({ id: undefined, uuid: this.uuid })
     if (what === 'domid') return `${this.qemu?.id ?? '-'}\n`
     if (what === 'destroy') this.#end()
     else if (what === 'resume' && this.qemu !== undefined) this.qemu.status = 'running'
@@ -212,7 +216,10 @@ export class FakeLibvirt {
       case 'query-memdev':
         return [{ id: 'pc.ram', size: statSync(join(qemu.folder, 'pc.ram')).size, share: true }]
       case 'qom-list':
-        return [{ name: 'pc.ram', type: 'child<memory-backend-file>' }]
+        return given.path === '/objects' ? [{ name: 'pc.ram', type: 'child<memory-backend-file>' }] : []
+      case 'query-block':
+      case 'query-jobs':
+        return []
       case 'qom-get':
         return given.property === 'discard-data' ? false : join(qemu.folder, 'pc.ram')
       default:

@@ -1,6 +1,6 @@
 /** One domain's part in an update and a resumption: phases and outcomes, against a libvirt of the tests. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -55,6 +55,39 @@ test('what fails before its QEMU has ended leaves the guest there, and says why'
     const { outcome, problem } = await replaceDomain(domain, contextOf(libvirt))
     assert.deepEqual([outcome, problem?.endsWith(words)], ['rolled-back', true])
     assert.equal(libvirt.tick(), 1)
+  }
+})
+
+test('a domain that was changed since it was listed is updated as it is now, or left alone', async (t) => {
+  type Change = (libvirt: FakeLibvirt) => Promise<void> | void
+  const changed = async (change: Change) => {
+    const libvirt = newLibvirt(t)
+    const domain = libvirt.start()
+    await change(libvirt)
+    return { libvirt, result: await replaceDomain(domain, contextOf(libvirt)) }
+  }
+  const live = ({ qemu }: FakeLibvirt) => qemu as NonNullable<typeof qemu>
+  const snapshot = await changed((libvirt) => {
+    live(libvirt).xml = live(libvirt).xml.replace('web.qcow2', 'web.snapshot')
+  })
+  assert.equal(snapshot.result.outcome, 'updated')
+  assert.match(live(snapshot.libvirt).xml, /web\.snapshot/)
+  const refused: [Change, RegExp][] = [
+    [(libvirt) => writeFileSync(join(live(libvirt).folder, 'dimm0'), ''), /does not have dimm0 of .* as RAM/],
+    [
+      async (libvirt) => {
+        await libvirt.tools.run(['destroy', UUID])
+        libvirt.start()
+      },
+      /^it was started anew while the update was under way: try again$/,
+    ],
+    [async (libvirt) => void (await libvirt.tools.run(['destroy', UUID])), /^it has ended$/],
+  ]
+  for (const [change, pattern] of refused) {
+    const { libvirt, result } = await changed(change)
+    assert.equal(result.outcome, 'rolled-back')
+    assert.match(result.problem ?? '', pattern)
+    assert.ok(!libvirt.calls.includes('migrate'))
   }
 })
 

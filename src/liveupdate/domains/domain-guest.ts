@@ -7,6 +7,7 @@ import type { DomainRecord } from '../../libvirt/domain-record.ts'
 import { lockDomain, waitForLibvirt } from '../../libvirt/domain-state.ts'
 import { endSavedQemu } from '../../libvirt/end-domain.ts'
 import { DomainStrandedError, type LoadedDomain, loadDomain } from '../../libvirt/load-domain.ts'
+import { lookAgain } from '../../libvirt/look-again.ts'
 import { resumeDomain } from '../../libvirt/resume-domain.ts'
 import { cancelDomainSave, type DomainTools, REAL_TOOLS, saveDomain } from '../../libvirt/save-domain.ts'
 import { VirshLateError } from '../../libvirt/virsh.ts'
@@ -77,13 +78,13 @@ export const untouchedDomain = (
 const remarkOf = ({ unset }: LoadedDomain): string | null => (unset.length === 0 ? null : unset.join('; '))
 
 /** The replacement of its QEMU: libvirt ends the old one and starts the `<emulator>` that is there now. */
-export async function replaceDomain(domain: ActiveDomain, context: DomainContext): Promise<VmTimeline> {
+export async function replaceDomain(planned: ActiveDomain, context: DomainContext): Promise<VmTimeline> {
   const { timeoutMs, originMs, onPhase, check, tools = REAL_TOOLS } = context
-  const { name, uuid } = domain.about
+  const { name, uuid } = planned.about
   const clock = new PhaseClock(originMs)
   let times: DomainTimes = {
     name,
-    ramBytes: ramBytesOf({ ramFiles: domain.ram }),
+    ramBytes: ramBytesOf({ ramFiles: planned.ram }),
     clock,
     qemuBefore: '',
     stateBytes: 0,
@@ -97,7 +98,7 @@ export async function replaceDomain(domain: ActiveDomain, context: DomainContext
     release = await lockDomain(uuid, tools.starts)
     check?.()
     const record = await saveDomain({
-      domain,
+      domain: await lookAgain(planned, tools),
       timeoutMs,
       tools,
       onStep: (step, atMs) => (step === 'stop' ? clock.stopped(atMs as number) : ended(step)),

@@ -1,6 +1,6 @@
 /** Domains of libvirt between the save and the jump, two of them, against a libvirt of the tests. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -39,9 +39,31 @@ const ending = (tools: DomainTools, uuid: string, destroy: () => Promise<string>
 async function saved({ web, db }: Both, tools: DomainTools): Promise<DomainSteps> {
   const domains = [web.start(), db.start()]
   const steps = new DomainSteps({ domains, known: domains.map(({ about }) => about.uuid) }, tools)
+  assert.deepEqual(await steps.lookAgain(), [])
   assert.deepEqual(await steps.suspendAll(WAIT), [])
   return steps
 }
+
+test('before any guest is stopped each domain is looked at once more', async (t) => {
+  const { web, db, tools } = bothSaved(t)
+  const domains = [web.start(), db.start()]
+  const steps = new DomainSteps({ domains, known: [] }, tools)
+  await assert.rejects(steps.suspendAll(WAIT), /not looked at/)
+  const qemu = db.qemu as NonNullable<typeof db.qemu>
+  writeFileSync(join(qemu.folder, 'dimm0'), '')
+  const [line, ...more] = await steps.lookAgain()
+  assert.match(line ?? '', /^VM db: its QEMU does not have dimm0 of .* as RAM$/)
+  assert.deepEqual(more, [])
+  assert.deepEqual(await steps.rollBack(WAIT.timeoutMs, Date.now()), [])
+  assert.deepEqual([web.tick(), db.tick()], [1, 1])
+  // No lock is left, and the disk that web has by now is the one that its record gets.
+  rmSync(join(qemu.folder, 'dimm0'))
+  const live = web.qemu as NonNullable<typeof web.qemu>
+  live.xml = live.xml.replace('web.qcow2', 'web.snapshot')
+  const again = new DomainSteps({ domains, known: [] }, tools)
+  assert.deepEqual([await again.lookAgain(), await again.suspendAll(WAIT)], [[], []])
+  assert.match(readDomainRecord(UUID, web.paths.records)?.xml ?? '', /web\.snapshot/)
+})
 
 const outcomes = async (steps: DomainSteps): Promise<string[]> =>
   (await steps.rollBack(WAIT.timeoutMs, Date.now())).map(({ name, outcome }) => `${name} ${outcome}`)

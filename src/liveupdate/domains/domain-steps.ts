@@ -6,10 +6,11 @@ import { type ActiveDomain, hasActiveDomain } from '../../libvirt/active-domains
 import { readDomainRecord } from '../../libvirt/domain-record.ts'
 import { lockDomain } from '../../libvirt/domain-state.ts'
 import { endSavedQemu } from '../../libvirt/end-domain.ts'
+import { lookAgain } from '../../libvirt/look-again.ts'
 import { type DomainTools, REAL_TOOLS, saveDomain } from '../../libvirt/save-domain.ts'
 import { activeUuids, VirshLateError } from '../../libvirt/virsh.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
-import { errorText, UsageError } from '../../values/errors.ts'
+import { BrokenInvariantError, errorText, UsageError } from '../../values/errors.ts'
 import type { Patience } from '../guest/suspend-vm.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
 import { endsLater, resumeDomainGuest, untouchedDomain } from './domain-guest.ts'
@@ -21,9 +22,13 @@ export interface DomainScope {
   readonly known: readonly string[]
 }
 
-interface HeldDomain {
+/** Under its update lock. */
+interface ReadyDomain {
   readonly domain: ActiveDomain
   readonly release: () => void
+}
+
+interface HeldDomain extends ReadyDomain {
   /** undefined: it is stopped, and not saved. */
   readonly savedAtMs: number | undefined
 }
@@ -31,6 +36,8 @@ interface HeldDomain {
 export class DomainSteps {
   readonly #scope: DomainScope
   readonly #tools: DomainTools
+  /** Of which none is saved yet. */
+  readonly #ready: ReadyDomain[] = []
   readonly #held: HeldDomain[] = []
   /** Why libvirt may yet end the QEMU of a saved one, by its UUID. */
   readonly #ending = new Map<string, string>()
@@ -41,21 +48,42 @@ export class DomainSteps {
   }
 
   /**
-   * All at once. Returns one line for each that could not be saved: it runs on, or `rollBack` continues it.
+   * Locks all and looks at each once more. It takes longer than a save, and no guest is to be stopped by
+   * then. Returns one line for each that cannot be saved any more.
    */
-  async suspendAll({ timeoutMs, patienceMs }: Patience): Promise<string[]> {
+  async lookAgain(): Promise<string[]> {
     const failures: string[] = []
     await Promise.all(
-      this.#scope.domains.map(async (domain) => {
+      this.#scope.domains.map(async (planned) => {
         let release: (() => void) | undefined
         try {
-          release = await lockDomain(domain.about.uuid, this.#tools.starts)
+          release = await lockDomain(planned.about.uuid, this.#tools.starts)
+          this.#ready.push({ domain: await lookAgain(planned, this.#tools), release })
+        } catch (error) {
+          release?.()
+          failures.push(`VM ${planned.about.name}: ${errorText(error)}`)
+        }
+      }),
+    )
+    return failures
+  }
+
+  /**
+   * All that `lookAgain` has found, at once. Returns one line for each that could not be saved: it runs on,
+   * or `rollBack` continues it.
+   */
+  async suspendAll({ timeoutMs, patienceMs }: Patience): Promise<string[]> {
+    if (this.#ready.length < this.#scope.domains.length)
+      throw new BrokenInvariantError('domains are to be saved that were not looked at')
+    const failures: string[] = []
+    await Promise.all(
+      this.#ready.splice(0).map(async ({ domain, release }) => {
+        try {
           await saveDomain({ domain, timeoutMs, patienceMs, onStep: () => {}, tools: this.#tools })
           this.#held.push({ domain, release, savedAtMs: nowMs() })
         } catch (error) {
-          if (error instanceof GuestStoppedError && release !== undefined)
-            this.#held.push({ domain, release, savedAtMs: undefined })
-          else release?.()
+          if (error instanceof GuestStoppedError) this.#held.push({ domain, release, savedAtMs: undefined })
+          else release()
           failures.push(`VM ${domain.about.name}: ${errorText(error)}`)
         }
       }),
@@ -101,6 +129,7 @@ export class DomainSteps {
 
   /** Continues each, wherever its save ended. Never rejects. */
   async rollBack(timeoutMs: number, originMs: number): Promise<VmTimeline[]> {
+    for (const { release } of this.#ready.splice(0)) release()
     return await Promise.all(
       this.#held.map(async ({ domain, release }) => {
         try {

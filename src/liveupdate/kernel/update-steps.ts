@@ -71,6 +71,8 @@ export class UpdateSteps {
    */
   async suspendAll(): Promise<void> {
     const { vms, lines, timeoutMs, patienceMs } = this.#scope
+    const changed = (await this.#domains?.lookAgain()) ?? []
+    if (changed.length > 0) throw new UsageError(changed.join('; '))
     const failures: string[] = []
     const ofDomains = this.#domains?.suspendAll({ timeoutMs, patienceMs }) ?? []
     await Promise.all(
