@@ -6,6 +6,7 @@
 import { rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { bootId } from '../linux/boot-id.ts'
 import { readRam } from '../qemu/machine/read-machine.ts'
 import type { RamBlock } from '../qemu/machine/reading.ts'
 import { fileChannels, runStatus } from '../qemu/migration.ts'
@@ -20,7 +21,7 @@ import { DomainMonitor } from './domain-monitor.ts'
 import { type DomainRecord, writeDomainRecord } from './domain-record.ts'
 import { activeId, awaitEnd, qemuVersionOf } from './domain-state.ts'
 import { type DomainTools, forgetDomain, REAL_TOOLS, resumeByLibvirt } from './save-domain.ts'
-import { inodeAt, removeFolder, savedFolder } from './saved-ram.ts'
+import { hasRam, inodeAt, removeFolder, savedFolder } from './saved-ram.ts'
 import type { Virsh } from './virsh.ts'
 import { waitingXml } from './waiting-xml.ts'
 
@@ -156,9 +157,21 @@ async function load(
   const stays = compareVersions(version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}
   await monitor.execute('migrate-incoming', { ...fileChannels(join(folder, DOMAIN_STATE)), ...stays })
   await awaitEnd(monitor, timeoutMs)
-  // In a rollback after libvirt could not remove it: it has one more name of the RAM.
-  if (record.folder !== folder) removeFolder(record.folder, tools.base)
+  removeFormer(record, folder, tools)
   return { ...record, folder, id: id ?? record.id, qemuVersion: version, state: 'loaded', saved: null }
+}
+
+/**
+ * In a rollback, after libvirt could not remove its folder of the old QEMU, which has one more name of the
+ * RAM. After a boot that path may be another domain's, which is just being started: `before-libvirt` removes
+ * what the former kernel has left.
+ */
+function removeFormer(
+  { folder: former, bootId: itsBoot, ram }: DomainRecord,
+  now: string,
+  { base }: DomainTools,
+): void {
+  if (former !== now && itsBoot === bootId() && hasRam(former, ram, base)) removeFolder(former, base)
 }
 
 /**

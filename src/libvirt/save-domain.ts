@@ -20,7 +20,7 @@ import { DomainMonitor } from './domain-monitor.ts'
 import { type DomainRecord, removeDomainRecord, writeDomainRecord } from './domain-record.ts'
 import { awaitEnd, qemuVersionOf } from './domain-state.ts'
 import { isSameMachine } from './same-machine.ts'
-import { linkInto, ramIn, removeFolder, savedFolder } from './saved-ram.ts'
+import { hasRam, linkInto, ramIn, removeFolder, savedFolder } from './saved-ram.ts'
 import { type Virsh, virsh } from './virsh.ts'
 
 /** Where things are, and who is asked: tests have others. */
@@ -158,6 +158,8 @@ export async function cancelDomainSave(
   if (record.state === 'saved') writeDomainRecord({ ...record, state: 'saving', saved: null }, tools.records)
   if (wasRunning && !running) await resumeByLibvirt(uuid, monitor, tools.run)
   const refused = await setMigration(monitor, migration)
+  // Its QEMU is there, and so the folder of that id is its own.
+  removeStateFile(join(record.folder, DOMAIN_STATE), tools.base)
   forgetDomain(record, tools)
   const left = [
     ...(!wasRunning && status === 'postmigrate'
@@ -198,10 +200,11 @@ export async function resumeByLibvirt(uuid: string, qmp: QmpCommands, run: Virsh
 
 /** Removes record, second names and state of a guest that has no use for them. Never throws. */
 export function forgetDomain(
-  { mountPoint, uuid, folder }: DomainRecord,
+  { mountPoint, uuid, folder, ram }: DomainRecord,
   { records, base }: DomainTools,
 ): void {
-  removeStateFile(join(folder, DOMAIN_STATE), base)
+  // Of its own: another domain that is just being saved may have a folder of that path by now.
+  if (hasRam(folder, ram, base)) removeStateFile(join(folder, DOMAIN_STATE), base)
   removeFolder(savedFolder(mountPoint, uuid), base)
   removeDomainRecord(uuid, records)
 }

@@ -1,49 +1,14 @@
 /** The save and the start of a domain, against a libvirt of the tests that calls the real hook. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { GuestStoppedError } from '../qemu/save.ts'
-import { type DomainRecord, readDomainRecord, readDomainRecords, writeDomainRecord } from './domain-record.ts'
-import { loadDomain } from './load-domain.ts'
-import { resumeDomain } from './resume-domain.ts'
+import { type DomainRecord, readDomainRecord, writeDomainRecord } from './domain-record.ts'
 import { cancelDomainSave, saveDomain } from './save-domain.ts'
 import { UUID } from './testing/domain-xml.ts'
-import { FakeLibvirt } from './testing/fake-libvirt.ts'
-
-const TIMEOUT_MS = 5000
-
-function newLibvirt(t: TestContext): FakeLibvirt {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), 'libvirt-')))
-  t.after(() => rmSync(root, { recursive: true }))
-  return new FakeLibvirt(root)
-}
-
-function save(libvirt: FakeLibvirt, onStep: (step: string) => void = () => {}): Promise<DomainRecord> {
-  const domain = libvirt.domain(libvirt.qemu as NonNullable<typeof libvirt.qemu>)
-  return saveDomain({ domain, timeoutMs: TIMEOUT_MS, onStep, tools: libvirt.tools })
-}
-const load = (libvirt: FakeLibvirt, record: DomainRecord, onStep: (step: string) => void = () => {}) =>
-  loadDomain({ record, timeoutMs: TIMEOUT_MS, onStep, tools: libvirt.tools })
-const resume = (libvirt: FakeLibvirt) =>
-  resumeDomain({
-    record: readDomainRecord(UUID, libvirt.paths.records) as DomainRecord,
-    timeoutMs: TIMEOUT_MS,
-    onStep: () => {},
-    tools: libvirt.tools,
-  })
-
-/** Nothing is left of an update, the guest runs, and an ordinary migration would take all of it. */
-function expectAtRest(libvirt: FakeLibvirt): void {
-  assert.deepEqual(readDomainRecords(libvirt.paths.records), { records: [], problems: [] })
-  assert.deepEqual(readdirSync(libvirt.paths.records), [])
-  assert.deepEqual(readdirSync(join(libvirt.mount, '.libvirt-saved')), [])
-  const { qemu } = libvirt
-  assert.ok(qemu)
-  assert.deepEqual(readdirSync(qemu.folder), ['pc.ram'])
-  assert.deepEqual([qemu.status, qemu.mode, qemu.capabilities], ['running', 'normal', ['events']])
-}
+import type { FakeLibvirt } from './testing/fake-libvirt.ts'
+import { expectAtRest, load, newLibvirt, resume, save, TIMEOUT_MS } from './testing/saved-domain.ts'
 
 test('a guest goes on in its next QEMU where it was stopped, with the very same RAM', async (t) => {
   const libvirt = newLibvirt(t)

@@ -1,0 +1,49 @@
+/** What a resumption finds where others have used libvirt meanwhile, against a libvirt of the tests. */
+import assert from 'node:assert/strict'
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { writeDomainRecord } from './domain-record.ts'
+import { UUID } from './testing/domain-xml.ts'
+import { expectAtRest, load, newLibvirt, resume, save } from './testing/saved-domain.ts'
+
+test('the folder of another domain, which has the path of the old one by now, is left as it is', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  const record = await save(libvirt)
+  const theirs = ['guestmemfs-state', 'pc.ram']
+  const others = (): string[] => readdirSync(record.folder).sort()
+  const another = (): void => {
+    mkdirSync(record.folder)
+    for (const name of theirs) writeFileSync(join(record.folder, name), 'of another domain')
+  }
+  // libvirt's ids have begun again, in this kernel or in the next one.
+  for (const bootId of [record.bootId, 'of the former kernel']) {
+    await libvirt.tools.run(['destroy', UUID])
+    another()
+    await load(libvirt, { ...record, bootId })
+    assert.deepEqual(others(), theirs)
+    assert.equal(readFileSync(join(record.folder, 'pc.ram'), 'latin1'), 'of another domain')
+    rmSync(record.folder, { recursive: true })
+    if (bootId === record.bootId) await save(libvirt)
+  }
+  // Nor where nothing is left of the guest.
+  await libvirt.tools.run(['destroy', UUID])
+  another()
+  writeDomainRecord({ ...record, state: 'saving', saved: null }, libvirt.paths.records)
+  await assert.rejects(resume(libvirt), /nothing is left to resume/)
+  assert.deepEqual(others(), theirs)
+})
+
+test('the folder of the old QEMU that libvirt could not remove goes with the load', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  const record = await save(libvirt)
+  await libvirt.tools.run(['destroy', UUID])
+  mkdirSync(record.folder)
+  for (const name of ['pc.ram', 'guestmemfs-state'])
+    linkSync(join(libvirt.mount, '.libvirt-saved', UUID, name), join(record.folder, name))
+  await load(libvirt, record)
+  assert.equal(existsSync(record.folder), false)
+  expectAtRest(libvirt)
+})
