@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { writeDomainRecord } from './domain-record.ts'
+import { readDomainRecord, writeDomainRecord } from './domain-record.ts'
 import { UUID } from './testing/domain-xml.ts'
 import { expectAtRest, load, newLibvirt, resume, save } from './testing/saved-domain.ts'
 
@@ -33,6 +33,47 @@ test('the folder of another domain, which has the path of the old one by now, is
   writeDomainRecord({ ...record, state: 'saving', saved: null }, libvirt.paths.records)
   await assert.rejects(resume(libvirt), /nothing is left to resume/)
   assert.deepEqual(others(), theirs)
+})
+
+test('a saved guest is kept where libvirt has started its domain anew, also under the id that it had', async (t) => {
+  for (const [first, later] of [
+    [7, 8],
+    [1, 1],
+  ] as const) {
+    const libvirt = newLibvirt(t, first)
+    libvirt.start()
+    libvirt.tick()
+    await save(libvirt)
+    await libvirt.tools.run(['destroy', UUID])
+    if (first === 1) libvirt.reboot()
+    libvirt.hasHook = false
+    assert.equal(libvirt.start().id, later)
+    await assert.rejects(
+      resume(libvirt),
+      /^UsageError: libvirt has started it anew, without its saved guest: /,
+    )
+    assert.equal(readDomainRecord(UUID, libvirt.paths.records)?.state, 'saved')
+    assert.equal(libvirt.tick(), 1)
+    libvirt.hasHook = true
+    await libvirt.tools.run(['destroy', UUID])
+    await resume(libvirt)
+    assert.equal(libvirt.tick(), 2)
+    expectAtRest(libvirt)
+  }
+})
+
+test('a guest that was not saved and whose domain was started anew is not continued in that', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  const record = await save(libvirt)
+  await libvirt.tools.run(['destroy', UUID])
+  writeDomainRecord({ ...record, state: 'saving', saved: null }, libvirt.paths.records)
+  libvirt.start()
+  const qemu = libvirt.qemu as NonNullable<typeof libvirt.qemu>
+  qemu.status = 'paused'
+  await assert.rejects(resume(libvirt), /nothing is left to resume/)
+  assert.equal(qemu.status, 'paused')
+  assert.deepEqual(readdirSync(libvirt.paths.records), [])
 })
 
 test('the folder of the old QEMU that libvirt could not remove goes with the load', async (t) => {

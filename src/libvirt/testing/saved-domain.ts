@@ -13,10 +13,10 @@ import { FakeLibvirt } from './fake-libvirt.ts'
 
 export const TIMEOUT_MS = 5000
 
-export function newLibvirt(t: TestContext): FakeLibvirt {
+export function newLibvirt(t: TestContext, nextId?: number): FakeLibvirt {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'libvirt-')))
   t.after(() => rmSync(root, { recursive: true }))
-  return new FakeLibvirt(root)
+  return new FakeLibvirt(root, nextId)
 }
 
 export function save(libvirt: FakeLibvirt, onStep: (step: string) => void = () => {}): Promise<DomainRecord> {
