@@ -7,6 +7,7 @@ import { eventTime } from './event-time.ts'
 import { awaitMigration, fileChannels, runStatus } from './migration.ts'
 import { type MigrationSettings, setMigration, setOurs } from './migration-settings.ts'
 import type { QmpClient } from './qmp-client.ts'
+import type { QmpCommands } from './qmp-commands.ts'
 import { measureStateFile, type SavedState } from './saved-state.ts'
 
 /** States of QEMU from which a guest can be saved and later continued. */
@@ -45,6 +46,18 @@ export async function saveGuest(
   } catch (error) {
     return await continueAfter(qmp, before.running, migration, error)
   }
+}
+
+/**
+ * Right before the QEMU of a saved guest ends, at the last moment at which its save can be undone: any other
+ * client of that QEMU may `cont` it. Errors (QemuError): it ran since, and its state is older than its RAM
+ * and its disks, or QEMU does not answer.
+ */
+export async function checkStillSaved(qmp: QmpCommands): Promise<void> {
+  const { status, running } = await runStatus(qmp)
+  // Once a guest has run it gets there by another migration alone.
+  if (status !== 'postmigrate' || running)
+    throw new QemuError(`another client of its QEMU has continued it since it was saved (state '${status}')`)
 }
 
 /**

@@ -91,6 +91,27 @@ test('a domain that was changed since it was listed is updated as it is now, or 
   }
 })
 
+test('a guest that another client has continued since its save runs on: its state is too old', async (t) => {
+  const libvirt = newLibvirt(t)
+  const domain = libvirt.start()
+  const { tools } = libvirt
+  const run = async (words: readonly string[]): Promise<string> => {
+    const said = await tools.run(words)
+    // Of the save, its last question: the guest is stopped.
+    if (words[0] === 'dumpxml' && libvirt.qemu?.status === 'postmigrate') await tools.run(['resume', UUID])
+    return said
+  }
+  const { outcome, problem } = await replaceDomain(domain, {
+    ...contextOf(libvirt),
+    tools: { ...tools, run },
+  })
+  assert.equal(outcome, 'rolled-back')
+  assert.match(problem ?? '', /^another client of its QEMU has continued it since it was saved/)
+  assert.equal(libvirt.qemu?.id, 7)
+  assert.equal(libvirt.tick(), 1)
+  assert.equal(readDomainRecord(UUID, libvirt.paths.records), undefined)
+})
+
 test('a late end of its QEMU leaves the guest saved: libvirt may end it while it runs there', async (t) => {
   const libvirt = newLibvirt(t)
   const domain = libvirt.start()

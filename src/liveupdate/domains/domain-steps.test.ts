@@ -38,7 +38,7 @@ const ending = (tools: DomainTools, uuid: string, destroy: () => Promise<string>
 
 async function saved({ web, db }: Both, tools: DomainTools): Promise<DomainSteps> {
   const domains = [web.start(), db.start()]
-  const steps = new DomainSteps({ domains, known: domains.map(({ about }) => about.uuid) }, tools)
+  const steps = new DomainSteps({ domains, known: domains.map(({ about }) => about.uuid), tools })
   assert.deepEqual(await steps.lookAgain(), [])
   assert.deepEqual(await steps.suspendAll(WAIT), [])
   return steps
@@ -47,7 +47,7 @@ async function saved({ web, db }: Both, tools: DomainTools): Promise<DomainSteps
 test('before any guest is stopped each domain is looked at once more', async (t) => {
   const { web, db, tools } = bothSaved(t)
   const domains = [web.start(), db.start()]
-  const steps = new DomainSteps({ domains, known: [] }, tools)
+  const steps = new DomainSteps({ domains, known: [], tools })
   await assert.rejects(steps.suspendAll(WAIT), /not looked at/)
   const qemu = db.qemu as NonNullable<typeof db.qemu>
   writeFileSync(join(qemu.folder, 'dimm0'), '')
@@ -60,7 +60,7 @@ test('before any guest is stopped each domain is looked at once more', async (t)
   rmSync(join(qemu.folder, 'dimm0'))
   const live = web.qemu as NonNullable<typeof web.qemu>
   live.xml = live.xml.replace('web.qcow2', 'web.snapshot')
-  const again = new DomainSteps({ domains, known: [] }, tools)
+  const again = new DomainSteps({ domains, known: [], tools })
   assert.deepEqual([await again.lookAgain(), await again.suspendAll(WAIT)], [[], []])
   assert.match(readDomainRecord(UUID, web.paths.records)?.xml ?? '', /web\.snapshot/)
 })
@@ -130,4 +130,31 @@ test('libvirt that answers nothing any more leaves all of them saved', async (t)
   isGone = true
   await assert.rejects(steps.endQemus(), /VM web: .*; VM db: .*Failed to connect socket/)
   for (const { uuid, paths } of [web, db]) assert.equal(readDomainRecord(uuid, paths.records)?.state, 'saved')
+})
+
+test('a guest that another client has continued is found before the jump, and before its QEMU is ended', async (t) => {
+  for (const step of ['checkStillStopped', 'endQemus'] as const) {
+    const both = bothSaved(t)
+    const { web, db, tools } = both
+    const steps = await saved(both, tools)
+    assert.deepEqual(await steps.checkStillStopped(), [])
+    await db.tools.run(['resume', DB.uuid])
+    const said = steps[step]().then(
+      (lines) => (lines ?? []).join(),
+      ({ message }: Error) => message,
+    )
+    assert.match(await said, /^VM db: another client of its QEMU has continued it .*\(state 'running'\)$/)
+    assert.equal(db.qemu?.id, 8)
+    assert.equal(db.tick(), 1)
+    assert.deepEqual(await outcomes(steps), ['web rolled-back', 'db rolled-back'])
+    assert.deepEqual([web.tick(), db.tick()], [1, 2])
+    assert.deepEqual(readDomainRecord(DB.uuid, db.paths.records), undefined)
+  }
+})
+
+test('a QEMU that has ended has run nothing since: its guest is saved', async (t) => {
+  const both = bothSaved(t)
+  const steps = await saved(both, both.tools)
+  await both.web.tools.run(['destroy', UUID])
+  assert.deepEqual(await steps.checkStillStopped(), [])
 })

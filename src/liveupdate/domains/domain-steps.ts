@@ -3,9 +3,10 @@
  * look for new ones, end their QEMUs, and undo all that. Must not: jump.
  */
 import { type ActiveDomain, hasActiveDomain } from '../../libvirt/active-domains.ts'
+import type { DomainDescription } from '../../libvirt/describe-domain.ts'
 import { readDomainRecord } from '../../libvirt/domain-record.ts'
 import { lockDomain } from '../../libvirt/domain-state.ts'
-import { endSavedQemu } from '../../libvirt/end-domain.ts'
+import { endSavedQemu, isStillStopped } from '../../libvirt/end-domain.ts'
 import { lookAgain } from '../../libvirt/look-again.ts'
 import { type DomainTools, REAL_TOOLS, saveDomain } from '../../libvirt/save-domain.ts'
 import { activeUuids, VirshLateError } from '../../libvirt/virsh.ts'
@@ -20,6 +21,8 @@ export interface DomainScope {
   readonly domains: readonly ActiveDomain[]
   /** UUIDs of all that ran when the update was planned. */
   readonly known: readonly string[]
+  /** Left out: this host's. */
+  readonly tools?: DomainTools
 }
 
 /** Under its update lock. */
@@ -42,9 +45,9 @@ export class DomainSteps {
   /** Why libvirt may yet end the QEMU of a saved one, by its UUID. */
   readonly #ending = new Map<string, string>()
 
-  constructor(scope: DomainScope, tools = REAL_TOOLS) {
+  constructor(scope: DomainScope) {
     this.#scope = scope
-    this.#tools = tools
+    this.#tools = scope.tools ?? REAL_TOOLS
   }
 
   /**
@@ -114,17 +117,29 @@ export class DomainSteps {
    * a guest must not be continued in a QEMU that libvirt is ending.
    */
   async endQemus(): Promise<void> {
-    const ends = this.#held.map(async ({ domain: { about } }) => {
-      try {
-        await endSavedQemu(about.uuid, this.#tools)
-        return []
-      } catch (error) {
-        if (error instanceof VirshLateError) this.#ending.set(about.uuid, endsLater(about.name, error))
-        return [`VM ${about.name}: ${errorText(error)}`]
-      }
+    const failures = await this.#ofEach(async ({ uuid, name }) => {
+      await endSavedQemu(uuid, this.#tools).catch((error: unknown) => {
+        if (error instanceof VirshLateError) this.#ending.set(uuid, endsLater(name, error))
+        throw error
+      })
     })
-    const failures = (await Promise.all(ends)).flat()
     if (failures.length > 0) throw new UsageError(failures.join('; '))
+  }
+
+  /** Returns one line for each that does not have its guest as it was saved any more: `rollBack` then. */
+  async checkStillStopped(): Promise<string[]> {
+    return await this.#ofEach(async ({ uuid }) => void (await isStillStopped(uuid, this.#tools)))
+  }
+
+  /** At once. Returns one line for each that fails, when all have come to their end. */
+  async #ofEach(work: (about: DomainDescription) => Promise<void>): Promise<string[]> {
+    const lines = this.#held.map(({ domain: { about } }) =>
+      work(about).then(
+        () => [],
+        (error: unknown) => [`VM ${about.name}: ${errorText(error)}`],
+      ),
+    )
+    return (await Promise.all(lines)).flat()
   }
 
   /** Continues each, wherever its save ended. Never rejects. */

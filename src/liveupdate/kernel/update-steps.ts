@@ -124,6 +124,15 @@ export class UpdateSteps {
     await this.#domains?.endQemus()
   }
 
+  /**
+   * The last step before the jump, at which all can still be undone. Errors (UsageError): a saved guest was
+   * continued by another client of its QEMU. The next kernel would load its state over newer RAM and disks.
+   */
+  async checkStillStopped(): Promise<void> {
+    const continued = (await this.#domains?.checkStillStopped()) ?? []
+    if (continued.length > 0) throw new UsageError(continued.join('; '))
+  }
+
   /** One step, at once for all pools that LUO hands over. Errors (UsageError): it failed for one. */
   async preserve(step: HandoverStep): Promise<void> {
     await Promise.all(this.#luoPools.map((pool) => requestHandover(pool, step)))
