@@ -44,7 +44,7 @@ export async function saveGuest(
       qemuVersion: qmp.version,
     }
   } catch (error) {
-    return await continueAfter(qmp, before.running, migration, error)
+    return await continueAfter(qmp, (live) => cancelMigration(live, before.running, migration), error)
   }
 }
 
@@ -91,20 +91,20 @@ export async function cancelMigration(
 }
 
 /**
- * Continues a guest whose save failed with `error`, and throws: that error, with what is not as it was before
- * the save; GuestStoppedError where the guest cannot be continued: it is stopped, and the caller must report
- * it. `onContinued` is called before the former is thrown.
+ * Continues a guest by `undo`, such as `cancelMigration`, after its update failed with `error`, and throws:
+ * that error, with what is not as it was before the save; GuestStoppedError where the guest cannot be
+ * continued: it is stopped, and the caller must report it. `onContinued` is called before the former is
+ * thrown.
  */
 export async function continueAfter(
   qmp: QmpClient,
-  wasRunning: boolean,
-  migration: MigrationSettings | undefined,
+  undo: (live: QmpClient) => Promise<string | undefined>,
   error: unknown,
   onContinued: () => void = () => {},
 ): Promise<never> {
   let left: string | undefined
   try {
-    left = await qmp.withConnection((live) => cancelMigration(live, wasRunning, migration))
+    left = await qmp.withConnection(undo)
   } catch (cause) {
     const [why, whyNot] = [errorText(error), errorText(cause)]
     throw new GuestStoppedError(why === whyNot ? why : `${why}; and it could not be continued: ${whyNot}`, {

@@ -17,7 +17,7 @@ import { errorText, UsageError } from '../../values/errors.ts'
 import type { HandoverStep } from '../../values/handover-step.ts'
 import { type DomainScope, DomainSteps } from '../domains/domain-steps.ts'
 import { resumeVm } from '../guest/resume-vm.ts'
-import { type HeldLock, holdLock, type SuspendedVm, suspendVm } from '../guest/suspend-vm.ts'
+import { type HeldLock, holdLock, type SuspendedVm, suspendVm, whyNotSuspended } from '../guest/suspend-vm.ts'
 import type { SurvivesBy } from '../preflight/pool-facts.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
 import { vmMounts } from '../vm-mounts.ts'
@@ -129,7 +129,12 @@ export class UpdateSteps {
    * continued by another client of its QEMU. The next kernel would load its state over newer RAM and disks.
    */
   async checkStillStopped(): Promise<void> {
-    const continued = (await this.#domains?.checkStillStopped()) ?? []
+    const ofDomains = this.#domains?.checkStillStopped() ?? []
+    const ofVms = this.#suspended.map(async (suspended) => {
+      const why = await whyNotSuspended(suspended, this.#scope.patienceMs)
+      return why === undefined ? [] : [`VM ${suspended.vm.definition.name}: ${why}`]
+    })
+    const continued = [...(await Promise.all(ofVms)).flat(), ...(await ofDomains)]
     if (continued.length > 0) throw new UsageError(continued.join('; '))
   }
 
