@@ -62,6 +62,17 @@ test('a saved guest is kept where libvirt has started its domain anew, also unde
   }
 })
 
+test('a record that the hook has put aside is put back by its name alone', async (t) => {
+  const libvirt = newLibvirt(t)
+  libvirt.start()
+  await save(libvirt)
+  await libvirt.tools.run(['destroy', UUID])
+  rmSync(join(libvirt.paths.records, UUID))
+  await resume(libvirt)
+  assert.equal(libvirt.tick(), 1)
+  expectAtRest(libvirt)
+})
+
 test('a guest that was not saved and whose domain was started anew is not continued in that', async (t) => {
   const libvirt = newLibvirt(t)
   libvirt.start()

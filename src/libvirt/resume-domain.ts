@@ -8,7 +8,7 @@ import { readRam } from '../qemu/machine/read-machine.ts'
 import { queryMigration, runStatus } from '../qemu/migration.ts'
 import { QemuError, UsageError } from '../values/errors.ts'
 import { DomainMonitor } from './domain-monitor.ts'
-import { type DomainRecord, writeDomainRecord } from './domain-record.ts'
+import { type DomainRecord, refuseStarts, writeDomainRecord } from './domain-record.ts'
 import { activeId } from './domain-state.ts'
 import {
   continueDomain,
@@ -25,7 +25,10 @@ export async function resumeDomain(load: DomainLoad): Promise<LoadedDomain> {
   const { record, tools = REAL_TOOLS } = load
   const { uuid, state, qemuVersion } = record
   const id = await activeId(uuid, tools.run)
-  if (id === undefined && state === 'saved') return await loadDomain(load)
+  if (id === undefined && state === 'saved') {
+    refuseStarts(record, tools.records)
+    return await loadDomain(load)
+  }
   const isOld = id !== undefined && isOldQemu(id, record, tools)
   if (id === undefined || (state === 'saving' && !isOld)) {
     forgetDomain(record, tools)
