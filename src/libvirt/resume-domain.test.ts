@@ -62,6 +62,24 @@ test('a saved guest is kept where libvirt has started its domain anew, also unde
   }
 })
 
+test('a QEMU that waits under the id of the old one is no old one: the guest is loaded into another', async (t) => {
+  const libvirt = newLibvirt(t, 1)
+  libvirt.start()
+  libvirt.tick()
+  const record = await save(libvirt)
+  await libvirt.tools.run(['destroy', UUID])
+  // libvirt's daemon is started again, and its ids begin again.
+  libvirt.reboot()
+  for (const command of ['query-version', 'destroy']) libvirt.failing.set(command, 'killed')
+  await assert.rejects(load(libvirt, record), /killed/)
+  libvirt.failing.clear()
+  assert.deepEqual([libvirt.qemu?.id, libvirt.qemu?.status], [1, 'inmigrate'])
+  await resume(libvirt)
+  assert.equal(libvirt.qemu?.id, 2)
+  assert.equal(libvirt.tick(), 2)
+  expectAtRest(libvirt)
+})
+
 test('a record that the hook has put aside is put back by its name alone', async (t) => {
   const libvirt = newLibvirt(t)
   libvirt.start()

@@ -25,7 +25,10 @@ export async function resumeDomain(load: DomainLoad): Promise<LoadedDomain> {
   const { record, tools = REAL_TOOLS } = load
   const { uuid, state, qemuVersion } = record
   const id = await activeId(uuid, tools.run)
-  if (id === undefined && state === 'saved') {
+  // Asked before the ids are compared: libvirt may have given the old QEMU's to one that waits, since a
+  // command was killed between the start and the load. The old QEMU never waits for a guest.
+  if (state === 'saved' && (id === undefined || (await isWaiting(uuid, tools)))) {
+    if (id !== undefined) await tools.run(['destroy', uuid])
     refuseStarts(record, tools.records)
     return await loadDomain(load)
   }
@@ -37,11 +40,6 @@ export async function resumeDomain(load: DomainLoad): Promise<LoadedDomain> {
   if (isOld) {
     const left = await cancelDomainSave(record, tools)
     return { qemuVersion, unset: left === undefined ? [] : [left] }
-  }
-  if (state === 'saved' && (await isWaiting(uuid, tools))) {
-    // A command was killed between the start and the load.
-    await tools.run(['destroy', uuid])
-    return await loadDomain(load)
   }
   const loaded = state === 'loaded' ? record : await loadedRecord(record, id, tools)
   if (loaded !== record) writeDomainRecord(loaded, tools.records)

@@ -148,6 +148,8 @@ export class FakeLibvirt {
     if (what === 'dumpxml') return this.qemu?.xml ?? domainXml({ id: undefined, uuid: this.uuid })
     if (what === 'domid') return `${this.qemu?.id ?? '-'}\n`
     if (what === 'destroy') this.#end()
+    else if (what === 'resume' && this.qemu?.status === 'inmigrate')
+      throw new QemuError('virsh resume: it has no guest yet')
     else if (what === 'resume' && this.qemu !== undefined) this.qemu.status = 'running'
     else if (what === 'create') this.#create(first)
     else throw new QemuError(`virsh ${what}: unknown`)
