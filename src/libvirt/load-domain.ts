@@ -60,19 +60,34 @@ export async function loadDomain({
   checkRam(record, tools)
   await checkStateFile(record.saved as SavedState, timeoutMs, tools.base)
   await createWaiting(record, timeoutMs, tools)
-  let loaded: DomainRecord
+  let loaded: DomainRecord | undefined
   const monitor = new DomainMonitor(uuid, tools.run)
   try {
     onStep('start')
     loaded = await load(record, monitor, timeoutMs, tools)
     writeDomainRecord(loaded, tools.records)
   } catch (error) {
+    if (loaded !== undefined) writeAgain(record, error, tools)
     // It has no guest in it, or one that never ran, and whose RAM and state are as they were.
     await tools.run(['destroy', uuid]).catch(() => {})
     throw error
   }
   onStep('load')
   return await continueDomain(loaded, tools, () => onStep('continue'))
+}
+
+/**
+ * Puts a guest on record as saved again, before the QEMU that has loaded it is ended: the record that could
+ * not be written may be on the disk all the same, and says that this QEMU has the guest. Errors
+ * (DomainStrandedError): nor can this one be written. The QEMU stays, stopped, and whichever of the two the
+ * disk has, `resume` continues the guest in it.
+ */
+function writeAgain(saved: DomainRecord, error: unknown, { records }: DomainTools): void {
+  try {
+    writeDomainRecord(saved, records)
+  } catch {
+    throw new DomainStrandedError(errorText(error), { cause: error })
+  }
 }
 
 /**

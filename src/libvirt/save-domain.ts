@@ -88,7 +88,8 @@ export async function saveDomain(save: DomainSave): Promise<DomainRecord> {
     onStep('save')
     return saved
   } catch (error) {
-    return await undoAfter(error, record, tools)
+    // The record that says so may be on the disk, though its write has failed.
+    return await undoAfter(error, { ...record, state: 'saved' }, tools)
   }
 }
 
