@@ -1,6 +1,6 @@
 /** One domain's part in an update and a resumption: phases and outcomes, against a libvirt of the tests. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -163,6 +163,23 @@ test('a next QEMU that does not start leaves the guest saved, with the way on; t
   const resumed = await resumeDomainGuest(record, contextOf(libvirt))
   assert.deepEqual([resumed.outcome, phases(resumed)], ['resumed', ['wait', 'start', 'load', 'continue']])
   assert.ok((resumed.blackoutUs ?? 0) > 0)
+})
+
+test('what another command has resumed meanwhile is not resumed by a record of before', async (t) => {
+  const libvirt = newLibvirt(t)
+  const before = await saveDomain({
+    domain: libvirt.start(),
+    timeoutMs: 1000,
+    onStep: () => {},
+    tools: libvirt.tools,
+  })
+  libvirt.reboot()
+  assert.equal((await resumeDomainGuest(before, contextOf(libvirt))).outcome, 'resumed')
+  await libvirt.tools.run(['destroy', UUID])
+  const second = await resumeDomainGuest(before, contextOf(libvirt))
+  assert.deepEqual([second.outcome, second.problem, libvirt.qemu], ['resumed', null, undefined])
+  // Nothing keeps libvirt from starting it.
+  assert.deepEqual(readdirSync(libvirt.paths.records), [])
 })
 
 test('a libvirt that does not come up keeps the guest saved, in one line', async (t) => {

@@ -3,7 +3,7 @@
  * the result. No function here rejects: what goes wrong is in the result.
  */
 import type { ActiveDomain } from '../../libvirt/active-domains.ts'
-import type { DomainRecord } from '../../libvirt/domain-record.ts'
+import { type DomainRecord, readDomainRecord } from '../../libvirt/domain-record.ts'
 import { lockDomain, waitForLibvirt } from '../../libvirt/domain-state.ts'
 import { endSavedQemu } from '../../libvirt/end-domain.ts'
 import { DomainStrandedError, type LoadedDomain, loadDomain } from '../../libvirt/load-domain.ts'
@@ -213,7 +213,10 @@ export async function resumeDomainGuest(
       clock.ended(phase)
       onPhase(phase)
     }
-    const loaded = await resumeDomain({ record, timeoutMs, tools, onStep })
+    // Read anew under the lock: another command may have resumed the domain while this one waited.
+    const now = readDomainRecord(uuid, tools.records)
+    if (now === undefined) return timeline(times, 'resumed', null)
+    const loaded = await resumeDomain({ record: now, timeoutMs, tools, onStep })
     return timeline(times, 'resumed', remarkOf(loaded), loaded)
   } catch (error) {
     const isStranded = error instanceof DomainStrandedError
