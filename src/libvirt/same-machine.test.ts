@@ -4,7 +4,7 @@ import { isSameMachine } from './same-machine.ts'
 import { domainXml } from './testing/domain-xml.ts'
 
 const XML = domainXml({ more: "<clock offset='variable' adjustment='0' basis='utc'/>" })
-const changed = (from: string, to: string): string => {
+function changed(from: string, to: string): string {
   assert.ok(XML.includes(from), from)
   return XML.replace(from, to)
 }

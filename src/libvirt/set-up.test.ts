@@ -31,7 +31,7 @@ async function installedAndSaved(t: TestContext): Promise<{ prefix: string; hook
   return { prefix, hook }
 }
 
-const typed = async ({ register }: typeof install, ...words: string[]): Promise<void> => {
+async function typed({ register }: typeof install, ...words: string[]): Promise<void> {
   const program = new Command()
   register(program, {})
   await program.parseAsync(words, { from: 'user' })
