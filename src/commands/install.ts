@@ -10,7 +10,7 @@ import { type InstalledProgram, installProgram } from '../host/install-program.t
 import { hasLibvirtFiles, libvirtFiles } from '../host/libvirt-files.ts'
 import { thisProgram } from '../host/this-program.ts'
 import { LIBRARY } from '../host/versions/version-folder.ts'
-import { checkLibvirt, libvirtAdvice } from '../libvirt/set-up.ts'
+import { checkLibvirt, libvirtAdvice, refuseWhileSaved } from '../libvirt/set-up.ts'
 import { READ_FORMATS } from '../pool/formats.ts'
 import { reloadUnits } from '../pool/systemd-unit.ts'
 import { UsageError } from '../values/errors.ts'
@@ -25,6 +25,7 @@ interface InstallOptions {
 async function installHere({ prefix, yes, libvirt }: InstallOptions): Promise<void> {
   if (libvirt) await checkLibvirt()
   const hasLibvirt = libvirt ?? hasLibvirtFiles(prefix)
+  if (!hasLibvirt) refuseWhileSaved(prefix)
   const files = wantedFiles(prefix, hasLibvirt)
   const paths = files.map(({ path }) => path).join(', ')
   const question = `Put this version into ${LIBRARY}, and write ${paths}, manual pages and completions below ${prefix}?`

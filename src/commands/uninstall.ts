@@ -2,9 +2,11 @@
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { uninstallProgram } from '../host/install-program.ts'
+import { refuseWhileSaved } from '../libvirt/set-up.ts'
 import { reloadUnits } from '../pool/systemd-unit.ts'
 
 function uninstallHere({ prefix }: { readonly prefix: string }): void {
+  refuseWhileSaved(prefix)
   const { removed, kept, versions } = uninstallProgram(prefix)
   for (const path of removed) print(`removed ${path}`)
   for (const path of kept) print(`kept ${path}: it was changed since`)

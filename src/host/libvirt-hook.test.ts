@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   statSync,
@@ -44,6 +45,7 @@ class Host {
     this.write('mounts', `guestmemfs ${at('pool')} fuse.guestmemfs rw 0 0\n`)
     this.write('fstab', `guestmemfs ${at('pool')} guestmemfs nofail 0 0\n`)
     this.write('bin/setpriv', SETPRIV, 0o755)
+    this.write('bin/logger', `#!/bin/sh\necho "$@" >>'${at('logged')}'\n`, 0o755)
     this.write('hook', libvirtHook(this.paths), 0o755)
   }
 
@@ -177,13 +179,34 @@ test('the start by guestmemfs gets RAM and state of the saved guest, and nothing
   assert.equal(inode('pool/libvirt/qemu/7-web/pc.ram'), inode('pool/saved/pc.ram'))
 })
 
-test('RAM that ended with its pool, as in a power cut, is no reason to refuse a start', (t) => {
+test('RAM that ended with its pool, as in a power cut, is no reason to refuse a start; its record is kept', (t) => {
   const host = new Host(t)
   host.save()
   rmSync(join(host.root, 'pool/saved'), { recursive: true })
   host.folder('pool/libvirt/qemu/7-web')
   assert.deepEqual(host.call(domain()), { status: 0, said: '' })
-  assert.deepEqual(host.list('records'), [])
+  // Where another pool is mounted there it is whole in the one that was.
+  assert.deepEqual(host.list('records'), [`${UUID}.json.lost`])
+  assert.match(readFileSync(join(host.root, 'logged'), 'utf8'), /-t guestmemfs domain web starts anew: /)
+  // And once more, in place of the former one; a hook that was killed in between has left the symlink alone.
+  host.write(`records/${UUID}.json`, '{"the": "second"}')
+  for (let start = 1; start <= 2; start++) {
+    symlinkSync(join(host.root, 'pool/saved'), join(host.root, 'records', UUID))
+    assert.deepEqual(host.call(domain()), { status: 0, said: '' })
+    assert.deepEqual(host.list('records'), [`${UUID}.json.lost`])
+  }
+  assert.match(readFileSync(join(host.root, `records/${UUID}.json.lost`), 'utf8'), /second/)
+})
+
+test('a record that cannot be put aside keeps its domain from being started', (t) => {
+  const host = new Host(t)
+  host.save()
+  rmSync(join(host.root, 'pool/saved'), { recursive: true })
+  host.write('bin/mv', '#!/bin/sh\nexit 1\n', 0o755)
+  const { status, said } = host.call(domain())
+  assert.equal(status, 1)
+  assert.match(said, /its record cannot be put aside: is the disk full or read-only\?$/m)
+  assert.ok(lstatSync(join(host.root, 'records', UUID)).isSymbolicLink())
 })
 
 test('a long name is cut as libvirt cuts it, and a folder that is a symlink is none', (t) => {

@@ -67,7 +67,12 @@ if [ -h "$record" ]; then
     exit 0
   fi
   in_pool "$ram" || refuse "its guest is saved in $ram, and no pool is mounted there: mount it first"
-  rm -f -- "$record" "$record.json"
+  # It ended with its kernel, or another pool is mounted there and it is whole in its own. Starts are refused
+  # until the record is aside, wherever this is killed: no later resumption finds it over newer disks.
+  [ ! -e "$record.json" ] || mv -f -- "$record.json" "$record.json.lost" ||
+    refuse "its saved guest is not in $ram, and its record cannot be put aside: is the disk full or read-only?"
+  rm -f -- "$record" || refuse "$record cannot be removed: is the disk read-only?"
+  logger -t guestmemfs "domain $domain starts anew: its saved guest is not in $ram; the record of it is $record.json.lost" 2>/dev/null
 fi
 
 [ -n "$folder" ] || exit 0

@@ -7,12 +7,12 @@ import { join } from 'node:path'
 import { settingOf } from '../host/libvirt-settings.ts'
 import { poolMounts } from '../pool/pool-view.ts'
 import { isInside } from '../qemu/memory-backends.ts'
-import { errorText } from '../values/errors.ts'
+import { errorText, UsageError } from '../values/errors.ts'
 import { LIBVIRT_PATHS, LIBVIRT_STATE, RAM_FOLDERS } from '../values/libvirt-paths.ts'
 import { Limit } from '../values/limit.ts'
 import { type DomainDescription, describeDomain } from './describe-domain.ts'
 import { type DomainRam, ramIn } from './saved-ram.ts'
-import { activeUuids, type Virsh, virsh } from './virsh.ts'
+import { activeUuids, liveXmlWords, type Virsh, virsh } from './virsh.ts'
 
 /** With its RAM in a pool. */
 export interface ActiveDomain {
@@ -82,7 +82,13 @@ export async function activeDomains(run: Virsh = virsh, host = THIS_HOST): Promi
   }
   const limit = new Limit(AT_ONCE)
   const found = await Promise.all(
-    uuids.map((uuid) => limit.run(() => lookAt(uuid, persistent.includes(uuid), run, host))),
+    uuids.map((uuid) =>
+      limit.run(() =>
+        lookAt(uuid, persistent.includes(uuid), run, host).catch(
+          (error: unknown): Looked => ({ problem: `domain ${uuid}: ${errorText(error)}` }),
+        ),
+      ),
+    ),
   )
   return {
     ours: found.flatMap((each) => each.ours ?? []).sort(byName),
@@ -102,6 +108,17 @@ export function hasActiveDomain(stateFolder = LIBVIRT_STATE): boolean {
   }
 }
 
+/**
+ * One domain as it is now. Errors: UsageError, it has ended or is in no pool any more; QemuError,
+ * CorruptBytesError, libvirt does not answer, or not so that it can be read.
+ */
+export async function readActiveDomain(uuid: string, run: Virsh, host = THIS_HOST): Promise<ActiveDomain> {
+  const persistent = await activeUuids(run, ['--persistent'])
+  const { ours, other } = await lookAt(uuid, persistent.includes(uuid), run, host)
+  if (ours === undefined) throw new UsageError(other?.whyNot ?? 'it has ended')
+  return ours
+}
+
 interface Looked {
   readonly ours?: ActiveDomain
   readonly other?: OtherDomain
@@ -109,28 +126,24 @@ interface Looked {
 }
 
 async function lookAt(uuid: string, isPersistent: boolean, run: Virsh, host: DomainHost): Promise<Looked> {
-  try {
-    const xml = await run(['dumpxml', '--security-info', uuid])
-    const about = describeDomain(xml)
-    const { name, id, whyNot } = about
-    const pid = pidOf(name, host.stateFolder)
-    // It has ended since it was listed.
-    if (id === undefined) return {}
-    if (whyNot !== undefined) return { other: { uuid, name, pid, whyNot } }
-    const place = placeOf(id, name, host)
-    if (place === undefined)
-      return {
-        other: {
-          uuid,
-          name,
-          pid,
-          whyNot: 'its RAM is in no pool: it was started before memory_backing_dir was set',
-        },
-      }
-    return { ours: { about, xml, id, isPersistent, pid, ...place, ram: host.ramIn(place.folder) } }
-  } catch (error) {
-    return { problem: `domain ${uuid}: ${errorText(error)}` }
-  }
+  const xml = await run(liveXmlWords(uuid))
+  const about = describeDomain(xml)
+  const { name, id, whyNot } = about
+  const pid = pidOf(name, host.stateFolder)
+  // It has ended since it was listed.
+  if (id === undefined) return {}
+  if (whyNot !== undefined) return { other: { uuid, name, pid, whyNot } }
+  const place = placeOf(id, name, host)
+  if (place === undefined)
+    return {
+      other: {
+        uuid,
+        name,
+        pid,
+        whyNot: 'its RAM is in no pool: it was started before memory_backing_dir was set',
+      },
+    }
+  return { ours: { about, xml, id, isPersistent, pid, ...place, ram: host.ramIn(place.folder) } }
 }
 
 function pidOf(name: string, stateFolder: string): number | undefined {

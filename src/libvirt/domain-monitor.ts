@@ -6,7 +6,7 @@
 import * as v from 'valibot'
 import type { QmpCommands } from '../qemu/qmp-commands.ts'
 import { QemuError, QemuRefusal } from '../values/errors.ts'
-import { type Virsh, virsh } from './virsh.ts'
+import { liveXmlWords, type Virsh, virsh } from './virsh.ts'
 
 const ReplySchema = v.union([
   v.object({ return: v.unknown() }),
@@ -36,16 +36,24 @@ export class DomainMonitor implements QmpCommands {
 
   /** As of `QmpCommands`; errors of libvirt are QemuErrors as well. */
   async execute(command: string, parameters: object = {}, timeoutMs = this.patienceMs): Promise<unknown> {
-    const leftMs = this.#deadlineMs - performance.now()
-    if (leftMs <= 0) throw new QemuError(this.#lateMessage)
     const question = JSON.stringify({ execute: command, arguments: parameters })
-    const words = ['qemu-monitor-command', this.#uuid, question]
-    const text = await this.#run(words, Math.min(timeoutMs, leftMs)).catch((error: unknown) => {
-      throw performance.now() < this.#deadlineMs ? error : new QemuError(this.#lateMessage, { cause: error })
-    })
+    const text = await this.#call(['qemu-monitor-command', this.#uuid, question], timeoutMs)
     const reply = replyOf(command, text)
     if ('error' in reply) throw new QemuRefusal(`${command}: ${reply.error.desc}`)
     return reply.return
+  }
+
+  /** libvirt's, of the domain as it is now, with passwords. Errors: QemuError. */
+  async liveXml(): Promise<string> {
+    return await this.#call(liveXmlWords(this.#uuid), this.patienceMs)
+  }
+
+  async #call(words: readonly string[], timeoutMs: number): Promise<string> {
+    const leftMs = this.#deadlineMs - performance.now()
+    if (leftMs <= 0) throw new QemuError(this.#lateMessage)
+    return await this.#run(words, Math.min(timeoutMs, leftMs)).catch((error: unknown) => {
+      throw performance.now() < this.#deadlineMs ? error : new QemuError(this.#lateMessage, { cause: error })
+    })
   }
 }
 

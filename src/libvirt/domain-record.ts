@@ -100,13 +100,21 @@ export function writeDomainRecord(record: DomainRecord, folder = LIBVIRT_PATHS.r
     chmodSync(folder, 0o700)
     writeDurably(fileOf(folder, uuid), JSON.stringify(record), 0o600)
     if (state !== 'saved') rmSync(join(folder, uuid), { force: true })
-    else link(join(folder, uuid), savedFolder(mountPoint, uuid))
+    else refuseStarts({ uuid, mountPoint }, folder)
   } catch (error) {
     throw new UsageError(`the record of domain ${record.name} could not be written: ${errorText(error)}`)
   }
 }
 
-function link(path: string, target: string): void {
+/**
+ * Makes the symlink of a saved domain, where it is missing: a command was killed right before it, or an
+ * operator has put a record back that the hook had put aside. Errors: Node's.
+ */
+export function refuseStarts(
+  { uuid, mountPoint }: Pick<DomainRecord, 'uuid' | 'mountPoint'>,
+  folder = LIBVIRT_PATHS.records,
+): void {
+  const [path, target] = [join(folder, uuid), savedFolder(mountPoint, uuid)]
   try {
     if (readlinkSync(path) === target) return
   } catch {

@@ -6,6 +6,7 @@
 import { rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { bootId } from '../linux/boot-id.ts'
 import { readRam } from '../qemu/machine/read-machine.ts'
 import type { RamBlock } from '../qemu/machine/reading.ts'
 import { fileChannels, runStatus } from '../qemu/migration.ts'
@@ -20,7 +21,7 @@ import { DomainMonitor } from './domain-monitor.ts'
 import { type DomainRecord, writeDomainRecord } from './domain-record.ts'
 import { activeId, awaitEnd, qemuVersionOf } from './domain-state.ts'
 import { type DomainTools, forgetDomain, REAL_TOOLS, resumeByLibvirt } from './save-domain.ts'
-import { inodeAt, removeFolder, savedFolder } from './saved-ram.ts'
+import { hasRam, inodeAt, removeFolder, savedFolder } from './saved-ram.ts'
 import type { Virsh } from './virsh.ts'
 import { waitingXml } from './waiting-xml.ts'
 
@@ -59,19 +60,34 @@ export async function loadDomain({
   checkRam(record, tools)
   await checkStateFile(record.saved as SavedState, timeoutMs, tools.base)
   await createWaiting(record, timeoutMs, tools)
-  let loaded: DomainRecord
+  let loaded: DomainRecord | undefined
   const monitor = new DomainMonitor(uuid, tools.run)
   try {
     onStep('start')
     loaded = await load(record, monitor, timeoutMs, tools)
     writeDomainRecord(loaded, tools.records)
   } catch (error) {
+    if (loaded !== undefined) writeAgain(record, error, tools)
     // It has no guest in it, or one that never ran, and whose RAM and state are as they were.
     await tools.run(['destroy', uuid]).catch(() => {})
     throw error
   }
   onStep('load')
   return await continueDomain(loaded, tools, () => onStep('continue'))
+}
+
+/**
+ * Puts a guest on record as saved again, before the QEMU that has loaded it is ended: the record that could
+ * not be written may be on the disk all the same, and says that this QEMU has the guest. Errors
+ * (DomainStrandedError): nor can this one be written. The QEMU stays, stopped, and whichever of the two the
+ * disk has, `resume` continues the guest in it.
+ */
+function writeAgain(saved: DomainRecord, error: unknown, { records }: DomainTools): void {
+  try {
+    writeDomainRecord(saved, records)
+  } catch {
+    throw new DomainStrandedError(errorText(error), { cause: error })
+  }
 }
 
 /**
@@ -156,9 +172,21 @@ async function load(
   const stays = compareVersions(version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}
   await monitor.execute('migrate-incoming', { ...fileChannels(join(folder, DOMAIN_STATE)), ...stays })
   await awaitEnd(monitor, timeoutMs)
-  // In a rollback after libvirt could not remove it: it has one more name of the RAM.
-  if (record.folder !== folder) removeFolder(record.folder, tools.base)
+  removeFormer(record, folder, tools)
   return { ...record, folder, id: id ?? record.id, qemuVersion: version, state: 'loaded', saved: null }
+}
+
+/**
+ * In a rollback, after libvirt could not remove its folder of the old QEMU, which has one more name of the
+ * RAM. After a boot that path may be another domain's, which is just being started: `before-libvirt` removes
+ * what the former kernel has left.
+ */
+function removeFormer(
+  { folder: former, bootId: itsBoot, ram }: DomainRecord,
+  now: string,
+  { base }: DomainTools,
+): void {
+  if (former !== now && itsBoot === bootId() && hasRam(former, ram, base)) removeFolder(former, base)
 }
 
 /**

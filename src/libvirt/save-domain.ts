@@ -5,20 +5,22 @@
  */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Base } from '../linux/beneath.ts'
 import { bootId } from '../linux/boot-id.ts'
-import { fileChannels, runStatus } from '../qemu/migration.ts'
+import { fileChannels, type RunStatus, runStatus } from '../qemu/migration.ts'
 import { operatorsMigration, setMigration, setOurs } from '../qemu/migration-settings.ts'
 import type { QmpCommands } from '../qemu/qmp-commands.ts'
 import { GuestStoppedError, SAVEABLE } from '../qemu/save.ts'
 import { measureStateFile, removeStateFile } from '../qemu/saved-state.ts'
 import { errorText, QemuError } from '../values/errors.ts'
 import { DOMAIN_STATE } from '../values/libvirt-paths.ts'
-import type { ActiveDomain } from './active-domains.ts'
+import type { ActiveDomain, DomainHost } from './active-domains.ts'
 import { DomainMonitor } from './domain-monitor.ts'
 import { type DomainRecord, removeDomainRecord, writeDomainRecord } from './domain-record.ts'
 import { awaitEnd, qemuVersionOf } from './domain-state.ts'
-import { linkInto, removeFolder, savedFolder } from './saved-ram.ts'
+import { isSameMachine } from './same-machine.ts'
+import { hasRam, linkInto, ramIn, removeFolder, savedFolder } from './saved-ram.ts'
 import { type Virsh, virsh } from './virsh.ts'
 
 /** Where things are, and who is asked: tests have others. */
@@ -29,11 +31,14 @@ export interface DomainTools {
   /** `UUID` is there while it is started; undefined: this host's folder. */
   readonly starts?: string | undefined
   readonly base?: Base | undefined
+  /** undefined: this host. */
+  readonly host?: DomainHost | undefined
 }
 
 export const REAL_TOOLS: DomainTools = { run: virsh }
 
 export interface DomainSave {
+  /** As `lookAgain` has found it, under the lock that is still held. */
   readonly domain: ActiveDomain
   /** For the migration. */
   readonly timeoutMs: number
@@ -83,7 +88,8 @@ export async function saveDomain(save: DomainSave): Promise<DomainRecord> {
     onStep('save')
     return saved
   } catch (error) {
-    return await undoAfter(error, record, tools)
+    // The record that says so may be on the disk, though its write has failed.
+    return await undoAfter(error, { ...record, state: 'saved' }, tools)
   }
 }
 
@@ -110,9 +116,12 @@ async function saveInto(
   await awaitEnd(monitor, timeoutMs)
   linkInto(second, folder, [DOMAIN_STATE], base)
   const path = join(second, DOMAIN_STATE)
-  const measured = await measureStateFile(path, timeoutMs, base)
+  const [measured, xml] = await Promise.all([measureStateFile(path, timeoutMs, base), monitor.liveXml()])
+  // The guest is stopped, and its state is written: what libvirt changes from here on it does not have.
+  if (!isSameMachine(record.xml, xml) || !isDeepStrictEqual(ramIn(folder, base), ram))
+    throw new QemuError('its machine was changed while it was saved: try again')
   const saved = { path, ...measured, wasRunning, stoppedAtMs, qemuVersion }
-  const next: DomainRecord = { ...record, state: 'saved', saved }
+  const next: DomainRecord = { ...record, xml, state: 'saved', saved }
   writeDomainRecord(next, records)
   return next
 }
@@ -142,17 +151,16 @@ export async function cancelDomainSave(
 ): Promise<string | undefined> {
   const { uuid, wasRunning, migration } = record
   const monitor = new DomainMonitor(uuid, tools.run)
-  // First: once the guest runs no QEMU may load its state.
-  if (record.state === 'saved') writeDomainRecord({ ...record, state: 'saving', saved: null }, tools.records)
+  // Of a migration that was completed it lets no guest run.
   await monitor.execute('migrate_cancel')
-  const deadline = performance.now() + CANCEL_TIMEOUT_MS
-  while ((await runStatus(monitor)).status === 'finish-migrate') {
-    if (performance.now() > deadline) throw new QemuError('the migration could not be cancelled')
-    await sleep(LOOK_MS)
-  }
-  const { status, running } = await runStatus(monitor)
+  const { status, running } = await statusAtRest(monitor)
+  // Not before: where its QEMU has ended, or ends up to here, the guest is saved, and the record must say so.
+  // Not after: once the guest runs no QEMU may load its state.
+  if (record.state === 'saved') writeDomainRecord({ ...record, state: 'saving', saved: null }, tools.records)
   if (wasRunning && !running) await resumeByLibvirt(uuid, monitor, tools.run)
   const refused = await setMigration(monitor, migration)
+  // Its QEMU is there, and so the folder of that id is its own.
+  removeStateFile(join(record.folder, DOMAIN_STATE), tools.base)
   forgetDomain(record, tools)
   const left = [
     ...(!wasRunning && status === 'postmigrate'
@@ -163,6 +171,17 @@ export async function cancelDomainSave(
     ...refused,
   ]
   return left.length === 0 ? undefined : left.join('; ')
+}
+
+/** Errors (QemuError): it does not end its migration, or does not answer. */
+async function statusAtRest(qmp: QmpCommands): Promise<RunStatus> {
+  const deadline = performance.now() + CANCEL_TIMEOUT_MS
+  for (;;) {
+    const now = await runStatus(qmp)
+    if (now.status !== 'finish-migrate') return now
+    if (performance.now() > deadline) throw new QemuError('the migration could not be cancelled')
+    await sleep(LOOK_MS)
+  }
 }
 
 /**
@@ -182,10 +201,11 @@ export async function resumeByLibvirt(uuid: string, qmp: QmpCommands, run: Virsh
 
 /** Removes record, second names and state of a guest that has no use for them. Never throws. */
 export function forgetDomain(
-  { mountPoint, uuid, folder }: DomainRecord,
+  { mountPoint, uuid, folder, ram }: DomainRecord,
   { records, base }: DomainTools,
 ): void {
-  removeStateFile(join(folder, DOMAIN_STATE), base)
+  // Of its own: another domain that is just being saved may have a folder of that path by now.
+  if (hasRam(folder, ram, base)) removeStateFile(join(folder, DOMAIN_STATE), base)
   removeFolder(savedFolder(mountPoint, uuid), base)
   removeDomainRecord(uuid, records)
 }

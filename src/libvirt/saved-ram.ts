@@ -45,6 +45,14 @@ export function inodeAt(path: string, base?: Base): number | undefined {
 }
 
 /**
+ * Whether `folder` has all RAM of a domain, the very files. Its path alone says nothing: libvirt names a
+ * folder by 20 characters of a name and an id, and begins again with ids at each boot, and behind the highest
+ * one that runs at each start of its daemon.
+ */
+export const hasRam = (folder: string, ram: readonly DomainRam[], base?: Base): boolean =>
+  ram.length > 0 && ram.every(({ name, inode }) => inodeAt(join(folder, name), base) === inode)
+
+/**
  * Gives the files `names` of `from` second names in `to`, the folder of `savedFolder`, which is made. Errors
  * (UsageError): one of them is not there, there is no room.
  */

@@ -1,14 +1,17 @@
 /**
  * What `install --libvirt` needs to know of libvirt, and tells of it: its version, and what must be set in
- * its configuration. Must not: change either.
+ * its configuration; and whether its files may be removed again. Must not: change either.
  */
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { hasLibvirtFiles } from '../host/libvirt-files.ts'
 import { missingSettings, type PoolForLibvirt } from '../host/libvirt-settings.ts'
 import { DeadMount, poolMounts, readVirtual } from '../pool/pool-view.ts'
 import { STORES } from '../stores/registry.ts'
 import { errorText, UsageError } from '../values/errors.ts'
 import { EMULATOR, LIBVIRT_PATHS } from '../values/libvirt-paths.ts'
 import type { StoreKind } from '../values/store-kinds.ts'
+import { readDomainRecords } from './domain-record.ts'
 import { type Virsh, virsh } from './virsh.ts'
 
 /** The first that calls every hook of a folder (docs/hooks.rst of libvirt). */
@@ -27,6 +30,22 @@ export async function checkLibvirt(run: Virsh = virsh): Promise<void> {
   if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return
   throw new UsageError(
     `libvirt ${version} does not call hooks in qemu.d: it needs ${OLDEST.join('.')} or newer`,
+  )
+}
+
+/**
+ * Before the hook is removed from below `prefix`: without it libvirt would start a saved domain anew, on the
+ * disks of the saved guest. Errors (UsageError): an update of a domain has not ended there.
+ */
+export function refuseWhileSaved(prefix: string): void {
+  if (!hasLibvirtFiles(prefix)) return
+  const { records, problems } = readDomainRecords(join(prefix, LIBVIRT_PATHS.records))
+  const [problem] = problems
+  if (problem !== undefined) throw new UsageError(problem)
+  if (records.length === 0) return
+  const names = records.map(({ name }) => name).join(', ')
+  throw new UsageError(
+    `without the hook libvirt would start ${names} anew, whose update has not ended: 'guestmemfs resume' first`,
   )
 }
 

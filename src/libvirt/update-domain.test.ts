@@ -1,49 +1,14 @@
 /** The save and the start of a domain, against a libvirt of the tests that calls the real hook. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { GuestStoppedError } from '../qemu/save.ts'
-import { type DomainRecord, readDomainRecord, readDomainRecords, writeDomainRecord } from './domain-record.ts'
-import { loadDomain } from './load-domain.ts'
-import { resumeDomain } from './resume-domain.ts'
+import { type DomainRecord, readDomainRecord, writeDomainRecord } from './domain-record.ts'
 import { cancelDomainSave, saveDomain } from './save-domain.ts'
 import { UUID } from './testing/domain-xml.ts'
-import { FakeLibvirt } from './testing/fake-libvirt.ts'
-
-const TIMEOUT_MS = 5000
-
-function newLibvirt(t: TestContext): FakeLibvirt {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), 'libvirt-')))
-  t.after(() => rmSync(root, { recursive: true }))
-  return new FakeLibvirt(root)
-}
-
-function save(libvirt: FakeLibvirt, onStep: (step: string) => void = () => {}): Promise<DomainRecord> {
-  const domain = libvirt.domain(libvirt.qemu as NonNullable<typeof libvirt.qemu>)
-  return saveDomain({ domain, timeoutMs: TIMEOUT_MS, onStep, tools: libvirt.tools })
-}
-const load = (libvirt: FakeLibvirt, record: DomainRecord, onStep: (step: string) => void = () => {}) =>
-  loadDomain({ record, timeoutMs: TIMEOUT_MS, onStep, tools: libvirt.tools })
-const resume = (libvirt: FakeLibvirt) =>
-  resumeDomain({
-    record: readDomainRecord(UUID, libvirt.paths.records) as DomainRecord,
-    timeoutMs: TIMEOUT_MS,
-    onStep: () => {},
-    tools: libvirt.tools,
-  })
-
-/** Nothing is left of an update, the guest runs, and an ordinary migration would take all of it. */
-function expectAtRest(libvirt: FakeLibvirt): void {
-  assert.deepEqual(readDomainRecords(libvirt.paths.records), { records: [], problems: [] })
-  assert.deepEqual(readdirSync(libvirt.paths.records), [])
-  assert.deepEqual(readdirSync(join(libvirt.mount, '.libvirt-saved')), [])
-  const { qemu } = libvirt
-  assert.ok(qemu)
-  assert.deepEqual(readdirSync(qemu.folder), ['pc.ram'])
-  assert.deepEqual([qemu.status, qemu.mode, qemu.capabilities], ['running', 'normal', ['events']])
-}
+import type { FakeLibvirt } from './testing/fake-libvirt.ts'
+import { expectAtRest, load, newLibvirt, resume, save, TIMEOUT_MS } from './testing/saved-domain.ts'
 
 test('a guest goes on in its next QEMU where it was stopped, with the very same RAM', async (t) => {
   const libvirt = newLibvirt(t)
@@ -98,6 +63,51 @@ test('a save that fails leaves the guest as it was, and nothing behind', async (
   }
 })
 
+/** libvirt's tools, in which another client of libvirt is quicker than the save. */
+const meanwhile = (libvirt: FakeLibvirt, change: (qemu: { xml: string; folder: string }) => void) => ({
+  ...libvirt.tools,
+  run: (words: readonly string[]) => {
+    if (words[2]?.includes('"migrate"')) change(libvirt.qemu as NonNullable<typeof libvirt.qemu>)
+    return libvirt.tools.run(words)
+  },
+})
+
+test('a machine that is changed while it is saved is not saved: its state is of another one', async (t) => {
+  const changes: ((qemu: { xml: string; folder: string }) => void)[] = [
+    (qemu) => {
+      qemu.xml = qemu.xml.replace('web.qcow2', 'web.snapshot')
+    },
+    ({ folder }) => {
+      rmSync(join(folder, 'pc.ram'))
+      writeFileSync(join(folder, 'pc.ram'), '0')
+    },
+  ]
+  for (const change of changes) {
+    const libvirt = newLibvirt(t)
+    const domain = libvirt.start()
+    const saved = saveDomain({
+      domain,
+      timeoutMs: TIMEOUT_MS,
+      onStep: () => {},
+      tools: meanwhile(libvirt, change),
+    })
+    await assert.rejects(saved, /its machine was changed while it was saved: try again$/)
+    assert.equal(libvirt.tick(), 1)
+    expectAtRest(libvirt)
+  }
+})
+
+test('what its guest changes in its XML is no other machine, and the record has the XML of the stop', async (t) => {
+  const libvirt = newLibvirt(t)
+  const domain = libvirt.start()
+  const tools = meanwhile(libvirt, (qemu) => {
+    qemu.xml = qemu.xml.replace("state='connected'", "state='disconnected'")
+  })
+  const { state, xml } = await saveDomain({ domain, timeoutMs: TIMEOUT_MS, onStep: () => {}, tools })
+  assert.equal(state, 'saved')
+  assert.match(xml, /state='disconnected'/)
+})
+
 test('a saved guest is continued in the QEMU that it has, as where another one fails', async (t) => {
   const libvirt = newLibvirt(t)
   libvirt.start()
@@ -105,6 +115,21 @@ test('a saved guest is continued in the QEMU that it has, as where another one f
   assert.equal(await cancelDomainSave(record, libvirt.tools), undefined)
   assert.equal(libvirt.tick(), 1)
   expectAtRest(libvirt)
+})
+
+test('a saved guest whose QEMU ends while it is to be continued there is still saved', async (t) => {
+  for (const command of ['migrate_cancel', 'query-status']) {
+    const libvirt = newLibvirt(t)
+    libvirt.start()
+    const record = await save(libvirt)
+    libvirt.failing.set(command, 'it has ended')
+    await assert.rejects(cancelDomainSave(record, libvirt.tools), /it has ended/)
+    libvirt.failing.clear()
+    await libvirt.tools.run(['destroy', UUID])
+    await resume(libvirt)
+    assert.equal(libvirt.tick(), 1)
+    expectAtRest(libvirt)
+  }
 })
 
 test('a guest that can be neither saved nor continued is reported as stopped', async (t) => {

@@ -8,9 +8,12 @@ import { ENOENT } from '../values/errno.ts'
 import { QemuError } from '../values/errors.ts'
 import { LATE, within } from '../values/within.ts'
 
+/** libvirt has not answered in time. Its daemon goes on, and may do what it was asked for all the same. */
+export class VirshLateError extends QemuError {}
+
 /**
- * What `virsh WORDS` prints. Errors (QemuError): libvirt's words in one line; it does not answer within
- * `timeoutMs`, and may do what it was asked for all the same.
+ * What `virsh WORDS` prints. Errors (QemuError): libvirt's words in one line; VirshLateError: it does not
+ * answer within `timeoutMs`.
  */
 export type Virsh = (words: readonly string[], timeoutMs?: number) => Promise<string>
 
@@ -47,7 +50,7 @@ export const virsh: Virsh = async (words, timeoutMs = TIMEOUT_MS) => {
   })
   if (status === LATE) {
     child.kill('SIGKILL')
-    throw new QemuError(`virsh ${what}: no answer within ${Math.round(timeoutMs)} ms`)
+    throw new VirshLateError(`virsh ${what}: no answer within ${Math.round(timeoutMs)} ms`)
   }
   if (status === 0) return out
   throw new QemuError(`virsh ${what}: ${oneLine(said) || `it ended with status ${status}`}`)
@@ -61,6 +64,9 @@ export async function activeUuids(run: Virsh, more: readonly string[] = [], time
   const lines = (await run(['list', '--uuid', ...more], timeoutMs)).split('\n')
   return lines.map((line) => line.trim()).filter((line) => line !== '')
 }
+
+/** Print the live XML, with passwords. */
+export const liveXmlWords = (uuid: string): string[] => ['dumpxml', '--security-info', uuid]
 
 /** libvirt's errors may have several lines, each with `error:`. */
 const oneLine = (text: string): string =>

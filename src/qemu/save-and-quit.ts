@@ -4,7 +4,7 @@
  */
 import { cgroupOf } from '../linux/cgroup.ts'
 import { readProcessLimits } from '../linux/process-limits.ts'
-import type { ProcessIdentity } from '../run/process-identity.ts'
+import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
 import { readRuntime } from '../run/vm-runtime.ts'
 import { QemuError } from '../values/errors.ts'
 import { firstOther, machineFacts } from './carry/machine-facts.ts'
@@ -20,7 +20,7 @@ import { operatorsMigration } from './migration-settings.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { claimRam, newClaim, releaseRam } from './ram-claims.ts'
-import { cancelMigration, continueAfter, GuestStoppedError, saveGuest } from './save.ts'
+import { cancelMigration, checkStillSaved, continueAfter, GuestStoppedError, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
 import { checkTaps } from './taps.ts'
 import { withBinary } from './vm-command-line.ts'
@@ -50,10 +50,28 @@ export interface SaveRequest {
  * CorruptBytesError, UsageError).
  */
 export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
+  const { qmp, qemu } = request
   const next = await saveGuestState(request)
+  try {
+    await checkNotContinued(qmp, qemu)
+  } catch (error) {
+    return await continueAfter(qmp, (live) => cancelSave(next, live, next.saved as SavedState), error)
+  }
   await quit(request)
   request.onStep('quit')
   return next
+}
+
+/**
+ * The last look at a saved guest's old QEMU, before it ends or its successor gets the guest. One that has
+ * ended is no error: the guest is saved. Errors (QemuError): as of `checkStillSaved`.
+ */
+export async function checkNotContinued(qmp: QmpClient, qemu: ProcessIdentity): Promise<void> {
+  try {
+    await qmp.withConnection(checkStillSaved)
+  } catch (error) {
+    if (isAlive(qemu)) throw error
+  }
 }
 
 /**
@@ -105,7 +123,8 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
     // On any error: the guest is stopped, and no other process continues it.
     removeStateFile(statePath)
     releaseRam(ram, added)
-    return await continueAfter(qmp, saved.wasRunning, migration, error, () => endUpdate(definition))
+    const undo = (live: QmpClient) => cancelMigration(live, saved.wasRunning, migration)
+    return await continueAfter(qmp, undo, error, () => endUpdate(definition))
   }
   onStep('save')
   return next

@@ -7,6 +7,7 @@ import { eventTime } from './event-time.ts'
 import { awaitMigration, fileChannels, runStatus, runsOrSuspends } from './migration.ts'
 import { type MigrationSettings, setMigration, setOurs } from './migration-settings.ts'
 import type { QmpClient } from './qmp-client.ts'
+import type { QmpCommands } from './qmp-commands.ts'
 import { measureStateFile, type SavedState } from './saved-state.ts'
 
 /** States of QEMU from which a guest can be saved and later continued. */
@@ -44,8 +45,20 @@ export async function saveGuest(
       qemuVersion: qmp.version,
     }
   } catch (error) {
-    return await continueAfter(qmp, wasRunning, migration, error)
+    return await continueAfter(qmp, (live) => cancelMigration(live, wasRunning, migration), error)
   }
+}
+
+/**
+ * Right before the QEMU of a saved guest ends, at the last moment at which its save can be undone: any other
+ * client of that QEMU may `cont` it. Errors (QemuError): it ran since, and its state is older than its RAM
+ * and its disks, or QEMU does not answer.
+ */
+export async function checkStillSaved(qmp: QmpCommands): Promise<void> {
+  const { status, running } = await runStatus(qmp)
+  // Once a guest has run it gets there by another migration alone.
+  if (status !== 'postmigrate' || running)
+    throw new QemuError(`another client of its QEMU has continued it since it was saved (state '${status}')`)
 }
 
 /**
@@ -79,20 +92,20 @@ export async function cancelMigration(
 }
 
 /**
- * Continues a guest whose save failed with `error`, and throws: that error, with what is not as it was before
- * the save; GuestStoppedError where the guest cannot be continued: it is stopped, and the caller must report
- * it. `onContinued` is called before the former is thrown.
+ * Continues a guest by `undo`, such as `cancelMigration`, after its update failed with `error`, and throws:
+ * that error, with what is not as it was before the save; GuestStoppedError where the guest cannot be
+ * continued: it is stopped, and the caller must report it. `onContinued` is called before the former is
+ * thrown.
  */
 export async function continueAfter(
   qmp: QmpClient,
-  wasRunning: boolean,
-  migration: MigrationSettings | undefined,
+  undo: (live: QmpClient) => Promise<string | undefined>,
   error: unknown,
   onContinued: () => void = () => {},
 ): Promise<never> {
   let left: string | undefined
   try {
-    left = await qmp.withConnection((live) => cancelMigration(live, wasRunning, migration))
+    left = await qmp.withConnection(undo)
   } catch (cause) {
     const [why, whyNot] = [errorText(error), errorText(cause)]
     throw new GuestStoppedError(why === whyNot ? why : `${why}; and it could not be continued: ${whyNot}`, {

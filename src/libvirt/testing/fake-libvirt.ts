@@ -1,7 +1,7 @@
 /**
- * A libvirt for tests, with one domain at most that runs, in a folder that stands for a mount: it answers as
- * virsh does, makes and deletes folders as libvirt does, and calls the real hook. Its guest is a counter in
- * the RAM file, which goes on while the guest runs.
+ * A libvirt for tests, with one domain at most that runs (`together` joins several), in a folder that stands
+ * for a mount: it answers as virsh does, makes and deletes folders as libvirt does, and calls the real hook.
+ * Its guest is a counter in the RAM file, which goes on while the guest runs.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -20,7 +20,8 @@ import { domainXml, UUID } from './domain-xml.ts'
 interface FakeQemu {
   readonly id: number
   readonly folder: string
-  readonly xml: string
+  /** libvirt's live XML. */
+  xml: string
   status: string
   migration: string
   capabilities: string[]
@@ -28,6 +29,8 @@ interface FakeQemu {
 }
 
 export class FakeLibvirt {
+  readonly name: string
+  readonly uuid: string
   readonly mount: string
   readonly paths: LibvirtPaths
   readonly base: Base
@@ -39,9 +42,11 @@ export class FakeLibvirt {
   hasHook = true
   #nextId: number
 
-  /** `root`: an empty folder. */
-  constructor(root: string, nextId = 7) {
+  /** `root`: an empty folder, or that of the other domains. */
+  constructor(root: string, nextId = 7, { name = 'web', uuid = UUID } = {}) {
     this.#nextId = nextId
+    this.name = name
+    this.uuid = uuid
     this.mount = join(root, 'pool')
     mkdirSync(join(this.mount, 'libvirt/qemu'), { recursive: true })
     this.base = baseAt(this.mount)
@@ -64,17 +69,21 @@ export class FakeLibvirt {
 
   get tools(): DomainTools {
     const { records, starts } = this.paths
-    return { run: (words) => this.#run(words), records, starts, base: this.base }
+    const host = {
+      ...{ stateFolder: records, qemuConf: this.paths.qemuConf, mountPoints: () => [this.mount] },
+      ramIn: (folder: string) => ramIn(folder, this.base),
+    }
+    return { run: (words) => this.#run(words), records, starts, base: this.base, host }
   }
 
   /** As an operator: `virsh start`, with an empty RAM. Returns what guestmemfs sees of it. */
   start(): ActiveDomain {
-    const qemu = this.#boot(domainXml({ id: this.#nextId }), 'running')
+    const { name, uuid } = this
+    const qemu = this.#boot(domainXml({ id: this.#nextId, name, uuid }), 'running')
     return this.domain(qemu)
   }
 
-  domain({ id, folder }: FakeQemu): ActiveDomain {
-    const xml = domainXml({ id })
+  domain({ id, folder, xml }: FakeQemu): ActiveDomain {
     const ram = ramIn(folder, this.base)
     return {
       about: describeDomain(xml),
@@ -103,14 +112,14 @@ export class FakeLibvirt {
     this.#nextId = 1
   }
 
-  #boot(xml: string, status: string): FakeQemu {
+  #boot(wanted: string, status: string): FakeQemu {
     const id = this.#nextId++
-    const folder = join(this.mount, 'libvirt/qemu', `${id}-web`)
+    const xml = wanted.replace(/^<domain type='(\w+)'( id='\d+')?/, `<domain type='$1' id='${id}'`)
+    const folder = join(this.mount, 'libvirt/qemu', `${id}-${this.name}`)
     mkdirSync(folder)
     if (this.hasHook) {
-      const input = xml.replace(/^<domain type='(\w+)'( id='\d+')?/, `<domain type='$1' id='${id}'`)
-      const { status: ended, stderr } = spawnSync(this.#hook, ['web', 'start', 'begin', '-'], {
-        input,
+      const { status: ended, stderr } = spawnSync(this.#hook, [this.name, 'start', 'begin', '-'], {
+        input: xml,
         encoding: 'utf8',
       })
       if (ended !== 0) {
@@ -135,9 +144,12 @@ export class FakeLibvirt {
     if (what === 'qemu-monitor-command') return this.#monitor(words[2] ?? '')
     this.calls.push(what)
     this.#fail(what)
-    if (what === 'list') return this.qemu === undefined ? '\n' : `${UUID}\n\n`
+    if (what === 'list') return this.qemu === undefined ? '\n' : `${this.uuid}\n\n`
+    if (what === 'dumpxml') return this.qemu?.xml ?? domainXml({ id: undefined, uuid: this.uuid })
     if (what === 'domid') return `${this.qemu?.id ?? '-'}\n`
     if (what === 'destroy') this.#end()
+    else if (what === 'resume' && this.qemu?.status === 'inmigrate')
+      throw new QemuError('virsh resume: it has no guest yet')
     else if (what === 'resume' && this.qemu !== undefined) this.qemu.status = 'running'
     else if (what === 'create') this.#create(first)
     else throw new QemuError(`virsh ${what}: unknown`)
@@ -145,7 +157,7 @@ export class FakeLibvirt {
   }
 
   #create(file: string): void {
-    if (this.qemu !== undefined) throw new QemuError("virsh create: domain 'web' is already active")
+    if (this.qemu !== undefined) throw new QemuError(`virsh create: domain '${this.name}' is already active`)
     const xml = readFileSync(file, 'utf8')
     this.#boot(xml, xml.includes("<qemu:arg value='-incoming'/>") ? 'inmigrate' : 'paused')
   }
@@ -206,7 +218,10 @@ export class FakeLibvirt {
       case 'query-memdev':
         return [{ id: 'pc.ram', size: statSync(join(qemu.folder, 'pc.ram')).size, share: true }]
       case 'qom-list':
-        return [{ name: 'pc.ram', type: 'child<memory-backend-file>' }]
+        return given.path === '/objects' ? [{ name: 'pc.ram', type: 'child<memory-backend-file>' }] : []
+      case 'query-block':
+      case 'query-jobs':
+        return []
       case 'qom-get':
         return given.property === 'discard-data' ? false : join(qemu.folder, 'pc.ram')
       default:
@@ -224,3 +239,13 @@ interface Channels {
   readonly channels: readonly { readonly addr: { readonly filename: string } }[]
 }
 const fileOf = (given: unknown): string => (given as Channels).channels[0]?.addr.filename ?? DOMAIN_STATE
+
+/** The tools of several, which have the same `root`, as of one libvirt. */
+export function together(all: readonly [FakeLibvirt, ...FakeLibvirt[]]): DomainTools {
+  const run: DomainTools['run'] = async (words) => {
+    if (words[0] === 'list') return (await Promise.all(all.map(({ tools }) => tools.run(words)))).join('')
+    const its = all.find(({ uuid }) => words.some((word) => word.includes(uuid))) ?? all[0]
+    return await its.tools.run(words)
+  }
+  return { ...all[0].tools, run }
+}

@@ -4,11 +4,11 @@
  */
 import { statfsSync } from 'node:fs'
 import type { ActiveDomain, ActiveDomains } from '../../libvirt/active-domains.ts'
-import { DomainMonitor } from '../../libvirt/domain-monitor.ts'
 import { readDomainRecords } from '../../libvirt/domain-record.ts'
 import { lockDomain } from '../../libvirt/domain-state.ts'
 import { examineDomain } from '../../libvirt/examine-domain.ts'
 import { hookFacts, hookProblem } from '../../libvirt/hook-check.ts'
+import { lookMonitor } from '../../libvirt/look-again.ts'
 import { isFrozen } from '../../pool/pool-view.ts'
 import { errorText } from '../../values/errors.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
@@ -19,7 +19,6 @@ import type { PoolFacts } from '../preflight/pool-facts.ts'
 import { outlivesKexec } from '../preflight/pool-facts.ts'
 import { checkPrivateRam } from '../preflight/private-ram.ts'
 
-const LOOK_TIMEOUT_MS = 20_000
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
 
@@ -70,12 +69,7 @@ async function look(
   try {
     const release = await lockDomain(about.uuid)
     try {
-      const monitor = new DomainMonitor(about.uuid)
-      monitor.endWithin(
-        LOOK_TIMEOUT_MS,
-        `its QEMU has not described its machine within ${LOOK_TIMEOUT_MS / 1000} s`,
-      )
-      const found = await examineDomain(domain, isUpdated, monitor)
+      const found = await examineDomain(domain, isUpdated, lookMonitor(about.uuid))
       const ofPrivate = checkPrivateRam(found.privateBytes, STATE_BYTES)
       const findings = [
         ...[...problems, ...found.problems, ...ofPrivate.problems].map(failed),

@@ -3,11 +3,14 @@
  * the result. No function here rejects: what goes wrong is in the result.
  */
 import type { ActiveDomain } from '../../libvirt/active-domains.ts'
-import type { DomainRecord } from '../../libvirt/domain-record.ts'
-import { activeId, lockDomain, waitForLibvirt } from '../../libvirt/domain-state.ts'
+import { type DomainRecord, readDomainRecord } from '../../libvirt/domain-record.ts'
+import { lockDomain, waitForLibvirt } from '../../libvirt/domain-state.ts'
+import { endSavedQemu } from '../../libvirt/end-domain.ts'
 import { DomainStrandedError, type LoadedDomain, loadDomain } from '../../libvirt/load-domain.ts'
+import { lookAgain } from '../../libvirt/look-again.ts'
 import { resumeDomain } from '../../libvirt/resume-domain.ts'
 import { cancelDomainSave, type DomainTools, REAL_TOOLS, saveDomain } from '../../libvirt/save-domain.ts'
+import { VirshLateError } from '../../libvirt/virsh.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { ramBytesOf } from '../../qemu/vm-definition.ts'
 import { errorText } from '../../values/errors.ts'
@@ -56,7 +59,7 @@ function timeline(
 /** The result of a domain to which nothing was done here, with the reason. */
 export const untouchedDomain = (
   { about, ram }: ActiveDomain,
-  outcome: Extract<VmOutcome, 'refused' | 'stranded'>,
+  outcome: Extract<VmOutcome, 'refused' | 'stranded' | 'saved'>,
   words: string,
 ): VmTimeline =>
   timeline(
@@ -75,13 +78,13 @@ export const untouchedDomain = (
 const remarkOf = ({ unset }: LoadedDomain): string | null => (unset.length === 0 ? null : unset.join('; '))
 
 /** The replacement of its QEMU: libvirt ends the old one and starts the `<emulator>` that is there now. */
-export async function replaceDomain(domain: ActiveDomain, context: DomainContext): Promise<VmTimeline> {
+export async function replaceDomain(planned: ActiveDomain, context: DomainContext): Promise<VmTimeline> {
   const { timeoutMs, originMs, onPhase, check, tools = REAL_TOOLS } = context
-  const { name, uuid } = domain.about
+  const { name, uuid } = planned.about
   const clock = new PhaseClock(originMs)
   let times: DomainTimes = {
     name,
-    ramBytes: ramBytesOf({ ramFiles: domain.ram }),
+    ramBytes: ramBytesOf({ ramFiles: planned.ram }),
     clock,
     qemuBefore: '',
     stateBytes: 0,
@@ -95,7 +98,7 @@ export async function replaceDomain(domain: ActiveDomain, context: DomainContext
     release = await lockDomain(uuid, tools.starts)
     check?.()
     const record = await saveDomain({
-      domain,
+      domain: await lookAgain(planned, tools),
       timeoutMs,
       tools,
       onStep: (step, atMs) => (step === 'stop' ? clock.stopped(atMs as number) : ended(step)),
@@ -119,7 +122,12 @@ async function startAgain(
   { timeoutMs, tools }: { readonly timeoutMs: number; readonly tools: DomainTools },
 ): Promise<VmTimeline> {
   const { name } = times
-  await endOldQemu(record, tools)
+  try {
+    await endOldQemu(record, tools)
+  } catch (error) {
+    if (!(error instanceof VirshLateError)) throw error
+    return timeline(times, 'saved', endsLater(name, error))
+  }
   ended('quit')
   try {
     const loaded = await loadDomain({ record, timeoutMs, tools, onStep: ended })
@@ -135,12 +143,16 @@ async function startAgain(
   }
 }
 
-/** Errors: libvirt did not end it, and the guest runs on in it. */
+/** Of a saved guest whose QEMU libvirt may yet end: it must not run on in that. */
+export const endsLater = (name: string, error: VirshLateError): string =>
+  `${errorText(error)}, and libvirt may end its QEMU yet; its RAM is kept: when that has ended, go on with 'guestmemfs resume ${name}'`
+
+/** Errors: libvirt did not end it, and the guest runs on in it; VirshLateError: as of `endSavedQemu`. */
 async function endOldQemu(record: DomainRecord, tools: DomainTools): Promise<void> {
   try {
-    await tools.run(['destroy', record.uuid])
+    await endSavedQemu(record.uuid, tools)
   } catch (error) {
-    if ((await activeId(record.uuid, tools.run).catch(() => record.id)) === undefined) return
+    if (error instanceof VirshLateError) throw error
     await cancelDomainSave(record, tools).catch((cause: unknown) => {
       throw new GuestStoppedError(`${errorText(error)}; and it could not be continued: ${errorText(cause)}`, {
         cause,
@@ -201,7 +213,10 @@ export async function resumeDomainGuest(
       clock.ended(phase)
       onPhase(phase)
     }
-    const loaded = await resumeDomain({ record, timeoutMs, tools, onStep })
+    // Read anew under the lock: another command may have resumed the domain while this one waited.
+    const now = readDomainRecord(uuid, tools.records)
+    if (now === undefined) return timeline(times, 'resumed', null)
+    const loaded = await resumeDomain({ record: now, timeoutMs, tools, onStep })
     return timeline(times, 'resumed', remarkOf(loaded), loaded)
   } catch (error) {
     const isStranded = error instanceof DomainStrandedError

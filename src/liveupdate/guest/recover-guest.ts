@@ -35,6 +35,9 @@ export interface RecoverRequest {
   readonly unset?: readonly string[] | undefined
 }
 
+/** States of QEMU that a guest is only in where it runs, or has run since it was saved. */
+const HAS_RUN = ['running', 'suspended', 'shutdown', 'guest-panicked', 'io-error', 'watchdog']
+
 /** Errors (UsageError, QemuError): the guest runs already, or QEMU refuses. */
 export async function recoverGuest(request: RecoverRequest): Promise<ContinuedGuest> {
   const { definition, timeoutMs, onStep } = request
@@ -46,8 +49,9 @@ export async function recoverGuest(request: RecoverRequest): Promise<ContinuedGu
   try {
     const { status } = await runStatus(qmp)
     if (saved === null) return await recoverUnsaved(request, qmp, status)
-    // No `quit` was sent yet: the old QEMU still has all of the guest.
-    if (status === 'postmigrate') {
+    // No `quit` was sent yet: the old QEMU still has all of the guest. Where another client of it has
+    // continued the guest meanwhile, its state is too old: `cancelSave` takes it off the record first.
+    if (status === 'postmigrate' || (HAS_RUN.includes(status) && !isConsumed(saved.path))) {
       // Restores its ports: its next QEMU may have bound them already.
       const unset = await restoreSettings(qmp, definition.settings)
       const left = await cancelSave(definition, qmp, saved)

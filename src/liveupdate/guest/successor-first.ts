@@ -24,7 +24,7 @@ import {
 import { releaseForwards } from '../../qemu/machine/settings.ts'
 import { loadSaved, prepareLoad } from '../../qemu/restore.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
-import { cancelSave, type SaveRequest, saveGuestState } from '../../qemu/save-and-quit.ts'
+import { cancelSave, checkNotContinued, type SaveRequest, saveGuestState } from '../../qemu/save-and-quit.ts'
 import type { SavedState } from '../../qemu/saved-state.ts'
 import { type GuestUnit, moveMainProcess } from '../../qemu/start/guest-unit.ts'
 import type { WaitingSuccessor } from '../../qemu/successor/waiting-successor.ts'
@@ -65,6 +65,8 @@ export async function transferGuest(request: TransferRequest): Promise<Continued
     if (saved.limits === undefined) restoreOomScore(request)
     unset = await completeLoad(successor.qmp, saved, successor.qemu.pid)
     onStep('load')
+    // Both have the same RAM: another client of the old one may have let the guest write to it.
+    await checkNotContinued(qmp, qemu)
     successor.takeOver()
   } catch (error) {
     const words = errorOutputSince(mark)

@@ -5,13 +5,13 @@
 import { close } from '../../linux/descriptors.ts'
 import type { TriedLine } from '../../qemu/carry/next-line.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
-import { saveGuestState } from '../../qemu/save-and-quit.ts'
+import { checkNotContinued, saveGuestState } from '../../qemu/save-and-quit.ts'
 import { ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { saveVmm } from '../../qemu/vmm/save-vmm.ts'
-import type { ProcessIdentity } from '../../run/process-identity.ts'
+import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { lockForUpdate, vmPaths } from '../../run/vm-runtime.ts'
-import { UsageError } from '../../values/errors.ts'
+import { errorText, UsageError } from '../../values/errors.ts'
 import { nowMs } from '../report/timeline.ts'
 
 export interface SuspendedVm {
@@ -86,6 +86,26 @@ export async function suspendVm(
     qmp.close()
   }
   return { vm, savedAtMs: nowMs() }
+}
+
+/**
+ * Right before the jump, by another connection: why a suspended guest is not as it was saved; undefined: it
+ * is, or its QEMU has ended. Of a guest of another VMM nothing can be asked. Never rejects.
+ */
+export async function whyNotSuspended({ vm }: SuspendedVm, patienceMs: number): Promise<string | undefined> {
+  const { definition, qemu } = vm
+  if (qemu === undefined || definition.vmm !== undefined) return undefined
+  let qmp: QmpClient | undefined
+  try {
+    qmp = await QmpClient.connect(vmPaths(definition.name).qmp, patienceMs)
+    qmp.patienceMs = patienceMs
+    await checkNotContinued(qmp, qemu)
+    return undefined
+  } catch (error) {
+    return isAlive(qemu) ? errorText(error) : undefined
+  } finally {
+    qmp?.close()
+  }
 }
 
 const lateMessage = (patienceMs: number): string =>

@@ -91,6 +91,8 @@ export async function updateKernel(update: KernelUpdate, kexec = REAL): Promise<
     steps.writeUpdateRecord()
     await steps.preserve('image')
     onProgress(`jumping into kernel ${plan.next}`)
+    // After the line, which a reader may hold up.
+    await steps.checkStillStopped()
     throw new UsageError(await kexec.jump(plan.via))
   } catch (error) {
     const reason = errorText(error)

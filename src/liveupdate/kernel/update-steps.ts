@@ -17,7 +17,7 @@ import { errorText, UsageError } from '../../values/errors.ts'
 import type { HandoverStep } from '../../values/handover-step.ts'
 import { type DomainScope, DomainSteps } from '../domains/domain-steps.ts'
 import { resumeVm } from '../guest/resume-vm.ts'
-import { type HeldLock, holdLock, type SuspendedVm, suspendVm } from '../guest/suspend-vm.ts'
+import { type HeldLock, holdLock, type SuspendedVm, suspendVm, whyNotSuspended } from '../guest/suspend-vm.ts'
 import type { SurvivesBy } from '../preflight/pool-facts.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
 import { vmMounts } from '../vm-mounts.ts'
@@ -71,6 +71,8 @@ export class UpdateSteps {
    */
   async suspendAll(): Promise<void> {
     const { vms, lines, timeoutMs, patienceMs } = this.#scope
+    const changed = (await this.#domains?.lookAgain()) ?? []
+    if (changed.length > 0) throw new UsageError(changed.join('; '))
     const failures: string[] = []
     const ofDomains = this.#domains?.suspendAll({ timeoutMs, patienceMs }) ?? []
     await Promise.all(
@@ -120,6 +122,20 @@ export class UpdateSteps {
   /** Where systemd ends what runs before the jump: it would ask each guest of libvirt to shut down. */
   async endDomains(): Promise<void> {
     await this.#domains?.endQemus()
+  }
+
+  /**
+   * The last step before the jump, at which all can still be undone. Errors (UsageError): a saved guest was
+   * continued by another client of its QEMU. The next kernel would load its state over newer RAM and disks.
+   */
+  async checkStillStopped(): Promise<void> {
+    const ofDomains = this.#domains?.checkStillStopped() ?? []
+    const ofVms = this.#suspended.map(async (suspended) => {
+      const why = await whyNotSuspended(suspended, this.#scope.patienceMs)
+      return why === undefined ? [] : [`VM ${suspended.vm.definition.name}: ${why}`]
+    })
+    const continued = [...(await Promise.all(ofVms)).flat(), ...(await ofDomains)]
+    if (continued.length > 0) throw new UsageError(continued.join('; '))
   }
 
   /** One step, at once for all pools that LUO hands over. Errors (UsageError): it failed for one. */
