@@ -92,7 +92,7 @@ async function updateByUs(stage: Stage, guests: readonly BenchGuest[]): Promise<
     await host.start(`run-${name}`, `exec guestmemfs run --name ${name} -- ${line}`)
   }
   await host.atBoot(`${MOUNT} --resume`, { alone: true })
-  const figures = await measure(stage, guests, `${liveUpdate(next)} --timeout-ms 240000`)
+  const figures = await measure(stage, guests, `${liveUpdate(next)} --timeout 4m`)
   await host.run(`pkill -KILL qemu-system; cd ${DIRECTORY}; rm -f *-ram`)
   return figures
 }

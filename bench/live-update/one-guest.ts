@@ -36,7 +36,7 @@ export async function startGuest({ host, guest }: Stage, name: string, sizeMib: 
 /** Resolves when the guest goes on. Throws when no blackout was measured. */
 export async function updateUnder(stage: Stage, name: string): Promise<GuestReport> {
   const { host, next, guest, keep } = stage
-  await host.jump(`${liveUpdate(next)} --timeout-ms 240000`)
+  await host.jump(`${liveUpdate(next)} --timeout 4m`)
   await guest(name).waitForTicks(3, PATIENCE_MS)
   const { vms } = await host.json<UpdateReport>('guestmemfs report --json')
   const [report] = vms

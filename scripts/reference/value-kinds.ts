@@ -42,7 +42,7 @@ const KINDS: Readonly<Record<string, ValueKind>> = {
   options: 'nothing',
   text: 'nothing',
   n: 'nothing',
-  seconds: 'nothing',
+  time: 'nothing',
   size: 'nothing',
   address: 'nothing',
   nodes: 'nothing',

@@ -21,8 +21,8 @@ _guestmemfs_options() {
     upgrade) options='--json -h --help' ;;
     run) options='--name --user --mount --order --env --before --after --trust-devmem --replace --ram --save --cancel --start -h --help' ;;
     vms) options='--mount --json -h --help' ;;
-    resume) options='--mount --qemu --timeout-ms --json -h --help' ;;
-    live-update) options='--kernel --initrd --append --reuse-cmdline --via --dry-run --vmm-only --mount --qemu --name --abort --all-or-none --leave --patience --timeout-ms --json -h --help' ;;
+    resume) options='--mount --qemu --timeout --json -h --help' ;;
+    live-update) options='--kernel --initrd --append --reuse-cmdline --via --dry-run --vmm-only --mount --qemu --name --abort --all-or-none --leave --patience --timeout --json -h --help' ;;
     handover | hand-over) options='--json -h --help' ;;
     report) options='--mount --json --html -h --help' ;;
     doctor) options='--json --fix --blackout -y --yes -h --help' ;;
@@ -67,7 +67,7 @@ _guestmemfs_kind() {
     'vms '--mount) kind='mount' ;;
     'resume '--mount) kind='mount' ;;
     'resume '--qemu) kind='file' ;;
-    'resume '--timeout-ms) kind='nothing' ;;
+    'resume '--timeout) kind='nothing' ;;
     'resume '1) kind='vm' ;;
     'resume '[1-9]*) kind='vm' ;;
     'live-update '--kernel) kind='file' ;;
@@ -79,7 +79,7 @@ _guestmemfs_kind() {
     'live-update '--name) kind='vm' ;;
     'live-update '--leave) kind='vm' ;;
     'live-update '--patience) kind='nothing' ;;
-    'live-update '--timeout-ms) kind='nothing' ;;
+    'live-update '--timeout) kind='nothing' ;;
     'handover '1 | 'hand-over '1) kind='mount' ;;
     'report '--mount) kind='mount' ;;
     'report '--html) kind='file' ;;

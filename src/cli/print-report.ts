@@ -2,12 +2,12 @@
 import { longestParts } from '../liveupdate/report/kernel-parts.ts'
 import { keepInHistory } from '../liveupdate/report/report-history.ts'
 import {
-  formatDuration,
   keepReport,
   reportTable,
   reportTitle,
   type UpdateReport,
 } from '../liveupdate/report/update-report.ts'
+import { formatDuration } from '../values/duration.ts'
 import { complain, print, printJson, printTable } from './print.ts'
 
 /**

@@ -9,7 +9,7 @@ import { updateView } from './show-update.ts'
 export interface ResumeOptions {
   readonly mount?: string
   readonly qemu?: string
-  readonly timeoutMs: string
+  readonly timeout: string
   readonly json?: true
 }
 
@@ -19,7 +19,7 @@ export async function showResumption(
   options: ResumeOptions,
   early?: EarlyGuests,
 ): Promise<number> {
-  const { mount: named, qemu, timeoutMs, json } = options
-  const resumption = { names, named, nextQemu: qemuOption(qemu), timeoutMs: timeoutOption(timeoutMs), early }
+  const { mount: named, qemu, timeout, json } = options
+  const resumption = { names, named, nextQemu: qemuOption(qemu), timeoutMs: timeoutOption(timeout), early }
   return await resumeSaved(resumption, updateView(json === true))
 }

@@ -2,7 +2,7 @@
  * `guestmemfs live-update`: a new kernel for all guests, or a new QEMU for some, with progress and reports.
  */
 import type { CommandModule } from '../cli/command.ts'
-import { collect, DEFAULT_TIMEOUT_MS, timeoutOption } from '../cli/options.ts'
+import { collect, DEFAULT_TIMEOUT, timeoutOption } from '../cli/options.ts'
 import { complain, print, printJson } from '../cli/print.ts'
 import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
@@ -15,6 +15,7 @@ import { rollbackReports, updateKernel } from '../liveupdate/kernel/kernel-updat
 import { withKernelPlan } from '../liveupdate/kernel/with-kernel-plan.ts'
 import { KEXEC_METHODS, type KexecMethod } from '../liveupdate/preflight/check-host.ts'
 import { updateQemus, type VmmUpdate } from '../liveupdate/vmm-only.ts'
+import { parseDuration } from '../values/duration.ts'
 import { UsageError } from '../values/errors.ts'
 import { hasError } from '../values/finding.ts'
 
@@ -28,7 +29,7 @@ interface KernelOptions {
   readonly mount?: string
   readonly leave: readonly string[]
   readonly patience: string
-  readonly timeoutMs: string
+  readonly timeout: string
   readonly json?: true
 }
 
@@ -105,11 +106,11 @@ export const command: CommandModule = {
         [],
       )
       .option(
-        '--patience <seconds>',
+        '--patience <time>',
         'with --kernel: how long the other guests wait for a QEMU that hangs',
-        '5',
+        '5s',
       )
-      .option('--timeout-ms <n>', 'for each step of each VM', DEFAULT_TIMEOUT_MS)
+      .option('--timeout <time>', 'for each step of each VM, as 200ms, 5s or 2m', DEFAULT_TIMEOUT)
       .option('--json', 'print the report as JSON, times in microseconds')
       .action(async (options: Options) => {
         process.exitCode = await liveUpdate(options)
@@ -136,7 +137,7 @@ async function liveUpdate(options: Options): Promise<number> {
 
 /** Returns the exit status of `resume`, which continues the guests. */
 async function abort(options: Options): Promise<number> {
-  const { stopped, isUnloaded } = await abortUpdates(options.mount, timeoutOption(options.timeoutMs))
+  const { stopped, isUnloaded } = await abortUpdates(options.mount, timeoutOption(options.timeout))
   if (!options.json) {
     if (stopped > 0) print('the live update was stopped')
     if (isUnloaded) print('a live update of the kernel was killed: its kernel is unloaded')
@@ -144,19 +145,19 @@ async function abort(options: Options): Promise<number> {
   return await showResumption([], options)
 }
 
-const vmmUpdate = ({ mount, name, qemu, timeoutMs, allOrNone }: Options): VmmUpdate => ({
+const vmmUpdate = ({ mount, name, qemu, timeout, allOrNone }: Options): VmmUpdate => ({
   named: mount,
   names: name,
   nextQemu: qemuOption(qemu),
-  timeoutMs: timeoutOption(timeoutMs),
+  timeoutMs: timeoutOption(timeout),
   isAllOrNone: allOrNone === true,
 })
 
 /** Returns only if there was no kexec. Errors: UsageError. */
 async function kernelUpdate(options: KernelOptions): Promise<number> {
   const asJson = options.json === true
-  const timeoutMs = timeoutOption(options.timeoutMs)
-  const patienceMs = patienceOption(options.patience)
+  const timeoutMs = timeoutOption(options.timeout)
+  const patienceMs = parseDuration(options.patience, '--patience')
   const choice = {
     kernel: options.kernel,
     initrd: options.initrd,
@@ -179,11 +180,6 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     complain(`there was no update: ${rolledBack.reason}`)
     return rolledBack.signalStatus ?? 1
   })
-}
-
-function patienceOption(text: string): number {
-  if (/^\d{1,3}$/.test(text) && Number(text) > 0) return Number(text) * 1000
-  throw new UsageError(`--patience '${text}' is not a number of seconds from 1 to 999`)
 }
 
 function viaOption(text: string): KexecMethod {

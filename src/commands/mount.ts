@@ -1,7 +1,7 @@
 /** `guestmemfs mount`: takes the arguments of mount(8), so that /sbin/mount.guestmemfs can pass them on. */
 
 import type { CommandModule } from '../cli/command.ts'
-import { collect, DEFAULT_TIMEOUT_MS } from '../cli/options.ts'
+import { collect, DEFAULT_TIMEOUT, timeoutOption } from '../cli/options.ts'
 import { complain, print, printJson } from '../cli/print.ts'
 import type { Early } from '../early/start-early.ts'
 import { hasUnit } from '../pool/has-unit.ts'
@@ -23,7 +23,7 @@ const HOW = {
 
 async function guestsBeforeMount(request: MountRequest): Promise<Early> {
   const before = await import('../early/before-mount.ts')
-  return await before.guestsBeforeMount(request, Number(DEFAULT_TIMEOUT_MS))
+  return await before.guestsBeforeMount(request, timeoutOption(DEFAULT_TIMEOUT))
 }
 
 interface Options {
@@ -95,7 +95,7 @@ export const command: CommandModule = {
           [],
           {
             mount: mounted.mountPoint,
-            timeoutMs: DEFAULT_TIMEOUT_MS,
+            timeout: DEFAULT_TIMEOUT,
             ...(json && { json }),
           },
           resumed?.guests,

@@ -1,6 +1,6 @@
 /** `guestmemfs resume`: resume saved VMs, in all mounts or in one. */
 import type { CommandModule } from '../cli/command.ts'
-import { DEFAULT_TIMEOUT_MS } from '../cli/options.ts'
+import { DEFAULT_TIMEOUT } from '../cli/options.ts'
 import { type ResumeOptions, showResumption } from '../cli/show-resumption.ts'
 
 export const command: CommandModule = {
@@ -32,7 +32,7 @@ export const command: CommandModule = {
       .argument('[vm...]', 'default: all that are saved')
       .option('--mount <pool|mountpoint>', 'those of this pool only')
       .option('--qemu <path>', 'the QEMU to start; default: what each VM was started with')
-      .option('--timeout-ms <n>', 'for each step of each VM', DEFAULT_TIMEOUT_MS)
+      .option('--timeout <time>', 'for each step of each VM, as 200ms, 5s or 2m', DEFAULT_TIMEOUT)
       .option('--json', 'print the report as JSON, times in microseconds; one line for each mount')
       .action(async (names: string[], options: ResumeOptions) => {
         process.exitCode = await showResumption(names, options)

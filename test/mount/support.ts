@@ -14,10 +14,18 @@ import { promisify } from 'node:util'
 import { unmount } from '../../src/linux/mounts.ts'
 import { processStartTime } from '../../src/linux/process.ts'
 import { lockPath, logPath, type PoolRecord, readPoolRecord } from '../../src/run/pool-record.ts'
+import { formerWords } from './former-words.ts'
 
 /** The tree under test: this one, or another folder, whose faults a test must then find. */
 export const TREE = process.env.GUESTMEMFS_TREE ?? fileURLToPath(new URL('../..', import.meta.url))
+/** The other folder has the oldest tree. */
+const isFormer = process.env.GUESTMEMFS_TREE !== undefined
 export const CLI = join(TREE, 'src/cli.ts')
+/** What Node runs for `guestmemfs WORDS…`. */
+export const typed = (...words: readonly string[]): string[] => [
+  CLI,
+  ...(isFormer ? formerWords(words) : words),
+]
 const run = promisify(execFile)
 
 /** Why this machine cannot run the mount tier, or false: what `node:test` takes as `skip`. */
@@ -58,14 +66,14 @@ export const guestmemfs = (...words: string[]): Promise<Outcome> => guestmemfsWi
 
 /** As `guestmemfs`, with further environment variables, which keeper and server inherit. */
 export const guestmemfsWith = (environment: Record<string, string>, ...words: string[]): Promise<Outcome> =>
-  runProgram(process.execPath, [CLI, ...words], { environment })
+  runProgram(process.execPath, typed(...words), { environment })
 
 /** As `guestmemfs`, run by another program, which executes the words after its own. */
 export const runInTree = (
   program: string,
   words: readonly string[],
   command: readonly string[],
-): Promise<Outcome> => runProgram(program, [...words, process.execPath, CLI, ...command])
+): Promise<Outcome> => runProgram(program, [...words, process.execPath, ...typed(...command)])
 
 /** Kills the process; resolves when it has ended. */
 export async function kill(pid: number): Promise<void> {
@@ -93,7 +101,7 @@ export function nodeAsStranger(words: readonly string[], options: { cwd?: string
 }
 
 /** Runs `guestmemfs ARGUMENTS…` as an unprivileged user. */
-export const guestmemfsAsStranger = (...words: string[]): Promise<Outcome> => nodeAsStranger([CLI, ...words])
+export const guestmemfsAsStranger = (...words: string[]): Promise<Outcome> => nodeAsStranger(typed(...words))
 
 export interface TestPool {
   readonly pool: string

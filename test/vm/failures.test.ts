@@ -112,7 +112,7 @@ test('a QEMU that does not answer is named, and holds back the others only if th
       [deaf.name, 'refused'],
     ],
   )
-  assert.match(report.vms[1]?.problem ?? '', /^QMP socket .*\/qmp: no greeting within 5000 ms$/)
+  assert.match(report.vms[1]?.problem ?? '', /^QMP socket .*\/qmp: no greeting within 5 s$/)
   assert.equal(qemuPid(deaf.name), pids[0])
   const updated = qemuPid(fine.name)
   assert.notEqual(updated, pids[1])
@@ -120,7 +120,7 @@ test('a QEMU that does not answer is named, and holds back the others only if th
   const none = await updateVmm(pool, '--all-or-none')
   kill(pids[0] as number, 'SIGCONT')
   assert.equal(none.status, 1)
-  assert.match(none.stderr, /^guestmemfs: VM deaf-\d+: QMP socket .*\/qmp: no greeting within 5000 ms$/m)
+  assert.match(none.stderr, /^guestmemfs: VM deaf-\d+: QMP socket .*\/qmp: no greeting within 5 s$/m)
   assert.deepEqual([qemuPid(deaf.name), qemuPid(fine.name)], [pids[0], updated])
   for (const { serial } of [deaf, fine]) {
     await serial.moreTicks(2)
@@ -223,7 +223,7 @@ test('a guest whose next QEMU cannot be started stays on record as saved, and go
   }).finally(() => process.chdir(before))
   // During the trial of the next one: the guest has not been paused, and the preflight has found no error.
   qemu.set(`mv ${folder} ${folder}.away`, 'even-tried')
-  const { report } = await updateVmm(pool, '--timeout-ms', '5000')
+  const { report } = await updateVmm(pool, '--timeout', '5s')
   assert.equal(report.vms[0]?.outcome, 'saved', JSON.stringify(report))
   await vm.ended
   assert.deepEqual(

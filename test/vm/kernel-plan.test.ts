@@ -53,7 +53,7 @@ test('a guest with private RAM is named before it is paused, and max-bandwidth m
   const words = `VM ${name}: 64M of its RAM are private: it is stopped while QEMU writes them`
   for (const limit of [0, 32 << 20]) {
     await monitor(name, 'migrate-set-parameters', { 'max-bandwidth': limit })
-    const told = (await linesOfPlan(t, '--patience', '2')).filter((line) => line.includes('private'))
+    const told = (await linesOfPlan(t, '--patience', '2s')).filter((line) => line.includes('private'))
     assert.deepEqual(told, [`guestmemfs: warning: ${words}`])
   }
   await serial.moreTicks(2)

@@ -60,7 +60,7 @@ test('an update with the next QEMU first: that one has them, and the save was no
   const before = await settingsOf(vm)
   for (const _ of [1, 2]) {
     const pid = qemuPid(vm.name)
-    const { status, stderr, report } = await updateVmm(pool, '--timeout-ms', '20000')
+    const { status, stderr, report } = await updateVmm(pool, '--timeout', '20s')
     assert.deepEqual([status, report.vms[0]?.problem], [0, null])
     assert.match(stderr, /^guestmemfs: warning: VM \S+: 64M of its RAM are private: [^\n]*\n$/)
     assert.notEqual(qemuPid(vm.name), pid)
@@ -92,7 +92,7 @@ test("the operator's limit of the bandwidth of migrations does not pace a save, 
   const { pool, vm } = await startSlowVm(t, 'limited')
   // Its private memory would take a minute.
   await monitor(vm.name, 'migrate-set-parameters', { 'max-bandwidth': 1 << 20 })
-  const { status, report } = await updateVmm(pool, '--timeout-ms', '20000')
+  const { status, report } = await updateVmm(pool, '--timeout', '20s')
   const [timeline] = report.vms
   assert.deepEqual([status, timeline?.outcome, timeline?.problem], [0, 'updated', null])
   await vm.serial.moreTicks(2)
@@ -148,10 +148,10 @@ test('a save that is undone leaves them as they were', async (t) => {
   await setAll(vm)
   const before = await settingsOf(vm)
   const stop = await slowSaves(t, folder, 1 << 20)
-  const { status, report } = await updateVmm(pool, '--timeout-ms', '2000')
+  const { status, report } = await updateVmm(pool, '--timeout', '2s')
   await stop()
   assert.deepEqual([status, report.vms[0]?.outcome], [1, 'rolled-back'])
-  assert.match(report.vms[0]?.problem ?? '', /the migration did not end within \d+ ms/)
+  assert.match(report.vms[0]?.problem ?? '', /the migration did not end within \d+ s/)
   assert.deepEqual(await settingsOf(vm), before)
   await vm.serial.moreTicks(2)
   assert.equal(vm.serial.findBreak(), undefined)

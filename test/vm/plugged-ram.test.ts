@@ -126,7 +126,7 @@ test('a DIMM that was plugged is there after a failed update and its resumption,
   await storeBytes(path, AT, 0x44)
   await leaveSaved(pool, qemu)
   assert.equal((await guestmemfs('umount', second.mountPoint)).status, 0)
-  const missing = await resumeVms(pool, '--timeout-ms', '500')
+  const missing = await resumeVms(pool, '--timeout', '500ms')
   assert.match(missing.report.vms[0]?.problem ?? '', new RegExp(`its RAM file ${path} is missing`))
   assert.equal((await guestmemfs('mount', second.pool, second.mountPoint)).status, 0)
   const { status, report } = await resumeVms(pool)

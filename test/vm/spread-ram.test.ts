@@ -45,7 +45,7 @@ test('saved without one of its pools: it is named, waits, and goes on when the p
     assert.equal((await guestmemfs('umount', second.mountPoint)).status, 0)
   }
   await save()
-  const failed = await resumeVms(first, '--timeout-ms', '1500')
+  const failed = await resumeVms(first, '--timeout', '1500ms')
   assert.equal(failed.status, 1)
   assert.equal(failed.report.vms[0]?.outcome, 'saved')
   assert.match(
@@ -55,7 +55,7 @@ test('saved without one of its pools: it is named, waits, and goes on when the p
   assert.equal((await listVms(first))[0]?.state, 'saved')
 
   // What comes within the time is waited for.
-  const resuming = resumeVms(first, '--timeout-ms', '20000')
+  const resuming = resumeVms(first, '--timeout', '20s')
   await until('it waits', async () => (await guestmemfs('vms')).stdout.includes('saved'))
   assert.equal((await guestmemfs('mount', second.pool, second.mountPoint)).status, 0)
   const resumed = await resuming
@@ -81,7 +81,7 @@ test('another file of the same name, in another pool on the same mount point, is
   writeFileSync(second.path('swapped'), '')
   truncateSync(second.path('swapped'), 64 << 20)
 
-  const refused = await resumeVms(first, '--timeout-ms', '1000')
+  const refused = await resumeVms(first, '--timeout', '1s')
   assert.match(
     refused.report.vms[0]?.problem ?? '',
     new RegExp(
@@ -213,7 +213,7 @@ test('RAM that --replace gave to another VM is not used again by the guest that 
   const taken = await guestmemfs('run', '--replace', '--name', name, '--', ...oneNode(second.path('given')))
   assert.equal(taken.status, 0, taken.stderr)
   assert.equal((await guestmemfs('mount', first.pool, first.mountPoint)).status, 0)
-  const { report } = await resumeVms(first, '--timeout-ms', '500')
+  const { report } = await resumeVms(first, '--timeout', '500ms')
   assert.match(report.vms[0]?.problem ?? '', /given is not the RAM file that VM given-\d+ had/)
   await monitor(name, 'quit').catch(() => {})
 })

@@ -154,7 +154,7 @@ test('/run is full: the guest goes on, and it is updated once there is room', as
   t.after(() => remount('50%'))
   assert.throws(() => writeFileSync(filler, Buffer.alloc(2 << 20)), { code: 'ENOSPC' })
   for (const _ of [1, 2]) {
-    const { status } = await updateVmm(slow.pool, '--timeout-ms', '20000')
+    const { status } = await updateVmm(slow.pool, '--timeout', '20s')
     assert.equal(status, 1)
     assert.deepEqual(await qemusOf(slow.vm), [slow.before])
     await slow.vm.serial.moreTicks(2)
@@ -185,7 +185,7 @@ test('a successor that hangs when it is given the state: it is ended, and the gu
   const state = slow.pool.path(`${slow.vm.name}.vmstate`)
   // Without a sleep: the state file is there for some milliseconds.
   slow.qemu.set(`(i=0; while [ ! -e ${state} ] && [ $i -lt 9000000 ]; do i=$((i+1)); done; kill -STOP $$) &`)
-  const { report } = await updateVmm(slow.pool, '--timeout-ms', '2000')
+  const { report } = await updateVmm(slow.pool, '--timeout', '2s')
   slow.qemu.reset()
   assert.equal(report.vms[0]?.outcome, 'rolled-back', JSON.stringify(report))
   await expectAlone(slow, slow.before)

@@ -26,10 +26,10 @@ export const filesOf = ({ vmlinuz, initramfs }: BootChoice): string =>
   `--kernel ${vmlinuz} --initrd ${initramfs}`
 
 /**
- * Seconds. The default is for a real host: in the emulated one, where other programs had the machine, guests
- * were not saved in time, and rightly continued.
+ * The default is for a real host: in the emulated one, where other programs had the machine, guests were not
+ * saved in time, and rightly continued.
  */
-const PATIENCE = '--patience 60'
+const PATIENCE = '--patience 60s'
 
 /**
  * The command to update to `kernel`, with the command line of the running kernel. `program`: of a former
@@ -94,7 +94,9 @@ export async function updateOnce(
   const { host, next } = stage
   const atBoot = host.log('at-boot')
   const from = atBoot.text.length
-  await host.jump(`${liveUpdate(next, program)} --timeout-ms 180000`)
+  // A former tree has it in milliseconds, under another name.
+  const timeout = program === undefined ? '--timeout 3m' : '--timeout-ms 180000'
+  await host.jump(`${liveUpdate(next, program)} ${timeout}`)
   await atBoot.waitFor(/BLACKOUT[\s\S]*updated/, { from })
   await Promise.all(guests.map((each) => each.waitForTicks(3)))
   return expectUpdated(

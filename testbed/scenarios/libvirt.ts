@@ -20,7 +20,7 @@ const WEB = { name: 'web', mebibytes: 128 }
 /** Never started: libvirt starts its QEMU, whose guest stays paused. */
 const PRIVATE = { name: 'private', mebibytes: 64, isPrivate: true }
 const UPDATES = 2
-const UPDATE = 'guestmemfs live-update --vmm-only --timeout-ms 180000 --json'
+const UPDATE = 'guestmemfs live-update --vmm-only --timeout 3m --json'
 
 export const libvirt: Scenario = {
   about: "libvirt's domains: install --libvirt, vms, and two updates of QEMU alone, in a pool of memfds",

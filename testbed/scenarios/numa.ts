@@ -51,7 +51,7 @@ export const numa: Scenario = {
     await host.atBoot(`${MOUNT}\nguestmemfs resume`)
     const command = `${liveUpdate(next)} --append '${ONE_MORE}'`
     await expectReady(stage, command)
-    await phase('live update', () => host.jump(`${command} --timeout-ms 180000`))
+    await phase('live update', () => host.jump(`${command} --timeout 3m`))
     await host.log('at-boot').waitFor(/BLACKOUT[\s\S]*updated/)
     await phase('guest runs on', () => ram.waitForTicks(20, PATIENCE_MS))
     await expectUpdated(stage, ['guest'])

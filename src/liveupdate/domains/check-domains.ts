@@ -10,6 +10,7 @@ import { lockDomain } from '../../libvirt/domain-state.ts'
 import { examineDomain } from '../../libvirt/examine-domain.ts'
 import { hookFacts, hookProblem } from '../../libvirt/hook-check.ts'
 import { isFrozen } from '../../pool/pool-view.ts'
+import { formatTimeout } from '../../values/duration.ts'
 import { errorText } from '../../values/errors.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
 import { formatSize } from '../../values/size.ts'
@@ -70,7 +71,7 @@ async function findingsOf(
       const monitor = new DomainMonitor(about.uuid)
       monitor.endWithin(
         LOOK_TIMEOUT_MS,
-        `its QEMU has not described its machine within ${LOOK_TIMEOUT_MS / 1000} s`,
+        `its QEMU has not described its machine within ${formatTimeout(LOOK_TIMEOUT_MS)}`,
       )
       const found = await examineDomain(domain, isUpdated, monitor)
       const ofPrivate = checkPrivateRam(found.privateBytes, STATE_BYTES)

@@ -9,6 +9,7 @@ import { errnoOfNodeError } from '../../linux/library.ts'
 import { replaceFile } from '../../run/atomic-file.ts'
 import { parseRecord } from '../../run/parse-record.ts'
 import { ensureFolder, REPORTS, whyUnwritable } from '../../run/paths.ts'
+import { formatDuration } from '../../values/duration.ts'
 import { EACCES } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
@@ -147,9 +148,4 @@ export function reportTitle({ kernel }: UpdateReport): string | undefined {
   if (after === null) return `kernel ${before}: not replaced by ${wanted}`
   const doubt = formatDuration(clockUncertaintyUs)
   return `kernel ${before} → ${after} by ${via}; times across the jump are known to within ${doubt}`
-}
-
-/** Milliseconds with one decimal. */
-export function formatDuration(us: number | undefined): string {
-  return us === undefined ? '-' : `${(us / 1000).toFixed(1)} ms`
 }
