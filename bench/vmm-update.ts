@@ -38,7 +38,7 @@ export async function updateBlackoutMs(
   const ended = once(vm, 'exit')
   try {
     await waitForTicks(files.serial, 3)
-    const text = await guestmemfs('live-update', '--vmm-only', '--mount', pool.mountPoint, '--json')
+    const text = await guestmemfs('live-update', '--vmm-only', pool.mountPoint, '--json')
     const [report] = (JSON.parse(text) as { vms: VmReport[] }).vms
     if (report?.blackoutUs == null)
       throw new Error(`no blackout was measured: ${report?.outcome} ${report?.problem}`)
@@ -52,6 +52,6 @@ export async function updateBlackoutMs(
 }
 
 async function endVm({ mountPoint }: BenchPool): Promise<void> {
-  const vms = JSON.parse(await guestmemfs('vms', '--mount', mountPoint, '--json')) as { pid: number | null }[]
+  const vms = JSON.parse(await guestmemfs('vms', mountPoint, '--json')) as { pid: number | null }[]
   for (const { pid } of vms) if (pid !== null) process.kill(pid, 'SIGTERM')
 }

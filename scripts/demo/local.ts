@@ -57,7 +57,7 @@ async function pidsOf(): Promise<{ serverPid: number }> {
 }
 
 const qemuPid = async (mountPoint: string): Promise<number> =>
-  (await readJson<{ pid: number | null }[]>('vms', '--mount', mountPoint))[0]?.pid ?? 0
+  (await readJson<{ pid: number | null }[]>('vms', mountPoint))[0]?.pid ?? 0
 
 /** SIGKILL; then prints the time until the mount answers, and the new server. */
 async function killServer(mountPoint: string): Promise<void> {
@@ -73,7 +73,7 @@ async function killServer(mountPoint: string): Promise<void> {
 
 async function updateVmm(mountPoint: string): Promise<number> {
   const before = await qemuPid(mountPoint)
-  const { vms } = await readJson<Report>('live-update', '--vmm-only', '--mount', mountPoint)
+  const { vms } = await readJson<Report>('live-update', '--vmm-only', mountPoint)
   const [vm] = vms
   if (vm?.outcome !== 'updated' || vm.blackoutUs === null) {
     throw new UsageError(`the live update did not succeed: ${vm?.outcome}: ${vm?.problem}`)
@@ -101,7 +101,7 @@ function startGuest(folder: string, mountPoint: string): DemoGuest {
     'stdio',
   ]
   return new DemoGuest(
-    [process.execPath, CLI, 'run', '--name', pool, '--mount', mountPoint, '--', ...qemu, ...devices],
+    [process.execPath, CLI, 'run', '--name', pool, '--pool', mountPoint, '--', ...qemu, ...devices],
     ({ number, bad }) => screen.live(`guest says: tick ${number} bad ${bad}`),
   )
 }

@@ -24,9 +24,9 @@ export type ValueKind =
   | readonly string[]
 
 const KINDS: Readonly<Record<string, ValueKind>> = {
-  source: 'pool',
-  'pool|mountpoint': 'mount',
-  'pool|mountpoint|file': 'image',
+  'pool-name': 'pool',
+  pool: 'mount',
+  'pool|file': 'image',
   vm: 'vm',
   file: 'file',
   path: 'file',

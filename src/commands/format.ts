@@ -14,7 +14,7 @@ export const command: CommandModule = {
   changes: true,
   register: (command) =>
     command
-      .argument('<name>', 'the name it will be mounted by')
+      .argument('<pool-name>', 'the name it will be mounted by')
       .option('--store <kind>', 'dax: a region of device-dax; devmem: a reserved range', 'dax')
       .option('--region <name>', 'such as dax0.0 or 0x100000000; not needed where there is one')
       .option('--force', 'also when the region holds a pool or other data, which are lost')

@@ -16,7 +16,7 @@ export const command: CommandModule = {
   changes: false,
   register: (command) =>
     command
-      .argument('<pool|mountpoint|file>')
+      .argument('<pool|file>', 'its name or its mount point, or a file that holds an image')
       .option('--json', 'print JSON')
       .action((named: string, options: { json?: true }) => {
         const findings = checkPoolImage(named)

@@ -3,6 +3,7 @@
  */
 import type { CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT, timeoutOption } from '../cli/options.ts'
+import { poolArgument } from '../cli/pool-argument.ts'
 import { complain, print, printJson } from '../cli/print.ts'
 import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
@@ -26,7 +27,7 @@ interface KernelOptions {
   readonly reuseCmdline?: true
   readonly via: string
   readonly dryRun?: true
-  readonly mount?: string
+  readonly pool: string | undefined
   readonly leave: readonly string[]
   readonly patience: string
   readonly timeout: string
@@ -83,7 +84,7 @@ export const command: CommandModule = {
   changes: ({ dryRun }) => dryRun !== true,
   mayNotReturn: true,
   register: (command) =>
-    command
+    poolArgument(command, 'with --vmm-only the only one that is mounted, else all')
       .option('--kernel <file>', 'the next kernel of this machine')
       .option('--initrd <file>', 'its initrd')
       .option(
@@ -94,7 +95,6 @@ export const command: CommandModule = {
       .option('--via <way>', 'kexec: at once; systemctl: systemd stops services first', 'kexec')
       .option('--dry-run', 'with --kernel: print the plan and preflight errors, change nothing')
       .option('--vmm-only', "each guest's QEMU alone, not the kernel")
-      .option('--mount <pool|mountpoint>', 'the guests of this pool')
       .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
       .option('--name <vm>', 'with --vmm-only: this VM only; may be given several times', collect, [])
       .option('--abort', 'undo a live update that is under way, or that was killed, and continue its guests')
@@ -112,8 +112,8 @@ export const command: CommandModule = {
       )
       .option('--timeout <time>', 'for each step of each VM, as 200ms, 5s or 2m', DEFAULT_TIMEOUT)
       .option('--json', 'print the report as JSON, times in microseconds')
-      .action(async (options: Options) => {
-        process.exitCode = await liveUpdate(options)
+      .action(async (pool: string | undefined, options: Omit<Options, 'pool'>) => {
+        process.exitCode = await liveUpdate({ ...options, pool })
       }),
 }
 
@@ -137,16 +137,16 @@ async function liveUpdate(options: Options): Promise<number> {
 
 /** Returns the exit status of `resume`, which continues the guests. */
 async function abort(options: Options): Promise<number> {
-  const { stopped, isUnloaded } = await abortUpdates(options.mount, timeoutOption(options.timeout))
+  const { stopped, isUnloaded } = await abortUpdates(options.pool, timeoutOption(options.timeout))
   if (!options.json) {
     if (stopped > 0) print('the live update was stopped')
     if (isUnloaded) print('a live update of the kernel was killed: its kernel is unloaded')
   }
-  return await showResumption([], options)
+  return await showResumption({ named: options.pool, names: [] }, options)
 }
 
-const vmmUpdate = ({ mount, name, qemu, timeout, allOrNone }: Options): VmmUpdate => ({
-  named: mount,
+const vmmUpdate = ({ pool, name, qemu, timeout, allOrNone }: Options): VmmUpdate => ({
+  named: pool,
   names: name,
   nextQemu: qemuOption(qemu),
   timeoutMs: timeoutOption(timeout),
@@ -165,7 +165,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     via: viaOption(options.via),
     left: options.leave,
   }
-  return await withKernelPlan(choice, options.mount, async ({ findings, next, ...preflight }) => {
+  return await withKernelPlan(choice, options.pool, async ({ findings, next, ...preflight }) => {
     const { plan } = preflight
     const isReady = !hasError(findings) && next !== undefined
     if (options.dryRun || !isReady) {

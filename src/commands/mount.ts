@@ -61,10 +61,10 @@ export const command: CommandModule = {
   changes: true,
   register: (command, { waiting, early }) =>
     command
-      .argument('<source>', "the pool's name, such as guestmemfs")
+      .argument('<pool-name>', 'such as guestmemfs')
       .argument('<mountpoint>', 'an existing directory')
       .option('-o <options>', 'size=10G and the flags of mount(8), separated by commas', collect, [])
-      .option('--resume', 'then resume the VMs that are saved in it, as `guestmemfs resume --mount` does')
+      .option('--resume', 'then resume the VMs that are saved in it, as `guestmemfs resume` does')
       .option('--json', 'print JSON')
       .action(async (source: string, mountPoint: string, options: Options) => {
         const request = { pool: source, mountPoint, options: options.o }
@@ -92,12 +92,8 @@ export const command: CommandModule = {
         const { showResumption } = await resuming
         const { json } = options
         process.exitCode = await showResumption(
-          [],
-          {
-            mount: mounted.mountPoint,
-            timeout: DEFAULT_TIMEOUT,
-            ...(json && { json }),
-          },
+          { named: mounted.mountPoint, names: [] },
+          { timeout: DEFAULT_TIMEOUT, ...(json && { json }) },
           resumed?.guests,
         )
       }),

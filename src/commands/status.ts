@@ -1,5 +1,6 @@
 /** `guestmemfs status`: a mounted pool's virtual xattrs. */
 import type { CommandModule } from '../cli/command.ts'
+import { ONLY_POOL, poolArgument } from '../cli/pool-argument.ts'
 import { complain, printJson, printTable } from '../cli/print.ts'
 import type { Holder } from '../linux/holders.ts'
 import { storeUseIn, whyUnsafe } from '../pool/check-stored.ts'
@@ -22,8 +23,7 @@ export const command: CommandModule = {
   seeAlso: ['guestmemfs-list(8)', 'guestmemfs.xattr(7)'],
   changes: false,
   register: (command) =>
-    command
-      .argument('[pool|mountpoint]', 'not needed where one pool is mounted')
+    poolArgument(command, ONLY_POOL)
       .option('--json', 'print JSON, sizes in bytes')
       .action((named: string | undefined, options: { json?: true }) => {
         const mount = findMount(named)

@@ -32,7 +32,7 @@ export const command: CommandModule = {
   changes: true,
   register: (command) =>
     command
-      .argument('<pool|mountpoint>')
+      .argument('<pool>', 'its name or its mount point')
       .option('--discard', 'discard the pool: free its memory, whatever it holds')
       .option('--force', 'cut off processes with open files; guests keep their memory and run on')
       .option('--json', 'print JSON')

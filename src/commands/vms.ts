@@ -1,5 +1,6 @@
 /** `guestmemfs vms`: the VMs that are recorded in the mounts. */
 import type { CommandModule } from '../cli/command.ts'
+import { poolArgument } from '../cli/pool-argument.ts'
 import { complain, print, printJson, printTable } from '../cli/print.ts'
 import { listDomains } from '../liveupdate/domains/list-domains.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
@@ -26,12 +27,11 @@ export const command: CommandModule = {
   seeAlso: ['guestmemfs-run(8)', 'guestmemfs-resume(8)', 'guestmemfs-list(8)'],
   changes: false,
   register: (command) =>
-    command
-      .option('--mount <pool|mountpoint>', 'the VMs of this pool only')
+    poolArgument(command, 'all')
       .option('--json', 'print JSON, sizes in bytes')
-      .action(async (options: { mount?: string; json?: true }) => {
+      .action(async (named: string | undefined, options: { json?: true }) => {
         await settleEnds()
-        const { mounts, problems: unasked } = vmMounts(options.mount)
+        const { mounts, problems: unasked } = vmMounts(named)
         const { vms, problems: unread } = readVms(mounts.flatMap((mount) => mount.recorded))
         const mountPoints = mounts.map(({ mountPoint }) => mountPoint)
         const domains = await listDomains(mountPoints)
@@ -40,7 +40,7 @@ export const command: CommandModule = {
         if (problems.length > 0) process.exitCode = 1
         const interrupted = await interruptedByUpdate(vms)
         for (const line of leftLines(interrupted)) complain(line)
-        if (options.mount === undefined) for (const line of domains.others) complain(line)
+        if (named === undefined) for (const line of domains.others) complain(line)
         const described = [
           ...vms.map((vm) => describeVm(vm, interrupted.get(vm) === 'stopped')),
           ...domains.rows,

@@ -10,6 +10,23 @@ test('a time is milliseconds, in an option of that name', () => {
   assert.equal(former('resume --timeout 500ms --json'), 'resume --timeout-ms 500 --json')
 })
 
+test('a pool is an option where today it is an argument, and the names of VMs are arguments', () => {
+  assert.equal(former('vms /mnt --json'), 'vms --mount /mnt --json')
+  assert.equal(
+    former('live-update --vmm-only /mnt --name web --qemu /bin/qemu'),
+    'live-update --vmm-only --mount /mnt --name web --qemu /bin/qemu',
+  )
+  assert.equal(
+    former('live-update --kernel /boot/vmlinuz pool'),
+    'live-update --kernel /boot/vmlinuz --mount pool',
+  )
+  assert.equal(former('resume pool --name web --name db'), 'resume --mount pool web db')
+  assert.equal(former('status pool --json'), 'status pool --json')
+})
+
 test('words of another program stay', () => {
-  assert.equal(former('run -- qemu --timeout 5s'), 'run -- qemu --timeout 5s')
+  assert.equal(
+    former('run --pool p --name web -- qemu --pool x'),
+    'run --mount p --name web -- qemu --pool x',
+  )
 })

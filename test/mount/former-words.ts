@@ -4,14 +4,28 @@
  */
 import { parseDuration } from '../../src/values/duration.ts'
 
+/** Commands whose pool is an argument, and was an option. */
+const OF_A_POOL = ['vms', 'resume', 'live-update', 'report']
+/** Their options with a value. */
+const VALUED = [
+  ...['--name', '--qemu', '--timeout', '--patience', '--leave', '--html'],
+  ...['--kernel', '--initrd', '--append', '--via'],
+]
+
 /** `words`: after the program's name. Those after `--`, another program's, stay. */
 export function formerWords(words: readonly string[]): string[] {
   const end = words.indexOf('--')
   const [own, others] = end < 0 ? [words, []] : [words.slice(0, end), words.slice(end)]
-  return [...own.flatMap((word, at) => formerOption(word, own[at - 1])), ...others]
+  return [...own.flatMap((word, at) => formerWord(word, own[at - 1], own[0] as string)), ...others]
 }
 
-function formerOption(word: string, before: string | undefined): string {
-  if (word === '--timeout') return '--timeout-ms'
-  return before === '--timeout' ? String(parseDuration(word, before)) : word
+/** `before`: the word before it; undefined: it is the command. */
+function formerWord(word: string, before: string | undefined, command: string): string[] {
+  if (word === '--timeout') return ['--timeout-ms']
+  if (before === '--timeout') return [String(parseDuration(word, before))]
+  if (word === '--pool' && command === 'run') return ['--mount']
+  // The names of VMs were arguments there.
+  if (word === '--name' && command === 'resume') return []
+  const isArgument = before !== undefined && !word.startsWith('-') && !VALUED.includes(before)
+  return isArgument && OF_A_POOL.includes(command) ? ['--mount', word] : [word]
 }

@@ -40,7 +40,7 @@ test('names in a closed directory', { skip: cannotMount, timeout: 90_000 }, asyn
         guestmemfsAsStranger('status', pool.pool),
         guestmemfsAsStranger('status', pool.pool, '--json'),
         guestmemfsAsStranger('list'),
-        guestmemfsAsStranger('vms', '--mount', pool.mountPoint),
+        guestmemfsAsStranger('vms', pool.mountPoint),
       ])
       for (const { stdout, stderr } of [status, asJson, list, vms])
         assert.doesNotMatch(stdout + stderr, new RegExp(SECRET))

@@ -21,11 +21,11 @@ export const TREE = process.env.GUESTMEMFS_TREE ?? fileURLToPath(new URL('../..'
 /** The other folder has the oldest tree. */
 const isFormer = process.env.GUESTMEMFS_TREE !== undefined
 export const CLI = join(TREE, 'src/cli.ts')
+/** `words`: after the program's name, as the tree under test spells them. */
+export const spelled = (words: readonly string[]): readonly string[] =>
+  isFormer ? formerWords(words) : words
 /** What Node runs for `guestmemfs WORDS…`. */
-export const typed = (...words: readonly string[]): string[] => [
-  CLI,
-  ...(isFormer ? formerWords(words) : words),
-]
+export const typed = (...words: readonly string[]): string[] => [CLI, ...spelled(words)]
 const run = promisify(execFile)
 
 /** Why this machine cannot run the mount tier, or false: what `node:test` takes as `skip`. */

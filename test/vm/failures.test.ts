@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
-import { CLI, guestmemfs } from '../mount/support.ts'
+import { guestmemfs, typed } from '../mount/support.ts'
 import { brokenQemu, moodyQemu, oldQemu } from './fake-qemu.ts'
 import { Serial } from './serial.ts'
 import {
@@ -56,7 +56,7 @@ test('no QEMU loads the guest: it is saved; a damaged state file is refused; the
   assert.equal(failed.report.vms[0]?.outcome, 'saved')
   assert.match(
     failed.report.vms[0].problem ?? '',
-    /status 7.*are kept: go on with 'guestmemfs resume kept-\d+'/,
+    /status 7.*are kept: go on with 'guestmemfs resume --name kept-\d+'/,
   )
   assert.equal(await vm.ended, 0)
   assert.equal((await listVms(pool))[0]?.state, 'saved')
@@ -64,14 +64,14 @@ test('no QEMU loads the guest: it is saved; a damaged state file is refused; the
 
   const again = await guestmemfs(
     'run',
-    '--mount',
+    '--pool',
     pool.mountPoint,
     '--',
     qemu.path,
     ...SMALL_MACHINE,
     ...ramOptions(vm.ramFile),
   )
-  assert.match(again.stderr, /is saved: continue it with 'guestmemfs resume kept-\d+'/)
+  assert.match(again.stderr, /is saved: continue it with 'guestmemfs resume --name kept-\d+'/)
 
   const stateFile = pool.path(`${vm.name}.vmstate`)
   const state = readFileSync(stateFile)
@@ -80,11 +80,17 @@ test('no QEMU loads the guest: it is saved; a damaged state file is refused; the
     [Buffer.from(state).fill(0xff, 100, 101), /not what was saved \(checksum\); its RAM is kept/],
   ] as const) {
     writeFileSync(stateFile, damaged)
-    const refused = await resumeVms(pool, vm.name)
+    const refused = await resumeVms(pool, '--name', vm.name)
     assert.equal(refused.status, 1)
     assert.match(refused.report.vms[0]?.problem ?? '', reason)
     assert.equal((await listVms(pool))[0]?.state, 'saved')
   }
+
+  const asPool = await guestmemfs('resume', vm.name)
+  assert.deepEqual(
+    [asPool.status, asPool.stderr],
+    [1, `guestmemfs: ${vm.name} is a VM, no pool: type 'guestmemfs resume --name ${vm.name}'\n`],
+  )
 
   writeFileSync(stateFile, state)
   const ticks = vm.serial.ticks().length
@@ -131,19 +137,12 @@ test('a QEMU that does not answer is named, and holds back the others only if th
 test('a QEMU without cpr-reboot is refused, to start with and to update to', async (t) => {
   const pool = await mountVmPool(t)
   const old = oldQemu(scratchFolder(t))
-  const refused = await guestmemfs(
-    'run',
-    '--mount',
-    pool.mountPoint,
-    '--',
-    old,
-    ...ramOptions(pool.path('x')),
-  )
+  const refused = await guestmemfs('run', '--pool', pool.mountPoint, '--', old, ...ramOptions(pool.path('x')))
   assert.equal(refused.status, 1)
   assert.match(refused.stderr, /is QEMU 7\.2\.22: cpr-reboot needs 8\.2\.0 or newer/)
   const missing = await guestmemfs(
     'run',
-    '--mount',
+    '--pool',
     pool.mountPoint,
     '--',
     '/nowhere/qemu',
@@ -167,14 +166,14 @@ test('the update itself is killed while the new QEMU starts: resume finishes it'
     options: quitFirst(scratchFolder(t)),
   })
   qemu.set('sleep 1')
-  const update = spawn(process.execPath, [CLI, 'live-update', '--vmm-only', '--mount', pool.mountPoint], {
+  const update = spawn(process.execPath, typed('live-update', '--vmm-only', pool.mountPoint), {
     stdio: 'ignore',
   })
   const before = qemuPid(vm.name)
   while ([undefined, before].includes(readRuntime(vm.name)?.qemu?.pid)) await sleep(10)
   update.kill('SIGKILL')
   await once(update, 'exit')
-  const { status, report } = await resumeVms(pool, vm.name)
+  const { status, report } = await resumeVms(pool, '--name', vm.name)
   assert.equal(status, 0, JSON.stringify(report))
   await vm.serial.moreTicks(3)
   assert.equal(vm.serial.findBreak(), undefined)
@@ -191,7 +190,7 @@ test('-daemonize: run returns when QEMU is up, and says why when it does not com
       'run',
       '--name',
       vm.name,
-      '--mount',
+      '--pool',
       pool.mountPoint,
       '--',
       'qemu-system-x86_64',

@@ -132,12 +132,7 @@ for (const command of ['resume', 'live-update --abort'])
     await monitor(guests[0]?.name as string, 'quit').catch(() => {})
     await guests[0]?.ended
 
-    const { status, stdout, stderr } = await guestmemfs(
-      ...command.split(' '),
-      '--mount',
-      pool.mountPoint,
-      '--json',
-    )
+    const { status, stdout, stderr } = await guestmemfs(...command.split(' '), pool.mountPoint, '--json')
     assert.equal(status, 0, stderr)
     const report = JSON.parse(stdout) as UpdateReport
     assert.deepEqual(

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
-import { CLI, guestmemfs, until } from '../mount/support.ts'
+import { guestmemfs, typed, until } from '../mount/support.ts'
 import { linesOfPlan } from './plan-a-kernel.ts'
 import { startPrivateRamVm } from './private-ram-vm.ts'
 import { secondMonitor, slowSaves } from './slow-saves.ts'
@@ -115,7 +115,7 @@ test('a paused guest that the operator resumes, and that no update had changed, 
   await setAll(vm)
   const before = await settingsOf(vm)
   await monitor(vm.name, 'stop')
-  const { status, stderr } = await guestmemfs('resume', vm.name)
+  const { status, stderr } = await guestmemfs('resume', '--name', vm.name)
   assert.equal(status, 0, stderr)
   assert.deepEqual(await settingsOf(vm), before)
   await vm.serial.moreTicks(2)
@@ -127,7 +127,7 @@ test('an update that is killed in the middle of a save: resume sets them as they
   await setAll(vm)
   const before = await settingsOf(vm)
   const stop = await slowSaves(t, folder, 1 << 20)
-  const words = [CLI, 'live-update', '--vmm-only', '--mount', pool.mountPoint]
+  const words = typed('live-update', '--vmm-only', pool.mountPoint)
   const command = spawn(process.execPath, words, { stdio: 'ignore' })
   const ended = once(command, 'exit')
   const state = pool.path(`${vm.name}.vmstate`)

@@ -35,7 +35,7 @@ test('three VMs at once, in the order they were given, and the report afterwards
     await serial.moreTicks(2)
     assert.equal(serial.findBreak(), undefined)
   }
-  const shown = await guestmemfs('report', '--mount', pool.mountPoint)
+  const shown = await guestmemfs('report', pool.mountPoint)
   for (const { name } of vms) assert.match(shown.stdout, new RegExp(`^${name} +64M +updated`, 'm'))
 })
 
@@ -46,7 +46,7 @@ test('a guest is started and brought back beside the dead mount of another pool'
   await kill(other.serverPid())
   const { name, serial } = await startTinyVm(t, pool, 'beside')
   await monitor(name, 'stop')
-  const resumed = await guestmemfs('resume', name)
+  const resumed = await guestmemfs('resume', '--name', name)
   assert.match(resumed.stderr, new RegExp(`${other.mountPoint} is dead`))
   await serial.moreTicks(2)
   assert.equal(serial.findBreak(), undefined)

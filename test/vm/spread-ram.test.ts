@@ -19,7 +19,7 @@ test('a guest with RAM in two pools is listed and updated by the name of either,
   const spread = await startSpread(t, 'spread')
   const { vm, first, second } = spread
   for (const pool of [first, second]) {
-    const shown = await guestmemfs('vms', '--mount', pool.mountPoint)
+    const shown = await guestmemfs('vms', pool.mountPoint)
     assert.match(
       shown.stdout,
       new RegExp(`${vm.name} +running .* 128M .*${first.path('spread')} ${second.path('spread')}`),
@@ -123,9 +123,7 @@ test('a guest that ended leaves its RAM in each pool to the next one', async (t)
   const next = await guestmemfs('run', '--name', name, '--', ...oneNode(second.path('ended')))
   assert.equal(next.status, 0, next.stderr)
   await monitor(name, 'quit').catch(() => {})
-  await until('it ended', async () =>
-    (await guestmemfs('vms', '--mount', second.mountPoint)).stdout.includes('no VMs'),
-  )
+  await until('it ended', async () => (await guestmemfs('vms', second.mountPoint)).stdout.includes('no VMs'))
 })
 
 test('the preflight of a kernel update names the guest for each of its pools', async (t) => {

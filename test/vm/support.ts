@@ -15,7 +15,15 @@ import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { Errno } from '../../src/values/errno.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
-import { CLI, guestmemfs, mountTestPool, type Outcome, runProgram, type TestPool } from '../mount/support.ts'
+import {
+  CLI,
+  guestmemfs,
+  mountTestPool,
+  type Outcome,
+  runProgram,
+  spelled,
+  type TestPool,
+} from '../mount/support.ts'
 import { Serial, serialFile } from './serial.ts'
 
 export const QEMU = 'qemu-system-x86_64'
@@ -148,9 +156,9 @@ export function runVm(
   const serial = new Serial(join(folder, `${name}.out`))
   const errorPath = join(folder, `${name}.err`)
   const [output, errors] = [serial.path, errorPath].map((path) => openSync(path, 'a')) as [number, number]
-  const words = ['run', '--name', name, '--mount', pool.mountPoint, ...runOptions]
+  const words = ['run', '--name', name, '--pool', pool.mountPoint, ...runOptions]
   const [program, ...before] = command
-  const child = spawn(program, [...before, ...words, '--', ...line], {
+  const child = spawn(program, [...before, ...spelled(words), '--', ...line], {
     stdio: ['ignore', output, errors],
   })
   closeSync(output)
@@ -230,14 +238,7 @@ export async function updateVmm(
   pool: TestPool,
   ...words: string[]
 ): Promise<Outcome & { readonly report: UpdateReport }> {
-  const outcome = await guestmemfs(
-    'live-update',
-    '--vmm-only',
-    '--mount',
-    pool.mountPoint,
-    '--json',
-    ...words,
-  )
+  const outcome = await guestmemfs('live-update', '--vmm-only', pool.mountPoint, '--json', ...words)
   return { ...outcome, report: reportOf(outcome) }
 }
 
@@ -245,7 +246,7 @@ export async function resumeVms(
   pool: TestPool,
   ...words: string[]
 ): Promise<Outcome & { readonly report: UpdateReport }> {
-  const outcome = await guestmemfs('resume', '--mount', pool.mountPoint, '--json', ...words)
+  const outcome = await guestmemfs('resume', pool.mountPoint, '--json', ...words)
   return { ...outcome, report: reportOf(outcome) }
 }
 
@@ -258,5 +259,5 @@ function reportOf({ stdout }: Outcome): UpdateReport {
 export async function listVms(
   pool: TestPool,
 ): Promise<{ name: string; state: string; pid: number | null }[]> {
-  return JSON.parse((await guestmemfs('vms', '--mount', pool.mountPoint, '--json')).stdout)
+  return JSON.parse((await guestmemfs('vms', pool.mountPoint, '--json')).stdout)
 }

@@ -61,7 +61,7 @@ export const listPools = (host: Host): Promise<readonly ListedPool[]> =>
 
 /** The only guest of the pool. Throws where there are none or several. */
 export async function onlyVm(host: Host, mountPoint = '/mnt/guestmemfs'): Promise<ListedVm> {
-  const vms = await host.json<ListedVm[]>(`guestmemfs vms --json --mount ${mountPoint}`)
+  const vms = await host.json<ListedVm[]>(`guestmemfs vms --json ${mountPoint}`)
   const [vm] = vms
   if (vm === undefined || vms.length > 1) throw new Error(`not one guest: ${JSON.stringify(vms)}`)
   return vm

@@ -104,7 +104,7 @@ export async function replaceDomain(domain: ActiveDomain, context: DomainContext
     return await startAgain(record, times, ended, { timeoutMs, tools })
   } catch (error) {
     const isStopped = error instanceof GuestStoppedError
-    const advice = isStopped ? `: try 'guestmemfs resume ${name}'` : ''
+    const advice = isStopped ? `: try 'guestmemfs resume --name ${name}'` : ''
     return timeline(times, isStopped ? 'stranded' : 'rolled-back', `${errorText(error)}${advice}`)
   } finally {
     release?.()
@@ -126,7 +126,9 @@ async function startAgain(
     return timeline(times, 'updated', remarkOf(loaded), loaded)
   } catch (error) {
     const isStranded = error instanceof DomainStrandedError
-    const advice = isStranded ? `try 'guestmemfs resume ${name}'` : `go on with 'guestmemfs resume ${name}'`
+    const advice = isStranded
+      ? `try 'guestmemfs resume --name ${name}'`
+      : `go on with 'guestmemfs resume --name ${name}'`
     return timeline(
       times,
       isStranded ? 'stranded' : 'saved',

@@ -99,7 +99,7 @@ class QuitFirst {
       return this.#run.updated()
     } catch (error) {
       if (error instanceof StartFromSavedError && error.isLoaded) {
-        return this.#run.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${name}'`)
+        return this.#run.result('stranded', `${errorText(error)}: try 'guestmemfs resume --name ${name}'`)
       }
       const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`
       await endQemu(this.#run.before.name, ramFileOf(this.#run.before))
@@ -107,7 +107,7 @@ class QuitFirst {
         return await this.#rollBack({ ...saved, argv: withBinary(argv, this.#formerBinary) }, problem)
       }
       if (saved.argv[0] === argv[0])
-        return this.#run.result('saved', `${problem}: go on with 'guestmemfs resume ${name}'`)
+        return this.#run.result('saved', `${problem}: go on with 'guestmemfs resume --name ${name}'`)
       return await this.#rollBack({ ...saved, argv }, problem)
     }
   }
@@ -128,12 +128,12 @@ class QuitFirst {
       if (error instanceof StartFromSavedError && error.isLoaded)
         return this.#run.result(
           'stranded',
-          `${problem}; ${errorText(error)}: try 'guestmemfs resume ${name}'`,
+          `${problem}; ${errorText(error)}: try 'guestmemfs resume --name ${name}'`,
         )
       await endQemu(this.#run.before.name, ramFileOf(this.#run.before))
       if (this.#formerBinary !== undefined) writeDefinition({ ...saved, argv: [...this.#run.line] })
       const again = `and ${saved.argv[0]} does not load it either: ${errorText(error)}`
-      return this.#run.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume ${name}'`)
+      return this.#run.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume --name ${name}'`)
     }
   }
 
