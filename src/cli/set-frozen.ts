@@ -10,7 +10,7 @@ export function registerSetFrozen(command: Command, frozen: boolean): void {
     .action((named: string | undefined, options: { json?: true }) => {
       const mount = findMount(named)
       const changed = setFrozen(mount, frozen)
-      if (options.json) printJson({ ...mount, frozen, changed })
+      if (options.json) printJson<'freeze'>({ ...mount, frozen, changed })
       else
         print(
           `${mount.pool} on ${mount.mountPoint}: ${changed ? '' : 'already '}${frozen ? 'frozen' : 'thawed'}`,

@@ -3,22 +3,25 @@ import type { EarlyGuests } from '../liveupdate/guest/early-result.ts'
 import { type Resumption, resumeSaved } from '../liveupdate/resume-saved.ts'
 import { timeoutOption } from './options.ts'
 import { qemuOption } from './qemu-option.ts'
-import { updateView } from './show-update.ts'
+import { type Collected, updateView } from './show-update.ts'
 
 /** As typed. */
 export interface ResumeOptions {
   readonly qemu?: string
   readonly timeout: string
-  readonly json?: true
 }
 
-/** `which`, `early`: as of `Resumption`. Returns the exit status. Errors: UsageError. */
+/**
+ * `which`, `early`: as of `Resumption`; `collects`: as of `updateView`. Returns the exit status. Errors:
+ * UsageError.
+ */
 export async function showResumption(
   which: Pick<Resumption, 'named' | 'names'>,
   options: ResumeOptions,
+  collects: Collected | undefined,
   early?: EarlyGuests,
 ): Promise<number> {
-  const { qemu, timeout, json } = options
+  const { qemu, timeout } = options
   const resumption = { ...which, nextQemu: qemuOption(qemu), timeoutMs: timeoutOption(timeout), early }
-  return await resumeSaved(resumption, updateView(json === true))
+  return await resumeSaved(resumption, updateView(collects))
 }

@@ -12,5 +12,5 @@ export const command: CommandModule = {
   register: (command) =>
     command
       .argument('<pool|file>', 'its name or its mount point, or a file that holds an image')
-      .action((named: string) => printJson(dumpImage(readPoolImage(named).area))),
+      .action((named: string) => printJson<'dump'>(dumpImage(readPoolImage(named).area))),
 }

@@ -20,15 +20,15 @@ export const command: CommandModule = {
       .option('--force', 'also when the region holds a pool or other data, which are lost')
       .option('--json', 'print JSON')
       .action((pool: string, options: { store: string; region?: string; force?: true; json?: true }) => {
-        const formatted = formatRegion({
+        const { region, totalBlocks } = formatRegion({
           pool,
           kind: regionKind(options.store),
           region: options.region ?? null,
           force: options.force ?? false,
         })
-        if (options.json) printJson(formatted)
-        else
-          print(`${pool} on ${formatted.region}, ${formatSize(formatted.totalBlocks * BLOCK_BYTES)}: empty`)
+        const sizeBytes = totalBlocks * BLOCK_BYTES
+        if (options.json) printJson<'format'>({ pool, region, sizeBytes })
+        else print(`${pool} on ${region}, ${formatSize(sizeBytes)}: empty`)
       }),
 }
 

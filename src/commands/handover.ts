@@ -21,7 +21,7 @@ export const command: CommandModule = {
       .action(async (named: string | undefined, options: { json?: true }) => {
         const mount = findMount(named)
         const { preserved } = await freezeAndPreserve(mount)
-        if (options.json) printJson({ ...mount, frozen: true, preserved })
+        if (options.json) printJson<'handover'>({ ...mount, frozen: true, preserved })
         else
           print(
             `${mount.pool} on ${mount.mountPoint}: frozen and handed over (${preserved} files, the image among them); 'guestmemfs thaw' undoes that`,

@@ -2,15 +2,16 @@
  * `guestmemfs live-update`: a new kernel for all guests, or a new QEMU for some, with progress and reports.
  */
 import type { CommandModule } from '../cli/command.ts'
+import { findingOutput } from '../cli/json/finding-output.ts'
+import type { Outputs } from '../cli/json/outputs.ts'
+import { planOutput } from '../cli/json/update-output.ts'
 import { collect, DEFAULT_TIMEOUT, timeoutOption } from '../cli/options.ts'
 import { poolArgument } from '../cli/pool-argument.ts'
 import { complain, print, printJson } from '../cli/print.ts'
-import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
-import { showReport } from '../cli/print-report.ts'
 import { qemuOption } from '../cli/qemu-option.ts'
 import { showResumption } from '../cli/show-resumption.ts'
-import { printWarning, updateView } from '../cli/show-update.ts'
+import { type Collected, collected, updateView } from '../cli/show-update.ts'
 import { abortUpdates } from '../liveupdate/abort.ts'
 import { rollbackReports, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
 import { withKernelPlan } from '../liveupdate/kernel/with-kernel-plan.ts'
@@ -111,7 +112,7 @@ export const command: CommandModule = {
         '5s',
       )
       .option('--timeout <time>', 'for each step of each VM, as 200ms, 5s or 2m', DEFAULT_TIMEOUT)
-      .option('--json', 'print the report as JSON, times in microseconds')
+      .option('--json', 'print JSON')
       .action(async (pool: string | undefined, options: Omit<Options, 'pool'>) => {
         process.exitCode = await liveUpdate({ ...options, pool })
       }),
@@ -127,12 +128,17 @@ async function liveUpdate(options: Options): Promise<number> {
     throw new UsageError('--leave is for --kernel: --vmm-only leaves what it cannot update')
   if (kernel === undefined && options.dryRun)
     throw new UsageError('--dry-run is for --kernel: nothing was changed')
-  if (kernel === undefined) return await updateQemus(vmmUpdate(options), updateView(options.json === true))
+  const collects = collected(options.json)
+  if (kernel === undefined) {
+    const status = await updateQemus(vmmUpdate(options), updateView(collects))
+    printCollected(collects)
+    return status
+  }
   if (qemu !== undefined || name.length > 0 || options.allOrNone)
     throw new UsageError(
       '--qemu, --name and --all-or-none are for --vmm-only: a new kernel is for all guests',
     )
-  return await kernelUpdate({ ...options, kernel })
+  return await kernelUpdate({ ...options, kernel }, collects)
 }
 
 /** Returns the exit status of `resume`, which continues the guests. */
@@ -142,7 +148,10 @@ async function abort(options: Options): Promise<number> {
     if (stopped > 0) print('the live update was stopped')
     if (isUnloaded) print('a live update of the kernel was killed: its kernel is unloaded')
   }
-  return await showResumption({ named: options.pool, names: [] }, options)
+  const collects = collected(options.json)
+  const status = await showResumption({ named: options.pool, names: [] }, options, collects)
+  printCollected(collects)
+  return status
 }
 
 const vmmUpdate = ({ pool, name, qemu, timeout, allOrNone }: Options): VmmUpdate => ({
@@ -153,9 +162,18 @@ const vmmUpdate = ({ pool, name, qemu, timeout, allOrNone }: Options): VmmUpdate
   isAllOrNone: allOrNone === true,
 })
 
+/** `ofKernel`: of an update of the kernel. */
+function printCollected(
+  collects: Collected | undefined,
+  ofKernel: Pick<Outputs['live-update'], 'ready' | 'plan'> = { ready: null, plan: null },
+): void {
+  if (collects === undefined) return
+  const { findings, reports } = collects
+  printJson<'live-update'>({ ...ofKernel, findings: findings.map(findingOutput), reports })
+}
+
 /** Returns only if there was no kexec. Errors: UsageError. */
-async function kernelUpdate(options: KernelOptions): Promise<number> {
-  const asJson = options.json === true
+async function kernelUpdate(options: KernelOptions, collects: Collected | undefined): Promise<number> {
   const timeoutMs = timeoutOption(options.timeout)
   const patienceMs = parseDuration(options.patience, '--patience')
   const choice = {
@@ -169,14 +187,17 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     const { plan } = preflight
     const isReady = !hasError(findings) && next !== undefined
     if (options.dryRun || !isReady) {
-      if (asJson) printJson({ ready: isReady, plan, findings: findings.map(preflightWords) })
-      else printPlan(plan, findings, options.dryRun === true)
+      collects?.findings.push(...findings)
+      printCollected(collects, { ready: isReady, plan: planOutput(plan) })
+      if (collects === undefined) printPlan(plan, findings, options.dryRun === true)
       return isReady ? 0 : 1
     }
-    for (const finding of findings) printWarning(finding)
-    const onProgress = (line: string) => (asJson ? undefined : print(line))
+    const view = updateView(collects)
+    for (const finding of findings) view.warning(finding)
+    const onProgress = (line: string) => (collects === undefined ? print(line) : undefined)
     const rolledBack = await updateKernel({ ...preflight, next, timeoutMs, patienceMs, onProgress })
-    for (const report of rollbackReports(plan, rolledBack)) showReport(report, asJson)
+    for (const report of rollbackReports(plan, rolledBack)) view.report(report)
+    printCollected(collects, { ready: true, plan: planOutput(plan) })
     complain(`there was no update: ${rolledBack.reason}`)
     return rolledBack.signalStatus ?? 1
   })

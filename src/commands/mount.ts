@@ -1,25 +1,26 @@
 /** `guestmemfs mount`: takes the arguments of mount(8), so that /sbin/mount.guestmemfs can pass them on. */
 
-import type { CommandModule } from '../cli/command.ts'
+import type { BegunMount, CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT, timeoutOption } from '../cli/options.ts'
 import { complain, print, printJson } from '../cli/print.ts'
 import type { Early } from '../early/start-early.ts'
+import type { EarlyGuests } from '../liveupdate/guest/early-result.ts'
 import { hasUnit } from '../pool/has-unit.ts'
 import { parseMountOptions } from '../pool/mount-options.ts'
-import { type MountRequest, mountPool } from '../pool/mount-pool.ts'
+import { type Mounted, type MountRequest, mountPool } from '../pool/mount-pool.ts'
 import { differingRoot, isRemount, remountPool } from '../pool/remount-pool.ts'
 import { mountThroughUnit } from '../pool/systemd-unit.ts'
 import { RUN } from '../run/paths.ts'
 import { hasRecordInRun } from '../run/pool-record.ts'
 import { formatSize } from '../values/size.ts'
 
-const HOW = {
+const WORDS: Readonly<Record<Mounted['how'], string>> = {
   new: 'new pool',
   found: 'found again',
   'handed-over': 'handed over by the former kernel',
   adopted: 'its keeper had died: a new one took over',
   lost: 'new pool: the processes of the former one had died, and its memory with them',
-} as const
+}
 
 async function guestsBeforeMount(request: MountRequest): Promise<Early> {
   const before = await import('../early/before-mount.ts')
@@ -59,42 +60,56 @@ export const command: CommandModule = {
   ],
   seeAlso: ['mount.guestmemfs(8)', 'guestmemfs-umount(8)', 'mount(8)', 'fstab(5)', 'docs/guide/stores.md'],
   changes: true,
-  register: (command, { waiting, early }) =>
+  register: (command, begun) =>
     command
       .argument('<pool-name>', 'such as guestmemfs')
       .argument('<mountpoint>', 'an existing directory')
       .option('-o <options>', 'size=10G and the flags of mount(8), separated by commas', collect, [])
       .option('--resume', 'then resume the VMs that are saved in it, as `guestmemfs resume` does')
       .option('--json', 'print JSON')
-      .action(async (source: string, mountPoint: string, options: Options) => {
-        const request = { pool: source, mountPoint, options: options.o }
-        if (isRemount(request)) {
-          await remountPool(request)
-          return
-        }
-        // Words that had to be parsed first.
-        const resumed = options.resume && (early ?? (await guestsBeforeMount(request)))
-        // Loaded while the keeper starts: guests wait for both.
-        const resuming = options.resume && import('../cli/show-resumption.ts')
-        const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
-        const differs = differingRoot(mounted.mountPoint, parseMountOptions(request.options).rootDirectory)
-        if (differs) complain(`${mounted.mountPoint}: ${differs}`)
-        if (!hasRecordInRun(mounted.pool))
-          complain(
-            `${RUN} is full: ${mounted.pool} is mounted all the same, and lines of its log are lost until there is room`,
-          )
-        if (options.json) printJson(mounted)
-        else
-          print(
-            `${mounted.pool} on ${mounted.mountPoint}, ${formatSize(mounted.sizeBytes)} (${HOW[mounted.how]})`,
-          )
-        if (resuming === undefined) return
-        const { showResumption } = await resuming
-        const { json } = options
-        process.exitCode = await showResumption(
-          { named: mounted.mountPoint, names: [] },
-          { timeout: DEFAULT_TIMEOUT, ...(json && { json }) },
-          resumed?.guests,
-        )
-      }),
+      .action((pool: string, mountPoint: string, options: Options) =>
+        mount({ pool, mountPoint, options: options.o }, options, begun),
+      ),
+}
+
+async function mount(request: MountRequest, { resume, json }: Options, { waiting, early }: BegunMount) {
+  if (isRemount(request)) {
+    const remounted = await remountPool(request)
+    if (json) printJson<'mount'>({ ...remounted, how: 'remounted', reports: null })
+    return
+  }
+  // Words that had to be parsed first.
+  const resumed = resume && (early ?? (await guestsBeforeMount(request)))
+  // Loaded while the keeper starts: guests wait for both.
+  const resuming = resume && import('../cli/show-resumption.ts')
+  const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
+  const differs = differingRoot(mounted.mountPoint, parseMountOptions(request.options).rootDirectory)
+  if (differs) complain(`${mounted.mountPoint}: ${differs}`)
+  if (!hasRecordInRun(mounted.pool))
+    complain(
+      `${RUN} is full: ${mounted.pool} is mounted all the same, and lines of its log are lost until there is room`,
+    )
+  if (!json)
+    print(
+      `${mounted.pool} on ${mounted.mountPoint}, ${formatSize(mounted.sizeBytes)} (${WORDS[mounted.how]})`,
+    )
+  if (resuming !== undefined) await resumeIn(mounted, await resuming, json, resumed?.guests)
+  else if (json) printJson<'mount'>({ ...mounted, reports: null })
+}
+
+/** With --json the mount is printed also where its guests cannot be resumed. */
+async function resumeIn(
+  mounted: Mounted,
+  { showResumption }: typeof import('../cli/show-resumption.ts'),
+  json: true | undefined,
+  early: EarlyGuests | undefined,
+): Promise<void> {
+  const { collected } = await import('../cli/show-update.ts')
+  const collects = collected(json)
+  const which = { named: mounted.mountPoint, names: [] }
+  try {
+    process.exitCode = await showResumption(which, { timeout: DEFAULT_TIMEOUT }, collects, early)
+  } finally {
+    if (collects !== undefined) printJson<'mount'>({ ...mounted, reports: collects.reports })
+  }
 }

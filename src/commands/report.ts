@@ -31,7 +31,7 @@ export const command: CommandModule = {
   changes: false,
   register: (command) =>
     poolArgument(command, 'whichever was updated last')
-      .option('--json', 'print it as JSON, times in microseconds')
+      .option('--json', 'print JSON')
       .option('--html <file>', 'print nothing: replace this file by a page of it and of former updates')
       .action(report),
 }
@@ -44,7 +44,7 @@ function report(named: string | undefined, { json, html }: ReportOptions): void 
     return
   }
   const last = lastReport(mountPoint)
-  if (last !== undefined) printReport(last, json === true)
-  else if (json) printJson(null)
+  if (json) printJson<'report'>({ reports: last === undefined ? [] : [last] })
+  else if (last !== undefined) printReport(last)
   else print('there was no live update since this machine started')
 }

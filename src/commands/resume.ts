@@ -2,10 +2,13 @@
 import type { CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT } from '../cli/options.ts'
 import { poolArgument } from '../cli/pool-argument.ts'
+import { printJson } from '../cli/print.ts'
 import { type ResumeOptions, showResumption } from '../cli/show-resumption.ts'
+import { collected } from '../cli/show-update.ts'
 
 interface Options extends ResumeOptions {
   readonly name: readonly string[]
+  readonly json?: true
 }
 
 export const command: CommandModule = {
@@ -42,8 +45,10 @@ export const command: CommandModule = {
       )
       .option('--qemu <path>', 'the QEMU to start; default: what each VM was started with')
       .option('--timeout <time>', 'for each step of each VM, as 200ms, 5s or 2m', DEFAULT_TIMEOUT)
-      .option('--json', 'print the report as JSON, times in microseconds; one line for each mount')
+      .option('--json', 'print JSON')
       .action(async (named: string | undefined, options: Options) => {
-        process.exitCode = await showResumption({ named, names: options.name }, options)
+        const collects = collected(options.json)
+        process.exitCode = await showResumption({ named, names: options.name }, options, collects)
+        if (collects !== undefined) printJson<'resume'>({ reports: collects.reports })
       }),
 }

@@ -2,9 +2,9 @@
 import type { CommandModule } from '../cli/command.ts'
 import { ONLY_POOL, poolArgument } from '../cli/pool-argument.ts'
 import { complain, printJson, printTable } from '../cli/print.ts'
-import type { Holder } from '../linux/holders.ts'
 import { storeUseIn, whyUnsafe } from '../pool/check-stored.ts'
-import { findMount, HANDOVER_VIEW, ROOT_XATTRS, readVirtual, readVirtualList } from '../pool/pool-view.ts'
+import { type PoolStatus, readPoolStatus } from '../pool/pool-status.ts'
+import { findMount } from '../pool/pool-view.ts'
 
 export const command: CommandModule = {
   name: 'status',
@@ -24,30 +24,22 @@ export const command: CommandModule = {
   changes: false,
   register: (command) =>
     poolArgument(command, ONLY_POOL)
-      .option('--json', 'print JSON, sizes in bytes')
+      .option('--json', 'print JSON')
       .action((named: string | undefined, options: { json?: true }) => {
-        const mount = findMount(named)
-        // Values that name files, in whatever directories, can be read by root alone.
-        const isRoot = process.getuid?.() === 0
-        const names = isRoot ? [...ROOT_XATTRS, HANDOVER_VIEW] : ROOT_XATTRS
-        const sections = names.map((name) => [name, readVirtual(mount.mountPoint, name)] as const)
-        const [orphans, vms] = ['orphans', 'vms'].map((name) =>
-          isRoot ? readVirtualList(mount.mountPoint, name) : null,
-        )
-        const use = storeUseIn(sections.find(([name]) => name === 'health')?.[1])
+        const status = readPoolStatus(findMount(named))
+        const use = storeUseIn(status.health)
         const unsafe = use && whyUnsafe(use)
         if (unsafe !== undefined) complain(`warning: ${unsafe}`)
-        if (options.json) return printJson({ ...mount, ...Object.fromEntries(sections), orphans, vms })
-        const rows = sections.flatMap(([section, value]) =>
-          Object.entries((value ?? {}) as Record<string, unknown>).map(([key, field]) => [
-            `${section}.${key}`,
-            plain(field),
-          ]),
+        if (options.json) return printJson<'status'>(status)
+        const { mountPoint, orphans, vms, identity, geometry, health, server, handover } = status
+        const rows = Object.entries({ pool: identity, geometry, health, server, handover }).flatMap(
+          ([section, value]) =>
+            Object.entries(value ?? {}).map(([key, field]) => [`${section}.${key}`, plain(field)]),
         )
         printTable(
           ['KEY', 'VALUE'],
           [
-            ['mountPoint', mount.mountPoint],
+            ['mountPoint', mountPoint],
             ...rows,
             ['orphans', orphans ? describeOrphans(orphans) : FOR_ROOT],
             ['vms', vms ? String(vms.length) : FOR_ROOT],
@@ -59,8 +51,8 @@ export const command: CommandModule = {
 const FOR_ROOT = 'listed to root alone'
 
 /** How many, and which processes keep their memory, so that the operator can end them. */
-function describeOrphans(orphans: readonly unknown[]): string {
-  const holders = orphans.flatMap((orphan) => (orphan as { heldBy?: Holder }).heldBy ?? [])
+function describeOrphans(orphans: NonNullable<PoolStatus['orphans']>): string {
+  const holders = orphans.flatMap(({ heldBy }) => heldBy ?? [])
   const names = new Set(
     holders.map(({ pid, program, isUnreadable }) =>
       isUnreadable

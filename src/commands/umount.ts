@@ -39,7 +39,7 @@ export const command: CommandModule = {
       .action(async (named: string, options: { discard?: true; force?: true; json?: true }) => {
         const { discard = false, force = false } = options
         const result = await unmountPool(named, { discard, force })
-        if (options.json) printJson({ named, result })
+        if (options.json) printJson<'umount'>({ named, result })
         else print(`${named}: ${RESULTS[result]}`)
       }),
 }

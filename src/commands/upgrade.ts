@@ -15,7 +15,7 @@ function upgrade(named: string | undefined, { json }: { readonly json?: true }):
   if (refusal !== undefined) throw new UsageError(refusal.message)
   upgradePool(plan)
   const what = from === to ? `image format ${to} already` : `image format ${from} → ${to}`
-  if (json) printJson({ pool, mountPoint, image: { before: from, after: to } })
+  if (json) printJson<'upgrade'>({ pool, mountPoint, image: { before: from, after: to } })
   else print(`${pool} on ${mountPoint}: ${what}`)
 }
 

@@ -23,12 +23,12 @@ export const command: CommandModule = {
     0: 'every VM is listed',
     1: 'a mount or a record could not be read; the VMs of all others are listed',
   },
-  examples: [{ about: 'the names of all VMs', typed: "guestmemfs vms --json | jq -r '.[].name'" }],
+  examples: [{ about: 'the names of all VMs', typed: "guestmemfs vms --json | jq -r '.vms[].name'" }],
   seeAlso: ['guestmemfs-run(8)', 'guestmemfs-resume(8)', 'guestmemfs-list(8)'],
   changes: false,
   register: (command) =>
     poolArgument(command, 'all')
-      .option('--json', 'print JSON, sizes in bytes')
+      .option('--json', 'print JSON')
       .action(async (named: string | undefined, options: { json?: true }) => {
         await settleEnds()
         const { mounts, problems: unasked } = vmMounts(named)
@@ -45,7 +45,7 @@ export const command: CommandModule = {
           ...vms.map((vm) => describeVm(vm, interrupted.get(vm) === 'stopped')),
           ...domains.rows,
         ]
-        if (options.json) return printJson(described)
+        if (options.json) return printJson<'vms'>({ vms: described })
         if (described.length === 0) return print('no VMs')
         printTable(
           ['VM', 'STATE', 'PID', 'USER', 'RAM', 'FILE', 'MACHINE', 'QEMU'],

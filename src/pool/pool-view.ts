@@ -10,11 +10,9 @@ import { UsageError } from '../values/errors.ts'
 import { FROZEN_XATTR, VIRTUAL_PREFIX } from '../values/xattr-names.ts'
 
 /**
- * Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, by the fields'
- * names.
+ * A virtual xattr of the root directory. Only root can read it. It exists only for a store whose objects the
+ * keeper can preserve.
  */
-export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server'] as const
-/** Only root can read it. It exists only for a store whose objects the keeper can preserve. */
 export const HANDOVER_VIEW = 'handover'
 
 export interface PoolMount {

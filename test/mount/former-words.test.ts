@@ -1,7 +1,7 @@
 /** Tests of the words that the oldest tree gets. No mount is needed. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formerWords } from './former-words.ts'
+import { formerPrinted, formerWords } from './former-words.ts'
 
 const former = (line: string): string => formerWords(line.split(' ')).join(' ')
 
@@ -29,4 +29,14 @@ test('words of another program stay', () => {
     former('run --pool p --name web -- qemu --pool x'),
     'run --mount p --name web -- qemu --pool x',
   )
+})
+
+test('what it prints gets the names that lists have today', () => {
+  assert.deepEqual(formerPrinted('vms', '[{"name":"web"}]\n'), { vms: [{ name: 'web' }] })
+  assert.deepEqual(formerPrinted('list', '[]'), { pools: [] })
+  assert.deepEqual(formerPrinted('resume', '{"vms":[]}\n{"vms":[]}\n'), {
+    reports: [{ vms: [] }, { vms: [] }],
+  })
+  assert.deepEqual(formerPrinted('live-update', ''), { reports: [] })
+  assert.deepEqual(formerPrinted('fsck', '{"findings":[]}'), { findings: [] })
 })

@@ -1,6 +1,7 @@
 /**
- * Words of today's commands as the oldest tree spells them: `npm run faults` runs today's tests with the
- * program of that tree, and what it lacks must not be its command line.
+ * Words of today's commands as the oldest tree spells them, and what it prints as today's commands do:
+ * `npm run faults` runs today's tests with the program of that tree, and what it lacks must not be its
+ * command line.
  */
 import { parseDuration } from '../../src/values/duration.ts'
 
@@ -28,4 +29,15 @@ function formerWord(word: string, before: string | undefined, command: string): 
   if (word === '--name' && command === 'resume') return []
   const isArgument = before !== undefined && !word.startsWith('-') && !VALUED.includes(before)
   return isArgument && OF_A_POOL.includes(command) ? ['--mount', word] : [word]
+}
+
+/**
+ * What the command has printed with --json. That tree prints lists without a name, and a report on each line.
+ */
+export function formerPrinted(command: string, stdout: string): unknown {
+  if (command === 'list') return { pools: JSON.parse(stdout) }
+  if (command === 'vms') return { vms: JSON.parse(stdout) }
+  if (!['resume', 'live-update', 'report'].includes(command)) return JSON.parse(stdout)
+  const lines = stdout.split('\n').filter((line) => line !== '')
+  return { reports: lines.map((line) => JSON.parse(line)) }
 }

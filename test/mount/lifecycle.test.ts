@@ -20,6 +20,7 @@ import {
   guestmemfsWith,
   mountTestPool,
   poolRecord,
+  printed,
   shell,
   testMountPoint,
   testPoolName,
@@ -81,8 +82,7 @@ test('two pools at once are independent; an empty one ends by itself', options, 
   assert.deepEqual([fs.statfsSync(one.path()).blocks, fs.statfsSync(two.path()).blocks], [16, 32])
   fs.unlinkSync(one.path('same'))
   assert.match((await guestmemfs('umount', one.pool)).stdout, /unmounted; it held nothing\n$/)
-  const { stdout } = await guestmemfs('list', '--json')
-  const pools = (JSON.parse(stdout) as { pool: string }[]).map(({ pool }) => pool)
+  const pools = (await printed('list')).pools.map(({ pool }) => pool)
   assert.deepEqual([pools.includes(one.pool), pools.includes(two.pool)], [false, true])
   assert.equal(fs.readFileSync(two.path('same'), 'utf8'), 'two')
 })

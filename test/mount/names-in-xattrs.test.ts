@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { setxattr } from '../../src/linux/xattr.ts'
-import { cannotMount, guestmemfs, guestmemfsAsStranger, mountTestPool, nodeAsStranger } from './support.ts'
+import { cannotMount, guestmemfsAsStranger, mountTestPool, nodeAsStranger, printed } from './support.ts'
 
 const READ = fileURLToPath(new URL('read-xattrs.ts', import.meta.url))
 const SECRET = 'only-for-its-owner'
@@ -53,7 +53,7 @@ test('names in a closed directory', { skip: cannotMount, timeout: 90_000 }, asyn
   )
 
   await t.test('root can read all of it', async () => {
-    const { vms } = JSON.parse((await guestmemfs('status', pool.pool, '--json')).stdout) as { vms: object[] }
+    const { vms } = await printed('status', pool.pool)
     assert.deepEqual(vms, [{ path: `closed/${SECRET}`, ino: fs.statSync(ram).ino, name: 'guest' }])
   })
 })

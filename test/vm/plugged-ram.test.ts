@@ -24,6 +24,7 @@ import {
   word,
 } from './pluggable-guest.ts'
 import {
+  listVms,
   monitor,
   mountVmPool,
   QEMU,
@@ -56,8 +57,7 @@ async function expectUpdated({ pool, vm, serial }: Pluggable, words: RegExp): Pr
 }
 
 async function filesOf(pool: VmPool): Promise<string[]> {
-  const listed = JSON.parse((await guestmemfs('vms', pool.mountPoint, '--json')).stdout)
-  return (listed as { ramFiles: { path: string }[] }[])[0]?.ramFiles.map(({ path }) => path) ?? []
+  return (await listVms(pool))[0]?.ramFiles.map(({ path }) => path) ?? []
 }
 
 test('DIMMs of a pool that were plugged are there afterwards with every byte, and those that were unplugged are not', async (t) => {

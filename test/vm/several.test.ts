@@ -169,5 +169,5 @@ async function untilState(pool: VmPool, { name }: TestVm, bytes: number): Promis
 
 async function running(pool: VmPool): Promise<(number | null)[]> {
   const vms = await listVms(pool)
-  return vms.sort((a, b) => (a.name > b.name ? -1 : 1)).map(({ pid }) => pid)
+  return vms.toSorted((a, b) => (a.name > b.name ? -1 : 1)).map(({ pid }) => pid)
 }

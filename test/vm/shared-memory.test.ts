@@ -77,7 +77,7 @@ for (const [size, below] of [
     await store(pool, 0x6b)
     for (const { name } of [one, two]) assert.equal(await word(name), '0x0000006b')
     assert.deepEqual(await Promise.all([one, two].map(({ name }) => addressOf(name))), places)
-    const [shown] = (await listVms(pool)) as unknown as { ramBytes: number; ramFiles: unknown[] }[]
+    const [shown] = await listVms(pool)
     assert.equal(shown?.ramBytes, 64 << 20, 'what is shared is not the RAM of either')
     assert.equal(shown.ramFiles.length, 2)
   })

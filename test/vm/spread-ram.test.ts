@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { getxattr } from '../../src/linux/xattr.ts'
 import { UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
-import { guestmemfs, mountTestPool, type TestPool, until } from '../mount/support.ts'
+import { guestmemfs, mountTestPool, printedIn, type TestPool, until } from '../mount/support.ts'
 import { goesOn, node, oneNode, startSavable, startSpread } from './spread-guest.ts'
 import { listVms, monitor, QEMU, qemuPid, resumeVms, SMALL_MACHINE, updateVmm, vmName } from './support.ts'
 
@@ -129,13 +129,10 @@ test('a guest that ended leaves its RAM in each pool to the next one', async (t)
 test('the preflight of a kernel update names the guest for each of its pools', async (t) => {
   const { vm, first, second } = await startSpread(t, 'planned')
   const words = ['live-update', '--kernel', '/nonexistent', '--reuse-cmdline', '--dry-run', '--json']
-  const findings = async (...more: string[]): Promise<string> =>
-    (
-      (JSON.parse((await guestmemfs(...words, ...more)).stdout) as { findings: { message: string }[] })
-        .findings ?? []
-    )
-      .map(({ message }) => message)
-      .join('\n')
+  const findings = async (): Promise<string> => {
+    const { findings } = printedIn('live-update', (await guestmemfs(...words)).stdout)
+    return findings.map(({ message }) => message).join('\n')
+  }
   const all = await findings()
   for (const { pool } of [first, second])
     assert.match(

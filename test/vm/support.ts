@@ -12,6 +12,7 @@ import { close } from '../../src/linux/descriptors.ts'
 import { pidfdOpen, waitExit } from '../../src/linux/process.ts'
 import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
+import type { ListedVm } from '../../src/qemu/vm-list.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { Errno } from '../../src/values/errno.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
@@ -20,6 +21,8 @@ import {
   guestmemfs,
   mountTestPool,
   type Outcome,
+  printed,
+  printedIn,
   runProgram,
   spelled,
   type TestPool,
@@ -239,7 +242,7 @@ export async function updateVmm(
   ...words: string[]
 ): Promise<Outcome & { readonly report: UpdateReport }> {
   const outcome = await guestmemfs('live-update', '--vmm-only', pool.mountPoint, '--json', ...words)
-  return { ...outcome, report: reportOf(outcome) }
+  return { ...outcome, report: reportOf('live-update', outcome) }
 }
 
 export async function resumeVms(
@@ -247,17 +250,15 @@ export async function resumeVms(
   ...words: string[]
 ): Promise<Outcome & { readonly report: UpdateReport }> {
   const outcome = await guestmemfs('resume', pool.mountPoint, '--json', ...words)
-  return { ...outcome, report: reportOf(outcome) }
+  return { ...outcome, report: reportOf('resume', outcome) }
 }
 
 /** A refusal has no report: its message is in `stderr`. */
-function reportOf({ stdout }: Outcome): UpdateReport {
-  return (stdout.trim() === '' ? { vms: [] } : JSON.parse(stdout)) as UpdateReport
+function reportOf(command: 'live-update' | 'resume', { stdout }: Outcome): UpdateReport {
+  const { reports } = stdout === '' ? { reports: [] } : printedIn(command, stdout)
+  return (reports[0] ?? { vms: [] }) as UpdateReport
 }
 
 /** The VMs of a pool as `guestmemfs vms --json` lists them. */
-export async function listVms(
-  pool: TestPool,
-): Promise<{ name: string; state: string; pid: number | null }[]> {
-  return JSON.parse((await guestmemfs('vms', pool.mountPoint, '--json')).stdout)
-}
+export const listVms = async (pool: TestPool): Promise<readonly ListedVm[]> =>
+  (await printed('vms', pool.mountPoint)).vms

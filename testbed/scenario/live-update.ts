@@ -1,25 +1,10 @@
 /** Live updates of the host's kernel by one command, and their report in the next kernel. */
+import type { VmTimeline } from '../../src/liveupdate/report/timeline.ts'
+import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
+import type { Host } from '../machine/host.ts'
 import type { GuestLog } from './guest-log.ts'
+import { printed } from './pool.ts'
 import type { BootChoice, Stage } from './scenario.ts'
-
-/** The output of `guestmemfs report --json`, as far as scenarios, benches and the demo read it. */
-export interface UpdateReport {
-  readonly kernel?: {
-    readonly before: string
-    readonly after: string
-    readonly clockUncertaintyUs: number
-    readonly parts?: readonly { readonly part: string; readonly durationUs: number }[]
-  }
-  readonly vms: readonly VmReport[]
-}
-
-export interface VmReport {
-  readonly name: string
-  readonly outcome: string
-  readonly problem: string | null
-  readonly phases: readonly { readonly phase: string; readonly durationUs: number }[]
-  readonly blackoutUs: number | null
-}
 
 /** Words that name a kernel's files. */
 export const filesOf = ({ vmlinuz, initramfs }: BootChoice): string =>
@@ -47,6 +32,13 @@ export async function expectReady({ host, phase, expect }: Stage, command: strin
   expect('plan', plan, /^ready: the preflight passed$/m)
 }
 
+/** Throws where there is none. */
+export async function lastReport(host: Host): Promise<UpdateReport> {
+  const { reports } = await printed(host, 'report')
+  if (reports[0] === undefined) throw new Error('there is no report of an update')
+  return reports[0] as UpdateReport
+}
+
 /**
  * The kernel changed from the former one to `to` (default: the next), and exactly the guests `names` were
  * updated, each with a blackout that was measured.
@@ -56,7 +48,7 @@ export async function expectUpdated(
   names: readonly string[],
   { what = 'report', to = next }: { readonly what?: string; readonly to?: BootChoice } = {},
 ): Promise<UpdateReport> {
-  const report = await host.json<UpdateReport>('guestmemfs report --json')
+  const report = await lastReport(host)
   keep(what, report)
   const { kernel, vms } = report
   const found = vms.map(({ name, outcome, problem, blackoutUs }) => {
@@ -78,7 +70,7 @@ export async function expectUpdated(
   return report
 }
 
-const phaseUs = (vm: VmReport | undefined, wanted: string): number =>
+const phaseUs = (vm: VmTimeline | undefined, wanted: string): number =>
   vm?.phases.find(({ phase }) => phase === wanted)?.durationUs ?? 0
 
 /**
