@@ -14,7 +14,7 @@ _guestmemfs_options() {
     mount) options='-o --resume --json -h --help' ;;
     umount) options='--discard --force --json -h --help' ;;
     list) options='--json -h --help' ;;
-    status) options='--json -h --help' ;;
+    status) options='-v --verbose --json -h --help' ;;
     freeze) options='--json -h --help' ;;
     thaw) options='--json -h --help' ;;
     format) options='--store --region --force --json -h --help' ;;

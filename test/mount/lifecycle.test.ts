@@ -63,7 +63,7 @@ test('parked, and mounted elsewhere: files, contents and numbers are the same', 
   const second = await Mapper.start(t, join(elsewhere, 'ram'), 8 * MIB)
   assert.deepEqual([await second.load(4 * MIB - 1), await second.load(4 * MIB)], [0, 0x5a])
   await second.end()
-  assert.match((await guestmemfs('status', elsewhere)).stdout, /^mountPoint +.*with a space$/m)
+  assert.match((await guestmemfs('status', '-v', elsewhere)).stdout, /^mountPoint +.*with a space$/m)
   assert.equal((await guestmemfs('umount', `${elsewhere}/`)).status, 0)
   fs.rmdirSync(elsewhere)
 })

@@ -45,7 +45,7 @@ test('names in a closed directory', { skip: cannotMount, timeout: 90_000 }, asyn
       for (const { stdout, stderr } of [status, asJson, list, vms])
         assert.doesNotMatch(stdout + stderr, new RegExp(SECRET))
       assert.deepEqual([status.status, asJson.status, list.status, vms.status], [0, 0, 0, 1], status.stderr)
-      assert.match(status.stdout, /^vms +listed to root alone$/m)
+      assert.match(status.stdout, /^guests +shown to root alone$/m)
       assert.equal((JSON.parse(asJson.stdout) as { vms: unknown }).vms, null)
       assert.match(list.stdout, new RegExp(`^${pool.pool} +mounted`, 'm'))
       assert.match(vms.stderr, /^guestmemfs: .* shows only root what files are in it .*: run it with sudo\n$/)

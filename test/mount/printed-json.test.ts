@@ -42,6 +42,10 @@ test('what each command prints with --json is what its schema says', { skip: can
     [status.pool, status.mountPoint, status.identity.name, status.geometry.totalBytes],
     [pool, mountPoint, pool, 96 * MIB],
   )
+  assert.deepEqual(
+    [status.processes.keeper?.pid, status.processes.server.pid, status.guests, status.findings],
+    [listed?.keeperPid, listed?.serverPid, [], []],
+  )
   assert.deepEqual(await run('freeze', pool), { pool, mountPoint, frozen: true, changed: true })
   assert.deepEqual(await run('thaw', mountPoint), { pool, mountPoint, frozen: false, changed: true })
   assert.equal((await run('upgrade', pool)).image.after, (await run('upgrade', pool)).image.before)

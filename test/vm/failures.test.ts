@@ -92,6 +92,10 @@ test('no QEMU loads the guest: it is saved; a damaged state file is refused; the
     [1, `guestmemfs: ${vm.name} is a VM, no pool: type 'guestmemfs resume --name ${vm.name}'\n`],
   )
 
+  const shown = (await guestmemfs('status', pool.pool)).stdout
+  assert.match(shown, new RegExp(`^guests +1 saved \\(${vm.name}\\)$`, 'm'))
+  assert.match(shown, /^to do +'guestmemfs resume' starts what is saved$/m)
+
   writeFileSync(stateFile, state)
   const ticks = vm.serial.ticks().length
   const { status, report } = await resumeVms(pool)

@@ -8,7 +8,6 @@
  * them what the commands print. Must not: be loaded by a command, which needs the types alone.
  */
 import * as v from 'valibot'
-import { PoolStatusSchema } from '../../pool/pool-status.ts'
 import { ListedVmSchema } from '../../qemu/vm-list.ts'
 import type { DeepReadonly } from '../../values/deep-readonly.ts'
 import { DumpOutput } from './dump-output.ts'
@@ -24,6 +23,7 @@ import {
   UpgradeOutput,
 } from './pool-output.ts'
 import { ReserveOutput } from './reserve-output.ts'
+import { StatusOutput } from './status-output.ts'
 import { ReportsSchema, UpdateOutput } from './update-output.ts'
 
 /** By the command, in the order of the help. */
@@ -31,7 +31,7 @@ export const OUTPUTS = {
   mount: MountOutput,
   umount: UmountOutput,
   list: ListOutput,
-  status: PoolStatusSchema,
+  status: StatusOutput,
   freeze: FrozenOutput,
   thaw: FrozenOutput,
   format: FormatOutput,

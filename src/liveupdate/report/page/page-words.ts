@@ -1,4 +1,5 @@
 /** Dates and outcomes in the words of the page. Any number has words: a report may be damaged. */
+import { formatInstant } from '../../../values/instant.ts'
 import type { Phase, VmOutcome } from '../timeline.ts'
 import { html, type Markup } from './html.ts'
 
@@ -6,8 +7,7 @@ import { html, type Markup } from './html.ts'
 export function dateWords(ms: number): Markup {
   const date = new Date(ms)
   if (Number.isNaN(date.getTime())) return html`at an unknown time`
-  const text = date.toISOString()
-  return html`<time datetime="${text}">${text.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time>`
+  return html`<time datetime="${date.toISOString()}">${formatInstant(ms)}</time>`
 }
 
 interface OutcomeWords {
