@@ -3,17 +3,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { readPrinted } from '../testbed/printed-json.ts'
 import { type BenchPool, guestmemfs } from './pool.ts'
 import { makeTouchedRam, qemuOptions, waitForTicks, writeGuestKernel } from './touched-guest.ts'
 
 const CLI = join(import.meta.dirname, '../src/cli.ts')
-
-interface VmReport {
-  readonly name: string
-  readonly outcome: string
-  readonly problem: string | null
-  readonly blackoutUs: number | null
-}
 
 /**
  * Milliseconds for which one guest is stopped in one update of its QEMU. `options`: further ones of QEMU's.
@@ -38,8 +32,8 @@ export async function updateBlackoutMs(
   const ended = once(vm, 'exit')
   try {
     await waitForTicks(files.serial, 3)
-    const text = await guestmemfs('live-update', '--vmm-only', '--mount', pool.mountPoint, '--json')
-    const [report] = (JSON.parse(text) as { vms: VmReport[] }).vms
+    const text = await guestmemfs('live-update', '--vmm-only', pool.mountPoint, '--json')
+    const report = readPrinted('live-update', text).reports[0]?.vms[0]
     if (report?.blackoutUs == null)
       throw new Error(`no blackout was measured: ${report?.outcome} ${report?.problem}`)
     await waitForTicks(files.serial, 3)
@@ -52,6 +46,6 @@ export async function updateBlackoutMs(
 }
 
 async function endVm({ mountPoint }: BenchPool): Promise<void> {
-  const vms = JSON.parse(await guestmemfs('vms', '--mount', mountPoint, '--json')) as { pid: number | null }[]
+  const { vms } = readPrinted('vms', await guestmemfs('vms', mountPoint, '--json'))
   for (const { pid } of vms) if (pid !== null) process.kill(pid, 'SIGTERM')
 }

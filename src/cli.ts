@@ -4,7 +4,7 @@
  * saved guests go on, and starts a keeper's process while the rest is loaded, because after a kexec guests
  * wait for every command that resumes them.
  */
-import { DEFAULT_TIMEOUT_MS } from './cli/options.ts'
+import { DEFAULT_TIMEOUT, timeoutOption } from './cli/options.ts'
 import { resumingMount } from './early/mount-words.ts'
 import { useCompileCache } from './linux/compile-cache.ts'
 import { fixUmask } from './linux/umask.ts'
@@ -17,7 +17,9 @@ const words = process.argv.slice(2)
 const resuming = resumingMount(words)
 const early =
   resuming &&
-  (await (await import('./early/before-mount.ts')).guestsBeforeMount(resuming, Number(DEFAULT_TIMEOUT_MS)))
+  (await (
+    await import('./early/before-mount.ts')
+  ).guestsBeforeMount(resuming, timeoutOption(DEFAULT_TIMEOUT)))
 // Only `mount` starts a keeper, and not where the service manager starts it as the unit's process.
 const [command, , directory] = words
 const mounts = command === 'mount' && directory !== undefined && process.env.GUESTMEMFS_UNIT === undefined

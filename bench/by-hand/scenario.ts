@@ -4,11 +4,12 @@
  * host, the same for both sides: in the next kernel from its console, since the agent, which would be one
  * more process for guests to wait for, comes after the script that resumes them.
  */
+import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { guestCommand } from '../../testbed/guests/qemu.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { STOP_TELLING, tellTicks } from '../../testbed/machine/console-ticks.ts'
 import { loadKernel } from '../../testbed/scenario/by-hand.ts'
-import { liveUpdate, type UpdateReport } from '../../testbed/scenario/live-update.ts'
+import { lastReport, liveUpdate } from '../../testbed/scenario/live-update.ts'
 import type { Scenario, Stage } from '../../testbed/scenario/scenario.ts'
 import { TWO_CARVE_OUTS } from '../../testbed/scenarios/carve-out.ts'
 import { type BenchGuest, endByHand, jumpByHand, restoreByHand, startByHand } from './script.ts'
@@ -104,8 +105,8 @@ async function updateByUs(stage: Stage, guests: readonly BenchGuest[]): Promise<
     await host.start(`run-${name}`, `exec guestmemfs run --name ${name} -- ${line}`)
   }
   await host.atBoot(`${tellTicks(namesOf(guests))}\n${MOUNT} --resume`, { alone: true })
-  const figures = await measure(stage, guests, `${liveUpdate(next)} --timeout-ms 240000`)
-  const phasesMs = longestPhases(await host.json<UpdateReport>('guestmemfs report --json'))
+  const figures = await measure(stage, guests, `${liveUpdate(next)} --timeout 4m`)
+  const phasesMs = longestPhases(await lastReport(host))
   await host.run(`pkill -KILL qemu-system; cd ${DIRECTORY}; rm -f *-ram`)
   return { ...figures, phasesMs }
 }

@@ -3,13 +3,14 @@
  * host's kernel under it, reads its report, and ends it. The scenario chooses the store, and what it
  * measures.
  */
+import type { VmTimeline } from '../../src/liveupdate/report/timeline.ts'
 import { guestCommand } from '../../testbed/guests/qemu.ts'
-import { liveUpdate, type UpdateReport, type VmReport } from '../../testbed/scenario/live-update.ts'
+import { lastReport, liveUpdate } from '../../testbed/scenario/live-update.ts'
 import { onlyVm } from '../../testbed/scenario/pool.ts'
 import type { Stage } from '../../testbed/scenario/scenario.ts'
 
 /** Of a guest whose blackout was measured. */
-export interface GuestReport extends Pick<VmReport, 'phases'> {
+export interface GuestReport extends Pick<VmTimeline, 'phases'> {
   readonly blackoutUs: number
 }
 
@@ -36,9 +37,9 @@ export async function startGuest({ host, guest }: Stage, name: string, sizeMib: 
 /** Resolves when the guest goes on. Throws when no blackout was measured. */
 export async function updateUnder(stage: Stage, name: string): Promise<GuestReport> {
   const { host, next, guest, keep } = stage
-  await host.jump(`${liveUpdate(next)} --timeout-ms 240000`)
+  await host.jump(`${liveUpdate(next)} --timeout 4m`)
   await guest(name).waitForTicks(3, PATIENCE_MS)
-  const { vms } = await host.json<UpdateReport>('guestmemfs report --json')
+  const { vms } = await lastReport(host)
   const [report] = vms
   if (report === undefined || report.blackoutUs === null)
     throw new Error(`no blackout was measured: ${JSON.stringify(vms)}`)
@@ -46,8 +47,12 @@ export async function updateUnder(stage: Stage, name: string): Promise<GuestRepo
   return { ...report, blackoutUs: report.blackoutUs }
 }
 
-/** Of the guest's QEMU. */
-export const guestPid = async ({ host }: Stage): Promise<number> => (await onlyVm(host)).pid
+/** Of the guest's QEMU. Throws where it does not run. */
+export async function guestPid({ host }: Stage): Promise<number> {
+  const { pid, state } = await onlyVm(host)
+  if (pid === null) throw new Error(`the guest is ${state}`)
+  return pid
+}
 
 export async function endGuest(stage: Stage): Promise<void> {
   await stage.host.run(`kill -KILL ${await guestPid(stage)}; rm ${RAM}`)

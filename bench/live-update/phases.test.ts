@@ -7,9 +7,9 @@ const update = (sizeMib: number, saveUs: number) => ({
   sizeMib,
   report: {
     phases: [
-      { phase: 'save', durationUs: saveUs },
-      { phase: 'load', durationUs: 2500 },
-    ],
+      { phase: 'save', startUs: 0, durationUs: saveUs },
+      { phase: 'load', startUs: saveUs, durationUs: 2500 },
+    ] as const,
     blackoutUs: saveUs + 9000,
   },
 })

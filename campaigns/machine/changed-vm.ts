@@ -104,7 +104,7 @@ export class ChangedVm {
       ...['-device', 'ide-cd,id=cdrom1,bus=ahci0.1'],
     ]
     const output = openSync(this.#output, 'a')
-    const words = ['run', '--name', this.name, '--mount', this.#host.mountPoint, '--', ...line]
+    const words = ['run', '--name', this.name, '--pool', this.#host.mountPoint, '--', ...line]
     this.#process = spawn(process.execPath, [CLI, ...words], { stdio: ['ignore', output, output] })
     closeSync(output)
     await this.moreTicks(1)
@@ -212,7 +212,7 @@ export class ChangedVm {
   }
 
   update(): Updated {
-    const words = ['live-update', '--vmm-only', '--mount', this.#host.mountPoint]
+    const words = ['live-update', '--vmm-only', this.#host.mountPoint]
     const { status, stderr } = spawnSync(process.execPath, [CLI, ...words], {
       ...{ encoding: 'utf8', timeout: 120_000, stdio: ['ignore', 'ignore', 'pipe'] },
     })

@@ -109,7 +109,7 @@ class UpdatableGuest {
     const ram = ramOptions(join(host.mountPoint, 'guest-ram'), `${GUEST_MIB}M`)
     const line = [QEMU, ...SMALL_MACHINE, ...ram, '-kernel', tinyKernel(folder), '-serial', 'stdio']
     const output = openSync(this.#serial, 'a')
-    const words = ['run', '--name', this.#name, '--mount', host.mountPoint, '--', ...line]
+    const words = ['run', '--name', this.#name, '--pool', host.mountPoint, '--', ...line]
     this.#child = spawn(process.execPath, [CLI, ...words], { stdio: ['ignore', output, 'inherit'] })
     closeSync(output)
     this.#ended = once(this.#child, 'exit')
@@ -183,7 +183,7 @@ async function oneRound(
       host.guestmemfs('freeze', host.mountPoint)
       host.guestmemfs('thaw', host.mountPoint)
       if (turns % UPDATE_EVERY === 0) {
-        host.guestmemfs('live-update', '--vmm-only', '--mount', host.mountPoint)
+        host.guestmemfs('live-update', '--vmm-only', host.mountPoint)
         count(figures, 'updates')
       }
       if (!isTakenOver && elapsed() > seconds / 4) {

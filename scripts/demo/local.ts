@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import type { Outputs } from '../../src/cli/json/outputs.ts'
 import { THIS_HOST } from '../../src/host/apt.ts'
 import { mountProblem } from '../../src/host/checks.ts'
 import { ensureQemu } from '../../src/host/qemu-package.ts'
@@ -22,15 +23,6 @@ const CLI = join(import.meta.dirname, '../../src/cli.ts')
 const CHECKED_MIB = 96
 const RAM = '128M'
 
-interface Report {
-  readonly vms: readonly {
-    readonly outcome: string
-    readonly problem: string | null
-    readonly phases: readonly { readonly phase: string; readonly durationUs: number }[]
-    readonly blackoutUs: number | null
-  }[]
-}
-
 const screen = new Screen()
 const pool = `demo-${process.pid}`
 
@@ -39,9 +31,10 @@ async function guestmemfs(...words: string[]): Promise<string> {
   return stdout
 }
 
-async function readJson<T>(...words: string[]): Promise<T> {
-  return JSON.parse(await guestmemfs(...words, '--json')) as T
-}
+const readJson = async <Command extends keyof Outputs>(
+  command: Command,
+  ...words: string[]
+): Promise<Outputs[Command]> => JSON.parse(await guestmemfs(command, ...words, '--json'))
 
 /** Ends with one line when this machine cannot run it; installs QEMU when only that is missing. */
 async function prepare(yes: boolean): Promise<void> {
@@ -52,12 +45,12 @@ async function prepare(yes: boolean): Promise<void> {
 }
 
 async function pidsOf(): Promise<{ serverPid: number }> {
-  const pools = await readJson<{ pool: string; serverPid: number | null }[]>('list')
+  const { pools } = await readJson('list')
   return { serverPid: pools.find((entry) => entry.pool === pool)?.serverPid ?? 0 }
 }
 
 const qemuPid = async (mountPoint: string): Promise<number> =>
-  (await readJson<{ pid: number | null }[]>('vms', '--mount', mountPoint))[0]?.pid ?? 0
+  (await readJson('vms', mountPoint)).vms[0]?.pid ?? 0
 
 /** SIGKILL; then prints the time until the mount answers, and the new server. */
 async function killServer(mountPoint: string): Promise<void> {
@@ -73,8 +66,8 @@ async function killServer(mountPoint: string): Promise<void> {
 
 async function updateVmm(mountPoint: string): Promise<number> {
   const before = await qemuPid(mountPoint)
-  const { vms } = await readJson<Report>('live-update', '--vmm-only', '--mount', mountPoint)
-  const [vm] = vms
+  const { reports } = await readJson('live-update', '--vmm-only', mountPoint)
+  const vm = reports[0]?.vms[0]
   if (vm?.outcome !== 'updated' || vm.blackoutUs === null) {
     throw new UsageError(`the live update did not succeed: ${vm?.outcome}: ${vm?.problem}`)
   }
@@ -101,7 +94,7 @@ function startGuest(folder: string, mountPoint: string): DemoGuest {
     'stdio',
   ]
   return new DemoGuest(
-    [process.execPath, CLI, 'run', '--name', pool, '--mount', mountPoint, '--', ...qemu, ...devices],
+    [process.execPath, CLI, 'run', '--name', pool, '--pool', mountPoint, '--', ...qemu, ...devices],
     ({ number, bad }) => screen.live(`guest says: tick ${number} bad ${bad}`),
   )
 }

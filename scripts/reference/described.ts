@@ -32,7 +32,7 @@ export interface DescribedCommand {
   readonly summary: string
   /** Paragraphs; none: the summary says all. */
   readonly description: readonly string[]
-  /** What follows the name: `[options] <source> <mountpoint>`. */
+  /** What follows the name: `[options] <pool-name> <mountpoint>`. */
   readonly usage: string
   readonly arguments: readonly DescribedTerm[]
   /** `--help` is the last one. */

@@ -6,6 +6,7 @@ import { commandPage, type GeneratedFile } from './command-page.ts'
 import { commandsDocument } from './commands-document.ts'
 import { type DescribedProgram, describeProgram } from './described.ts'
 import { fishCompletion } from './fish-completion.ts'
+import { jsonDocument } from './json-document.ts'
 import { MADE_BY } from './markdown.ts'
 import { mountHelperPage } from './mount-helper-page.ts'
 import { mountOptionsDocument } from './mount-options-document.ts'
@@ -47,6 +48,7 @@ export async function referenceFiles(): Promise<ReadonlyMap<string, string>> {
   const program = await describeProgram()
   return new Map([
     ['docs/reference/commands.md', commandsDocument(program)],
+    ['docs/reference/json.md', jsonDocument()],
     ['docs/reference/mount-options.md', mountOptionsDocument()],
     ['docs/reference/xattrs.md', xattrsDocument()],
     ...manualPages(program),

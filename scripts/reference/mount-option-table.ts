@@ -73,7 +73,7 @@ export const commonOptionTexts = (): MountOptionText[] => [
 
 /** Of every option and argument that is a size. */
 export const SIZES_TEXT = `
-  A size is a number of bytes, or a whole number with K, M, G or T, each 1024 times the one before: *512M* is
+  A size is a number of bytes, or a number with K, M, G or T, each 1024 times the one before: *512M* is
   536870912 bytes. *MB* and *MiB* are the same as *M*.`
 
 export const REMOUNT_TEXT = `

@@ -60,8 +60,8 @@ export function programPage(program: DescribedProgram): GeneratedFile {
     ),
     ...paragraph(
       `
-        Every command prints for people, and with *--json*, where it has that option, integers in bytes, or
-        in microseconds where it says so. Each command that changes something leaves a line in the journal:
+        Every command prints for people, and with *--json*, where it has that option, one object for
+        programs, whose keys docs/reference/json.md lists. Each command that changes something leaves a line in the journal:
         *journalctl -t guestmemfs*.`,
     ),
     heading('Commands'),
@@ -79,7 +79,12 @@ export function programPage(program: DescribedProgram): GeneratedFile {
     ...seeAlso([
       ...commands.filter(({ hasPage }) => hasPage).map((command) => `${pageName(program, command)}(8)`),
       ...OTHER_PAGES,
-      ...['docs/guide/live-update.md', 'docs/guide/stores.md', 'docs/reference/host.md'],
+      ...[
+        'docs/guide/live-update.md',
+        'docs/guide/stores.md',
+        'docs/reference/host.md',
+        'docs/reference/json.md',
+      ],
     ]),
   ]
   const page = { name, section: 8, summary: description, version: versionOf(program), lines } as const

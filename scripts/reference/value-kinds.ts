@@ -24,9 +24,9 @@ export type ValueKind =
   | readonly string[]
 
 const KINDS: Readonly<Record<string, ValueKind>> = {
-  source: 'pool',
-  'pool|mountpoint': 'mount',
-  'pool|mountpoint|file': 'image',
+  'pool-name': 'pool',
+  pool: 'mount',
+  'pool|file': 'image',
   vm: 'vm',
   file: 'file',
   path: 'file',
@@ -42,7 +42,7 @@ const KINDS: Readonly<Record<string, ValueKind>> = {
   options: 'nothing',
   text: 'nothing',
   n: 'nothing',
-  seconds: 'nothing',
+  time: 'nothing',
   size: 'nothing',
   address: 'nothing',
   ranges: 'nothing',

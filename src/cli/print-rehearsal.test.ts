@@ -63,8 +63,8 @@ test('each guest has a row: what becomes of it, and for how long it would be sto
   for (const line of [
     'kernel 6.12 → 7.3 (/boot/vmlinuz)',
     'load it was loaded, and unloaded again',
-    'web 1G carried 18500.0 ms 20000.0 ms 3 of its own',
-    "new 1G carried 18500.0 ms 20000.0 ms 3 of this host's guests",
+    'web 1G carried 18.50 s 20.00 s 3 of its own',
+    "new 1G carried 18.50 s 20.00 s 3 of this host's guests",
     'idle 1G carried, paused - - -',
     'old 1G left - - -',
     'process 7 (qemu) - lost - - -',

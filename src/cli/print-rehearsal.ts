@@ -2,10 +2,12 @@
 import type { ExpectedBlackout } from '../liveupdate/rehearsal/expected-blackout.ts'
 import type { Rehearsal, RehearsedGuest } from '../liveupdate/rehearsal/rehearsal.ts'
 import type { RehearsedLoad } from '../liveupdate/rehearsal/rehearse-load.ts'
-import { formatDuration } from '../liveupdate/report/update-report.ts'
+import { formatDuration } from '../values/duration.ts'
 import { formatSize } from '../values/size.ts'
+import { findingOutput } from './json/finding-output.ts'
+import { rehearsalOutput } from './json/rehearsal-output.ts'
+import { planOutput } from './json/update-output.ts'
 import { complain, print, printJson, printTable } from './print.ts'
-import { preflightWords } from './print-findings.ts'
 import { PLAN_HEADER, planRows } from './print-plan.ts'
 
 /**
@@ -13,8 +15,15 @@ import { PLAN_HEADER, planRows } from './print-plan.ts'
  * exit status.
  */
 export function printRehearsal(rehearsal: Rehearsal, asJson: boolean): number {
-  const { isReady, findings, ...rest } = rehearsal
-  if (asJson) printJson({ ready: isReady, ...rest, findings: findings.map(preflightWords) })
+  const { isReady, plan, findings } = rehearsal
+  if (asJson)
+    printJson<'live-update'>({
+      ready: isReady,
+      plan: plan && planOutput(plan),
+      rehearsal: rehearsalOutput(rehearsal),
+      findings: findings.map(findingOutput),
+      reports: [],
+    })
   else
     for (const line of rehearsalLines(rehearsal)) {
       if (typeof line === 'string') print(line)

@@ -1,33 +1,28 @@
-/** The report of a live update on standard output, as text or as JSON, and its copy in /run. */
+/** The report of a live update as text on standard output, and its copy in /run. */
 import { longestParts } from '../liveupdate/report/kernel-parts.ts'
 import { keepInHistory } from '../liveupdate/report/report-history.ts'
 import {
-  formatDuration,
   keepReport,
   reportTable,
   reportTitle,
   type UpdateReport,
 } from '../liveupdate/report/update-report.ts'
-import { complain, print, printJson, printTable } from './print.ts'
+import { formatDuration } from '../values/duration.ts'
+import { complain, print, printTable } from './print.ts'
 
 /**
- * Of an update that has just ended: printed, and kept for `guestmemfs report`. One that cannot be kept is no
- * failure of the update.
+ * Of an update that has just ended: kept for `guestmemfs report`. One that cannot be kept is no failure of
+ * the update.
  */
-export function showReport(report: UpdateReport, asJson: boolean): void {
+export function keepShown(report: UpdateReport): void {
   const unkept = keepReport(report)
   const unkeptForLater = keepInHistory(report)
-  printReport(report, asJson)
   if (unkept !== undefined) complain(`'guestmemfs report' will not have this report: ${unkept}`)
   else if (unkeptForLater !== undefined)
     complain(`later pages of 'guestmemfs report --html' will not have this report: ${unkeptForLater}`)
 }
 
-export function printReport(report: UpdateReport, asJson: boolean): void {
-  if (asJson) {
-    printJson(report)
-    return
-  }
+export function printReport(report: UpdateReport): void {
   const title = reportTitle(report)
   if (title !== undefined) print(title)
   const { header, rows } = reportTable(report)

@@ -1,5 +1,6 @@
 /** Results on standard output, as lines of text or as JSON; errors on standard error. */
 import { writeSync } from 'node:fs'
+import type { Outputs } from './json/outputs.ts'
 
 /**
  * Some text comes from guests' owners (file names, answers of a QEMU): none of it may control the reader's
@@ -27,7 +28,9 @@ export function complain(line: string): void {
   }
 }
 
-export const printJson = (value: unknown): void => print(JSON.stringify(value))
+/** `Command` has to be given: whose output it is. All commands print theirs in one way (json/outputs.ts). */
+export const printJson = <Command extends keyof Outputs = never>(value: Outputs[Command]): void =>
+  print(JSON.stringify(value))
 
 /** Columns as wide as their widest cell. */
 export function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {

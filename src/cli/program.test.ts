@@ -47,6 +47,33 @@ test('the help of a command has its description, the list of all commands its su
   assert.deepEqual(paragraphs('\n    One\n    line.\n\n    Two.\n'), ['One line.', 'Two.'])
 })
 
+test('a pool that exists is named by one argument, and of run, whose arguments are QEMU’s, by an option', async () => {
+  const program = makeProgram(await loadModules('help'), {}, () => {})
+  const ofHelp = program.createHelp().visibleCommands(program)
+  const ofPool = (term: string): boolean => /pool|mount/.test(term)
+  const named = ofHelp.flatMap((command) => [
+    ...command.registeredArguments.map((argument) => [command.name(), argument.name()]),
+    ...command.options.map(({ long, flags }) => [command.name(), long ?? flags]),
+  ])
+  const mount = [
+    ['mount', 'pool-name'],
+    ['mount', 'mountpoint'],
+    ['format', 'pool-name'],
+    ['run', '--pool'],
+  ]
+  const images = [
+    ['fsck', 'pool|file'],
+    ['dump', 'pool|file'],
+  ]
+  const others = named.filter(([, term = '']) => ofPool(term) && term !== 'pool')
+  assert.deepEqual(others.sort(), [...mount, ...images].sort())
+  const alike = ofHelp.flatMap(({ registeredArguments }) =>
+    registeredArguments.filter((each) => each.name() === 'pool').map(({ description }) => description),
+  )
+  assert.ok(alike.length >= 10)
+  for (const text of alike) assert.match(text, /^its name or its mount point($|; default: )/)
+})
+
 test('a command that is typed is the only one that is loaded', async () => {
   const loaded = async (typed: string) =>
     makeProgram(await loadModules(typed), {}, () => {}).commands.map((c) => c.name())

@@ -3,8 +3,8 @@
  * nothing with --json.
  */
 import type { Phase, VmTimeline } from '../liveupdate/report/timeline.ts'
-import { formatDuration } from '../liveupdate/report/update-report.ts'
 import type { VmProgress } from '../liveupdate/update-view.ts'
+import { formatDuration } from '../values/duration.ts'
 import { print } from './print.ts'
 
 /** The next phase after each, in words. */

@@ -1,25 +1,27 @@
 /** `resume`, `mount --resume` and `live-update --abort` resume saved VMs with the same options. */
 import type { EarlyGuests } from '../liveupdate/guest/early-result.ts'
-import { resumeSaved } from '../liveupdate/resume-saved.ts'
+import { type Resumption, resumeSaved } from '../liveupdate/resume-saved.ts'
 import { timeoutOption } from './options.ts'
 import { qemuOption } from './qemu-option.ts'
-import { updateView } from './show-update.ts'
+import { type Collected, updateView } from './show-update.ts'
 
 /** As typed. */
 export interface ResumeOptions {
-  readonly mount?: string
   readonly qemu?: string
-  readonly timeoutMs: string
-  readonly json?: true
+  readonly timeout: string
 }
 
-/** `names`, `early`: as of `Resumption`. Returns the exit status. Errors: UsageError. */
+/**
+ * `which`, `early`: as of `Resumption`; `collects`: as of `updateView`. Returns the exit status. Errors:
+ * UsageError.
+ */
 export async function showResumption(
-  names: readonly string[],
+  which: Pick<Resumption, 'named' | 'names'>,
   options: ResumeOptions,
+  collects: Collected | undefined,
   early?: EarlyGuests,
 ): Promise<number> {
-  const { mount: named, qemu, timeoutMs, json } = options
-  const resumption = { names, named, nextQemu: qemuOption(qemu), timeoutMs: timeoutOption(timeoutMs), early }
-  return await resumeSaved(resumption, updateView(json === true))
+  const { qemu, timeout } = options
+  const resumption = { ...which, nextQemu: qemuOption(qemu), timeoutMs: timeoutOption(timeout), early }
+  return await resumeSaved(resumption, updateView(collects))
 }

@@ -1,5 +1,6 @@
 /** `guestmemfs doctor`: print what this host has and lacks; `--fix` repairs what the operator agrees to. */
 import type { CommandModule } from '../cli/command.ts'
+import { findingOutput } from '../cli/json/finding-output.ts'
 import { print, printJson } from '../cli/print.ts'
 import { doctorWords } from '../cli/print-findings.ts'
 import { checkBlackout } from '../host/check-blackout.ts'
@@ -46,7 +47,7 @@ async function doctor({ json, fix, yes, blackout }: DoctorOptions): Promise<void
   if (fix && (await applyFixes(findings, yes === true))) findings = look()
   const missing = findings.filter(({ severity }) => severity === 'error').length
   if (json) {
-    printJson({ ready: missing === 0, findings: findings.map(doctorWords) })
+    printJson<'doctor'>({ ready: missing === 0, findings: findings.map(findingOutput) })
   } else {
     for (const finding of findings) printFinding(finding)
     print(
@@ -80,7 +81,7 @@ export const command: CommandModule = {
   changes: ({ fix }) => fix === true,
   register: (command) =>
     command
-      .option('--json', 'print one JSON object')
+      .option('--json', 'print JSON')
       .option('--fix', 'do what can be done here; on a terminal it asks before each change')
       .option('--blackout', 'also list what would make an update of the kernel longer than it must be')
       .option('-y, --yes', 'do not ask')

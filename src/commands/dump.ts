@@ -11,6 +11,6 @@ export const command: CommandModule = {
   changes: false,
   register: (command) =>
     command
-      .argument('<pool|mountpoint|file>')
-      .action((named: string) => printJson(dumpImage(readPoolImage(named).area))),
+      .argument('<pool|file>', 'its name or its mount point, or a file that holds an image')
+      .action((named: string) => printJson<'dump'>(dumpImage(readPoolImage(named).area))),
 }

@@ -37,7 +37,7 @@ export const command: CommandModule = {
   changes: true,
   register: (command) =>
     command
-      .argument('<name>', 'the name it will be mounted by')
+      .argument('<pool-name>', 'the name it will be mounted by')
       .option('--store <kind>', 'dax: a region of device-dax; devmem: a reserved range', 'dax')
       .option('--region <name>', 'such as dax0.0 or 0x100000000; not needed where there is one')
       .option('--force', 'also when the region holds a pool or other data, which are lost')
@@ -58,11 +58,19 @@ export const command: CommandModule = {
           bad: parseBadRanges(options.bad),
           forgetsBad: options.forgetBad ?? false,
         })
-        if (formatted.hasLostRecord)
+        const { region, totalBlocks, badBlocks, hasLostRecord } = formatted
+        if (hasLostRecord)
           complain(
             'warning: the image that was there cannot be read: if it recorded bad memory, name it with --bad',
           )
-        if (options.json) printJson(formatted)
+        if (options.json)
+          printJson<'format'>({
+            pool,
+            region,
+            sizeBytes: totalBlocks * BLOCK_BYTES,
+            badBytes: badBlocks * BLOCK_BYTES,
+            hasLostRecord,
+          })
         else print(inWords(formatted))
       }),
 }

@@ -1,5 +1,6 @@
 /** `guestmemfs fsck`: what is wrong with a pool's image. Must not: mount it or change it. */
 import type { CommandModule } from '../cli/command.ts'
+import { findingOutput } from '../cli/json/finding-output.ts'
 import { print, printJson } from '../cli/print.ts'
 import { fsckWords } from '../cli/print-findings.ts'
 import { checkPoolImage } from '../pool/check-image.ts'
@@ -16,11 +17,11 @@ export const command: CommandModule = {
   changes: false,
   register: (command) =>
     command
-      .argument('<pool|mountpoint|file>')
+      .argument('<pool|file>', 'its name or its mount point, or a file that holds an image')
       .option('--json', 'print JSON')
       .action((named: string, options: { json?: true }) => {
         const findings = checkPoolImage(named)
-        if (options.json) printJson({ named, findings: findings.map(fsckWords) })
+        if (options.json) printJson<'fsck'>({ named, findings: findings.map(findingOutput) })
         else if (findings.length === 0) print(`${named}: clean`)
         else
           for (const { severity, where, message } of findings.map(fsckWords))

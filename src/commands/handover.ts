@@ -4,6 +4,7 @@
  */
 
 import type { CommandModule } from '../cli/command.ts'
+import { ONLY_POOL, poolArgument } from '../cli/pool-argument.ts'
 import { print, printJson } from '../cli/print.ts'
 import { findMount } from '../pool/pool-view.ts'
 import { freezeAndPreserve } from '../pool/request-handover.ts'
@@ -15,13 +16,12 @@ export const command: CommandModule = {
   summary: "freeze a pool of memfds and preserve it for the next kernel; 'thaw' unpreserves it",
   changes: true,
   register: (command) =>
-    command
-      .argument('[pool|mountpoint]', 'not needed where one pool is mounted')
+    poolArgument(command, ONLY_POOL)
       .option('--json', 'print JSON')
       .action(async (named: string | undefined, options: { json?: true }) => {
         const mount = findMount(named)
         const { preserved } = await freezeAndPreserve(mount)
-        if (options.json) printJson({ ...mount, frozen: true, preserved })
+        if (options.json) printJson<'handover'>({ ...mount, frozen: true, preserved })
         else
           print(
             `${mount.pool} on ${mount.mountPoint}: frozen and handed over (${preserved} files, the image among them); 'guestmemfs thaw' undoes that`,

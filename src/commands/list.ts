@@ -21,13 +21,13 @@ export const command: CommandModule = {
     pages that the kernel maps it by, and the memory node that it lies in; of a memfd whose pages are of
     several, how much of each the process has mapped. Where memory of a pool has failed, a column says how
     much of each.`,
-  examples: [{ about: 'the names of all pools', typed: "guestmemfs list --json | jq -r '.[].pool'" }],
+  examples: [{ about: 'the names of all pools', typed: "guestmemfs list --json | jq -r '.pools[].pool'" }],
   seeAlso: ['guestmemfs-status(8)', 'guestmemfs-vms(8)'],
   changes: false,
   register: (command) =>
-    command.option('--json', 'print JSON, sizes in bytes').action((options: { json?: true }) => {
+    command.option('--json', 'print JSON').action((options: { json?: true }) => {
       const pools = summarisePools().map(withRam)
-      if (options.json) return printJson(pools)
+      if (options.json) return printJson<'list'>({ pools })
       if (pools.length === 0) return print('no pools')
       const hasBad = pools.some(({ badBytes }) => (badBytes ?? 0) > 0)
       const badColumn = (cell: string): string[] => (hasBad ? [cell] : [])

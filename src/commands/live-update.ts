@@ -2,15 +2,17 @@
  * `guestmemfs live-update`: a new kernel for all guests, or a new QEMU for some, with progress and reports.
  */
 import type { CommandModule } from '../cli/command.ts'
-import { collect, DEFAULT_TIMEOUT_MS, timeoutOption } from '../cli/options.ts'
+import { findingOutput } from '../cli/json/finding-output.ts'
+import type { Outputs } from '../cli/json/outputs.ts'
+import { planOutput } from '../cli/json/update-output.ts'
+import { collect, DEFAULT_TIMEOUT, timeoutOption } from '../cli/options.ts'
+import { poolArgument } from '../cli/pool-argument.ts'
 import { complain, print, printJson } from '../cli/print.ts'
-import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
 import { printRehearsal } from '../cli/print-rehearsal.ts'
-import { showReport } from '../cli/print-report.ts'
 import { qemuOption } from '../cli/qemu-option.ts'
 import { showResumption } from '../cli/show-resumption.ts'
-import { printWarning, updateView } from '../cli/show-update.ts'
+import { type Collected, collected, updateView } from '../cli/show-update.ts'
 import { abortUpdates } from '../liveupdate/abort.ts'
 import { rollbackReports, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
 import { withKernelPlan } from '../liveupdate/kernel/with-kernel-plan.ts'
@@ -20,6 +22,7 @@ import { rehearseVmms } from '../liveupdate/rehearsal/rehearse-vmms.ts'
 import { type HostUpdate, readUpdates } from '../liveupdate/report/host-updates.ts'
 import { updateQemus } from '../liveupdate/vmm-only.ts'
 import type { VmmUpdate } from '../liveupdate/vmm-plan.ts'
+import { parseDuration } from '../values/duration.ts'
 import { UsageError } from '../values/errors.ts'
 import { hasError } from '../values/finding.ts'
 
@@ -31,10 +34,10 @@ interface KernelOptions {
   readonly via: string
   readonly dryRun?: true
   readonly rehearse?: true
-  readonly mount?: string
+  readonly pool: string | undefined
   readonly leave: readonly string[]
   readonly patience: string
-  readonly timeoutMs: string
+  readonly timeout: string
   readonly json?: true
 }
 
@@ -98,7 +101,7 @@ export const command: CommandModule = {
   changes: ({ dryRun, rehearse }) => dryRun !== true && rehearse !== true,
   mayNotReturn: true,
   register: (command) =>
-    command
+    poolArgument(command, 'with --vmm-only the only one that is mounted, else all')
       .option('--kernel <file>', 'the next kernel of this machine')
       .option('--initrd <file>', 'its initrd')
       .option(
@@ -110,7 +113,6 @@ export const command: CommandModule = {
       .option('--dry-run', 'with --kernel: print the plan and preflight errors, change nothing')
       .option('--rehearse', 'do all of it that stops no guest, print what would be, leave nothing behind')
       .option('--vmm-only', "each guest's QEMU alone, not the kernel")
-      .option('--mount <pool|mountpoint>', 'the guests of this pool')
       .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
       .option('--name <vm>', 'with --vmm-only: this VM only; may be given several times', collect, [])
       .option('--abort', 'undo a live update that is under way, or that was killed, and continue its guests')
@@ -122,14 +124,14 @@ export const command: CommandModule = {
         [],
       )
       .option(
-        '--patience <seconds>',
+        '--patience <time>',
         'with --kernel: how long the other guests wait for a QEMU that hangs',
-        '5',
+        '5s',
       )
-      .option('--timeout-ms <n>', 'for each step of each VM', DEFAULT_TIMEOUT_MS)
-      .option('--json', 'print the report as JSON, times in microseconds')
-      .action(async (options: Options) => {
-        process.exitCode = await liveUpdate(options)
+      .option('--timeout <time>', 'for each step of each VM, as 200ms, 5s or 2m', DEFAULT_TIMEOUT)
+      .option('--json', 'print JSON')
+      .action(async (pool: string | undefined, options: Omit<Options, 'pool'>) => {
+        process.exitCode = await liveUpdate({ ...options, pool })
       }),
 }
 
@@ -148,39 +150,61 @@ async function liveUpdate(options: Options): Promise<number> {
     throw new UsageError('give either --rehearse or --dry-run: a rehearsal has the plan as well')
   if (kernel === undefined && options.rehearse)
     return printRehearsal(await rehearseVmms(vmmUpdate(options), formerUpdates()), options.json === true)
-  if (kernel === undefined) return await updateQemus(vmmUpdate(options), updateView(options.json === true))
+  const collects = collected(options.json)
+  if (kernel === undefined) {
+    const status = await updateQemus(vmmUpdate(options), updateView(collects))
+    printCollected(collects)
+    return status
+  }
   if (qemu !== undefined || name.length > 0 || options.allOrNone)
     throw new UsageError(
       '--qemu, --name and --all-or-none are for --vmm-only: a new kernel is for all guests',
     )
-  return await kernelUpdate({ ...options, kernel })
+  return await kernelUpdate({ ...options, kernel }, collects)
 }
 
 const formerUpdates = (): readonly HostUpdate[] => readUpdates(undefined).all
 
 /** Returns the exit status of `resume`, which continues the guests. */
 async function abort(options: Options): Promise<number> {
-  const { stopped, isUnloaded } = await abortUpdates(options.mount, timeoutOption(options.timeoutMs))
+  const { stopped, isUnloaded } = await abortUpdates(options.pool, timeoutOption(options.timeout))
   if (!options.json) {
     if (stopped > 0) print('the live update was stopped')
     if (isUnloaded) print('a live update of the kernel was killed: its kernel is unloaded')
   }
-  return await showResumption([], options)
+  const collects = collected(options.json)
+  const status = await showResumption({ named: options.pool, names: [] }, options, collects)
+  printCollected(collects)
+  return status
 }
 
-const vmmUpdate = ({ mount, name, qemu, timeoutMs, allOrNone }: Options): VmmUpdate => ({
-  named: mount,
+const vmmUpdate = ({ pool, name, qemu, timeout, allOrNone }: Options): VmmUpdate => ({
+  named: pool,
   names: name,
   nextQemu: qemuOption(qemu),
-  timeoutMs: timeoutOption(timeoutMs),
+  timeoutMs: timeoutOption(timeout),
   isAllOrNone: allOrNone === true,
 })
 
+/** `ofKernel`: of an update of the kernel. */
+function printCollected(
+  collects: Collected | undefined,
+  ofKernel: Pick<Outputs['live-update'], 'ready' | 'plan'> = { ready: null, plan: null },
+): void {
+  if (collects === undefined) return
+  const { findings, reports } = collects
+  printJson<'live-update'>({
+    ...ofKernel,
+    rehearsal: null,
+    findings: findings.map(findingOutput),
+    reports,
+  })
+}
+
 /** Returns only if there was no kexec. Errors: UsageError. */
-async function kernelUpdate(options: KernelOptions): Promise<number> {
-  const asJson = options.json === true
-  const timeoutMs = timeoutOption(options.timeoutMs)
-  const patienceMs = patienceOption(options.patience)
+async function kernelUpdate(options: KernelOptions, collects: Collected | undefined): Promise<number> {
+  const timeoutMs = timeoutOption(options.timeout)
+  const patienceMs = parseDuration(options.patience, '--patience')
   const choice = {
     kernel: options.kernel,
     initrd: options.initrd,
@@ -188,32 +212,30 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     via: viaOption(options.via),
     left: options.leave,
   }
-  return await withKernelPlan(choice, options.mount, async (found) => {
+  return await withKernelPlan(choice, options.pool, async (found) => {
     if (options.rehearse) {
       const { rehearsal, signalStatus } = await rehearseKernel(found, formerUpdates())
-      const status = printRehearsal(rehearsal, asJson)
+      const status = printRehearsal(rehearsal, options.json === true)
       return signalStatus ?? status
     }
     const { findings, next, ...preflight } = found
     const { plan } = preflight
     const isReady = !hasError(findings) && next !== undefined
     if (options.dryRun || !isReady) {
-      if (asJson) printJson({ ready: isReady, plan, findings: findings.map(preflightWords) })
-      else printPlan(plan, findings, options.dryRun === true)
+      collects?.findings.push(...findings)
+      printCollected(collects, { ready: isReady, plan: planOutput(plan) })
+      if (collects === undefined) printPlan(plan, findings, options.dryRun === true)
       return isReady ? 0 : 1
     }
-    for (const finding of findings) printWarning(finding)
-    const onProgress = (line: string) => (asJson ? undefined : print(line))
+    const view = updateView(collects)
+    for (const finding of findings) view.warning(finding)
+    const onProgress = (line: string) => (collects === undefined ? print(line) : undefined)
     const rolledBack = await updateKernel({ ...preflight, next, timeoutMs, patienceMs, onProgress })
-    for (const report of rollbackReports(plan, rolledBack)) showReport(report, asJson)
+    for (const report of rollbackReports(plan, rolledBack)) view.report(report)
+    printCollected(collects, { ready: true, plan: planOutput(plan) })
     complain(`there was no update: ${rolledBack.reason}`)
     return rolledBack.signalStatus ?? 1
   })
-}
-
-function patienceOption(text: string): number {
-  if (/^\d{1,3}$/.test(text) && Number(text) > 0) return Number(text) * 1000
-  throw new UsageError(`--patience '${text}' is not a number of seconds from 1 to 999`)
 }
 
 function viaOption(text: string): KexecMethod {

@@ -1,12 +1,13 @@
 /** `guestmemfs mount`: takes the arguments of mount(8), so that /sbin/mount.guestmemfs can pass them on. */
 
-import type { CommandModule } from '../cli/command.ts'
-import { collect, DEFAULT_TIMEOUT_MS } from '../cli/options.ts'
+import type { BegunMount, CommandModule } from '../cli/command.ts'
+import { collect, DEFAULT_TIMEOUT, timeoutOption } from '../cli/options.ts'
 import { complain, print, printJson } from '../cli/print.ts'
 import type { GuestsBeforeMount } from '../early/before-mount.ts'
+import type { EarlyGuests } from '../liveupdate/guest/early-result.ts'
 import { hasUnit } from '../pool/has-unit.ts'
 import { parseMountOptions } from '../pool/mount-options.ts'
-import { type MountRequest, mountPool } from '../pool/mount-pool.ts'
+import { type Mounted, type MountRequest, mountPool } from '../pool/mount-pool.ts'
 import { differingRoot, isRemount, remountPool } from '../pool/remount-pool.ts'
 import { mountThroughUnit } from '../pool/systemd-unit.ts'
 import type { WaitingKeeper } from '../pool/waiting-keeper.ts'
@@ -14,13 +15,13 @@ import { RUN } from '../run/paths.ts'
 import { hasRecordInRun } from '../run/pool-record.ts'
 import { formatSize } from '../values/size.ts'
 
-const HOW = {
+const WORDS: Readonly<Record<Mounted['how'], string>> = {
   new: 'new pool',
   found: 'found again',
   'handed-over': 'handed over by the former kernel',
   adopted: 'its keeper had died: a new one took over',
   lost: 'new pool: the processes of the former one had died, and its memory with them',
-} as const
+}
 
 /** For words that had to be parsed first: the keeper's process has been started before. */
 async function goOnBeforeMount(
@@ -28,7 +29,7 @@ async function goOnBeforeMount(
   waiting: WaitingKeeper | undefined,
 ): Promise<GuestsBeforeMount> {
   const { guestsBeforeMount } = await import('../early/before-mount.ts')
-  const early = await guestsBeforeMount(request, Number(DEFAULT_TIMEOUT_MS))
+  const early = await guestsBeforeMount(request, timeoutOption(DEFAULT_TIMEOUT))
   if (early.goingOn !== undefined) waiting?.yieldTo(early.goingOn)
   return early
 }
@@ -66,46 +67,56 @@ export const command: CommandModule = {
   ],
   seeAlso: ['mount.guestmemfs(8)', 'guestmemfs-umount(8)', 'mount(8)', 'fstab(5)', 'docs/guide/stores.md'],
   changes: true,
-  register: (command, { waiting, early }) =>
+  register: (command, begun) =>
     command
-      .argument('<source>', "the pool's name, such as guestmemfs")
+      .argument('<pool-name>', 'such as guestmemfs')
       .argument('<mountpoint>', 'an existing directory')
       .option('-o <options>', 'size=10G and the flags of mount(8), separated by commas', collect, [])
-      .option('--resume', 'then resume the VMs that are saved in it, as `guestmemfs resume --mount` does')
+      .option('--resume', 'then resume the VMs that are saved in it, as `guestmemfs resume` does')
       .option('--json', 'print JSON')
-      .action(async (source: string, mountPoint: string, options: Options) => {
-        const request = { pool: source, mountPoint, options: options.o }
-        if (isRemount(request)) {
-          await remountPool(request)
-          return
-        }
-        const resumed = options.resume && (early ?? (await goOnBeforeMount(request, waiting)))
-        // Loaded while the keeper starts: guests wait for both.
-        const resuming = options.resume && import('../cli/show-resumption.ts')
-        const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
-        if (resumed) resumed.withdraw()
-        const differs = differingRoot(mounted.mountPoint, parseMountOptions(request.options).rootDirectory)
-        if (differs) complain(`${mounted.mountPoint}: ${differs}`)
-        if (!hasRecordInRun(mounted.pool))
-          complain(
-            `${RUN} is full: ${mounted.pool} is mounted all the same, and lines of its log are lost until there is room`,
-          )
-        if (options.json) printJson(mounted)
-        else
-          print(
-            `${mounted.pool} on ${mounted.mountPoint}, ${formatSize(mounted.sizeBytes)} (${HOW[mounted.how]})`,
-          )
-        if (resuming === undefined) return
-        const { showResumption } = await resuming
-        const { json } = options
-        process.exitCode = await showResumption(
-          [],
-          {
-            mount: mounted.mountPoint,
-            timeoutMs: DEFAULT_TIMEOUT_MS,
-            ...(json && { json }),
-          },
-          resumed?.guests,
-        )
-      }),
+      .action((pool: string, mountPoint: string, options: Options) =>
+        mount({ pool, mountPoint, options: options.o }, options, begun),
+      ),
+}
+
+async function mount(request: MountRequest, { resume, json }: Options, { waiting, early }: BegunMount) {
+  if (isRemount(request)) {
+    const remounted = await remountPool(request)
+    if (json) printJson<'mount'>({ ...remounted, how: 'remounted', reports: null })
+    return
+  }
+  const resumed = resume && (early ?? (await goOnBeforeMount(request, waiting)))
+  // Loaded while the keeper starts: guests wait for both.
+  const resuming = resume && import('../cli/show-resumption.ts')
+  const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
+  if (resumed) resumed.withdraw()
+  const differs = differingRoot(mounted.mountPoint, parseMountOptions(request.options).rootDirectory)
+  if (differs) complain(`${mounted.mountPoint}: ${differs}`)
+  if (!hasRecordInRun(mounted.pool))
+    complain(
+      `${RUN} is full: ${mounted.pool} is mounted all the same, and lines of its log are lost until there is room`,
+    )
+  if (!json)
+    print(
+      `${mounted.pool} on ${mounted.mountPoint}, ${formatSize(mounted.sizeBytes)} (${WORDS[mounted.how]})`,
+    )
+  if (resuming !== undefined) await resumeIn(mounted, await resuming, json, resumed?.guests)
+  else if (json) printJson<'mount'>({ ...mounted, reports: null })
+}
+
+/** With --json the mount is printed also where its guests cannot be resumed. */
+async function resumeIn(
+  mounted: Mounted,
+  { showResumption }: typeof import('../cli/show-resumption.ts'),
+  json: true | undefined,
+  early: EarlyGuests | undefined,
+): Promise<void> {
+  const { collected } = await import('../cli/show-update.ts')
+  const collects = collected(json)
+  const which = { named: mounted.mountPoint, names: [] }
+  try {
+    process.exitCode = await showResumption(which, { timeout: DEFAULT_TIMEOUT }, collects, early)
+  } finally {
+    if (collects !== undefined) printJson<'mount'>({ ...mounted, reports: collects.reports })
+  }
 }

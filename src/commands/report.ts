@@ -1,5 +1,6 @@
 /** `guestmemfs report`: the report of the last live update, or a page of it and of former ones. */
 import type { CommandModule } from '../cli/command.ts'
+import { poolArgument } from '../cli/pool-argument.ts'
 import { print, printJson } from '../cli/print.ts'
 import { printReport } from '../cli/print-report.ts'
 import { writeReportPage } from '../liveupdate/report/page/write-report-page.ts'
@@ -8,7 +9,6 @@ import { findMount } from '../pool/pool-view.ts'
 import { UsageError } from '../values/errors.ts'
 
 interface ReportOptions {
-  readonly mount?: string
   readonly json?: true
   readonly html?: string
 }
@@ -30,22 +30,21 @@ export const command: CommandModule = {
   seeAlso: ['guestmemfs-live-update(8)', 'guestmemfs-doctor(8)', 'docs/guide/live-update.md'],
   changes: false,
   register: (command) =>
-    command
-      .option('--mount <pool|mountpoint>', 'of this pool; default: whichever was the last')
-      .option('--json', 'print it as JSON, times in microseconds')
+    poolArgument(command, 'whichever was updated last')
+      .option('--json', 'print JSON')
       .option('--html <file>', 'print nothing: replace this file by a page of it and of former updates')
       .action(report),
 }
 
-function report({ mount, json, html }: ReportOptions): void {
+function report(named: string | undefined, { json, html }: ReportOptions): void {
   if (html !== undefined && json) throw new UsageError('give either --html FILE or --json')
-  const mountPoint = mount === undefined ? undefined : findMount(mount).mountPoint
+  const mountPoint = named === undefined ? undefined : findMount(named).mountPoint
   if (html !== undefined) {
     writeReportPage(html, mountPoint)
     return
   }
   const last = lastReport(mountPoint)
-  if (last !== undefined) printReport(last, json === true)
-  else if (json) printJson(null)
+  if (json) printJson<'report'>({ reports: last === undefined ? [] : [last] })
+  else if (last !== undefined) printReport(last)
   else print('there was no live update since this machine started')
 }

@@ -68,7 +68,7 @@ export const command: CommandModule = {
       .option('--numa <nodes>', 'in this memory node; of several, as 0,1, or of all, a range in each')
       .option('--store <kind>', 'dax, or devmem: hidden, without struct pages', 'dax')
       .option('--replace', 'instead of the carve-outs of the running kernel')
-      .option('--json', 'print one JSON object')
+      .option('--json', 'print JSON')
       .action(reserve),
 }
 
@@ -82,7 +82,7 @@ function reserve(options: ReserveOptions): void {
     replace: options.replace === true,
     type: carveOutOf(options.store),
   })
-  if (options.json) printJson(asJson(plan, options.store))
+  if (options.json) printJson<'reserve'>(asJson(plan, options.store))
   else for (const line of asText(plan, options.store)) print(line)
 }
 
@@ -102,10 +102,8 @@ const rangeJson = ({ range, alignBytes, nodes }: PlannedRange) => ({
   nodes,
 })
 
-/** Of one carve-out its fields stand at the top, as scripts know them. */
 const asJson = (plan: ReservePlan, store: string) => ({
   store,
-  ...(plan.ranges.length === 1 && plan.ranges[0] !== undefined && rangeJson(plan.ranges[0])),
   ranges: plan.ranges.map((each) => ({ ...rangeJson(each), mount: mountLine(each, plan, store) })),
   ramBytes: plan.ramBytes,
   hostKeepsBytes: plan.hostKeepsBytes,

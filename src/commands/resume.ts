@@ -1,7 +1,15 @@
 /** `guestmemfs resume`: resume saved VMs, in all mounts or in one. */
 import type { CommandModule } from '../cli/command.ts'
-import { DEFAULT_TIMEOUT_MS } from '../cli/options.ts'
+import { collect, DEFAULT_TIMEOUT } from '../cli/options.ts'
+import { poolArgument } from '../cli/pool-argument.ts'
+import { printJson } from '../cli/print.ts'
 import { type ResumeOptions, showResumption } from '../cli/show-resumption.ts'
+import { collected } from '../cli/show-update.ts'
+
+interface Options extends ResumeOptions {
+  readonly name: readonly string[]
+  readonly json?: true
+}
 
 export const command: CommandModule = {
   name: 'resume',
@@ -22,19 +30,25 @@ export const command: CommandModule = {
     { about: 'all that are saved', typed: 'guestmemfs resume' },
     {
       about: 'one VM, with another QEMU',
-      typed: 'guestmemfs resume web --qemu /opt/qemu/bin/qemu-system-x86_64',
+      typed: 'guestmemfs resume --name web --qemu /opt/qemu/bin/qemu-system-x86_64',
     },
   ],
   seeAlso: ['guestmemfs-vms(8)', 'guestmemfs-live-update(8)', 'docs/guide/live-update.md'],
   changes: true,
   register: (command) =>
-    command
-      .argument('[vm...]', 'default: all that are saved')
-      .option('--mount <pool|mountpoint>', 'those of this pool only')
+    poolArgument(command, 'all')
+      .option(
+        '--name <vm>',
+        'this VM only; may be given several times; default: all that are saved',
+        collect,
+        [],
+      )
       .option('--qemu <path>', 'the QEMU to start; default: what each VM was started with')
-      .option('--timeout-ms <n>', 'for each step of each VM', DEFAULT_TIMEOUT_MS)
-      .option('--json', 'print the report as JSON, times in microseconds; one line for each mount')
-      .action(async (names: string[], options: ResumeOptions) => {
-        process.exitCode = await showResumption(names, options)
+      .option('--timeout <time>', 'for each step of each VM, as 200ms, 5s or 2m', DEFAULT_TIMEOUT)
+      .option('--json', 'print JSON')
+      .action(async (named: string | undefined, options: Options) => {
+        const collects = collected(options.json)
+        process.exitCode = await showResumption({ named, names: options.name }, options, collects)
+        if (collects !== undefined) printJson<'resume'>({ reports: collects.reports })
       }),
 }

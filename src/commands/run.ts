@@ -13,7 +13,7 @@ import { UsageError } from '../values/errors.ts'
 interface Options {
   readonly name?: string
   readonly user?: string
-  readonly mount: readonly string[]
+  readonly pool: readonly string[]
   readonly order: string
   readonly env: readonly string[]
   readonly before: readonly string[]
@@ -68,8 +68,8 @@ export const command: CommandModule = {
       .option('--name <name>', "the VM's name; default: from -name, or its RAM file's name")
       .option('--user <user>', 'run QEMU as this user; default: who called sudo')
       .option(
-        '--mount <pool|mountpoint>',
-        'look for its RAM in this pool only; may be given several times',
+        '--pool <pool>',
+        'look for its RAM in this pool only: a name or a mount point; may be given several times',
         collect,
         [],
       )
@@ -98,9 +98,9 @@ async function run(argv: string[], options: Options): Promise<number> {
     throw new UsageError(`--order '${options.order}' is not a whole number`)
   await settleEnds()
   const all = vmMounts(undefined)
-  const isNamed = options.mount.length > 0
+  const isNamed = options.pool.length > 0
   if (!isNamed) for (const problem of all.problems) complain(problem)
-  const mounts = isNamed ? options.mount.map(namedMount) : all.mounts
+  const mounts = isNamed ? options.pool.map(namedMount) : all.mounts
   const request = {
     argv,
     cwd: process.cwd(),

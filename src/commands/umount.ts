@@ -36,7 +36,7 @@ export const command: CommandModule = {
   changes: true,
   register: (command) =>
     command
-      .argument('<pool|mountpoint>')
+      .argument('<pool>', 'its name or its mount point')
       .option(
         '--discard',
         'free the memory of a pool of memfds, whatever it holds; one in a region keeps its files',
@@ -46,7 +46,7 @@ export const command: CommandModule = {
       .action(async (named: string, options: { discard?: true; force?: true; json?: true }) => {
         const { discard = false, force = false } = options
         const result = await unmountPool(named, { discard, force })
-        if (options.json) printJson({ named, result })
+        if (options.json) printJson<'umount'>({ named, result })
         else print(`${named}: ${RESULTS[result]}`)
       }),
 }

@@ -1,5 +1,6 @@
 /** `guestmemfs upgrade`: the formats of a mounted pool, to those of this version. */
 import type { CommandModule } from '../cli/command.ts'
+import { ONLY_POOL, poolArgument } from '../cli/pool-argument.ts'
 import { print, printJson } from '../cli/print.ts'
 import { readNextBoot } from '../host/next-boot.ts'
 import { checkNextBoot } from '../liveupdate/preflight/check-next-boot.ts'
@@ -14,7 +15,7 @@ function upgrade(named: string | undefined, { json }: { readonly json?: true }):
   if (refusal !== undefined) throw new UsageError(refusal.message)
   upgradePool(plan)
   const what = from === to ? `image format ${to} already` : `image format ${from} → ${to}`
-  if (json) printJson({ pool, mountPoint, image: { before: from, after: to } })
+  if (json) printJson<'upgrade'>({ pool, mountPoint, image: { before: from, after: to } })
   else print(`${pool} on ${mountPoint}: ${what}`)
 }
 
@@ -23,9 +24,5 @@ export const command: CommandModule = {
   group: 'Pools',
   summary: 'upgrade the formats of a mounted pool: older versions do not read it then',
   changes: true,
-  register: (command) =>
-    command
-      .argument('[pool|mountpoint]', 'not needed where one pool is mounted')
-      .option('--json', 'print JSON')
-      .action(upgrade),
+  register: (command) => poolArgument(command, ONLY_POOL).option('--json', 'print JSON').action(upgrade),
 }

@@ -1,11 +1,8 @@
 /** `guestmemfs vms`: the VMs that are recorded in the mounts. */
 import type { CommandModule } from '../cli/command.ts'
+import { poolArgument } from '../cli/pool-argument.ts'
 import { complain, print, printJson, printTable } from '../cli/print.ts'
-import { listDomains } from '../liveupdate/domains/list-domains.ts'
-import { vmMounts } from '../liveupdate/vm-mounts.ts'
-import { interruptedByUpdate, leftLines } from '../qemu/interrupted-guests.ts'
-import { describeVm, readVms } from '../qemu/vm-list.ts'
-import { settleEnds } from '../qemu/watch/watcher-client.ts'
+import { listGuests } from '../liveupdate/list-guests.ts'
 import { formatSize } from '../values/size.ts'
 
 export const command: CommandModule = {
@@ -22,34 +19,21 @@ export const command: CommandModule = {
     0: 'every VM is listed',
     1: 'a mount or a record could not be read; the VMs of all others are listed',
   },
-  examples: [{ about: 'the names of all VMs', typed: "guestmemfs vms --json | jq -r '.[].name'" }],
+  examples: [{ about: 'the names of all VMs', typed: "guestmemfs vms --json | jq -r '.vms[].name'" }],
   seeAlso: ['guestmemfs-run(8)', 'guestmemfs-resume(8)', 'guestmemfs-list(8)'],
   changes: false,
   register: (command) =>
-    command
-      .option('--mount <pool|mountpoint>', 'the VMs of this pool only')
-      .option('--json', 'print JSON, sizes in bytes')
-      .action(async (options: { mount?: string; json?: true }) => {
-        await settleEnds()
-        const { mounts, problems: unasked } = vmMounts(options.mount)
-        const { vms, problems: unread } = readVms(mounts.flatMap((mount) => mount.recorded))
-        const mountPoints = mounts.map(({ mountPoint }) => mountPoint)
-        const domains = await listDomains(mountPoints)
-        const problems = [...unasked, ...unread, ...domains.problems]
-        for (const problem of problems) complain(problem)
+    poolArgument(command, 'all')
+      .option('--json', 'print JSON')
+      .action(async (named: string | undefined, options: { json?: true }) => {
+        const { guests, problems, remarks } = await listGuests(named, true)
+        for (const line of [...problems, ...remarks]) complain(line)
         if (problems.length > 0) process.exitCode = 1
-        const interrupted = await interruptedByUpdate(vms)
-        for (const line of leftLines(interrupted)) complain(line)
-        if (options.mount === undefined) for (const line of domains.others) complain(line)
-        const described = [
-          ...vms.map((vm) => describeVm(vm, interrupted.get(vm) === 'stopped')),
-          ...domains.rows,
-        ]
-        if (options.json) return printJson(described)
-        if (described.length === 0) return print('no VMs')
+        if (options.json) return printJson<'vms'>({ vms: guests })
+        if (guests.length === 0) return print('no VMs')
         printTable(
           ['VM', 'STATE', 'PID', 'USER', 'RAM', 'FILE', 'MACHINE', 'QEMU'],
-          described.map((vm) => [
+          guests.map((vm) => [
             vm.name,
             vm.state === 'stopped' ? 'stopped by an update' : vm.state,
             String(vm.pid ?? '-'),

@@ -20,7 +20,7 @@ test('a mount that resumes is read in each order of its words', () => {
 test('other commands, and words that need the parser, are left to it', () => {
   for (const line of [
     '',
-    'resume --mount /mnt',
+    'resume /mnt',
     'mount guestmemfs /mnt -o store=dax',
     'mount guestmemfs --resume',
     'mount guestmemfs /mnt /other --resume',

@@ -8,6 +8,7 @@ import { memoryInfo, SHMEM_ENABLED, setShmemHugePages, shmemHugePages } from '..
 import { Errno } from '../values/errno.ts'
 import { errorText, UsageError } from '../values/errors.ts'
 import { type Finding, fail, ok, warn } from '../values/finding.ts'
+import { formatSize } from '../values/size.ts'
 import { MIB } from '../values/units.ts'
 import { type FixableFinding, fixable } from './fix.ts'
 
@@ -63,10 +64,9 @@ export function checkMemfd(): Finding {
 export function checkSwap(): Finding {
   const { swapTotalBytes } = memoryInfo()
   if (swapTotalBytes === 0) return ok('swap', 'off')
-  const size = `${Math.round(swapTotalBytes / MIB)} MiB of swap`
   return warn(
     'swap',
-    `${size}: guest RAM may be written to disk`,
+    `${formatSize(swapTotalBytes)} of swap: guest RAM may be written to disk`,
     'swapoff -a, or keep guests in a cgroup with memory.swap.max=0',
   )
 }

@@ -147,7 +147,8 @@ test('nobody else starts a domain whose guest is saved, also before its pool is 
   const host = new Host(t)
   host.save()
   host.folder('pool/libvirt/qemu/7-web')
-  const saved = /^guestmemfs: domain web: its guest is saved by a live update: 'guestmemfs resume web' /
+  const saved =
+    /^guestmemfs: domain web: its guest is saved by a live update: 'guestmemfs resume --name web' /
   const refused = (xml: string, pattern: RegExp): void => {
     const { status, said } = host.call(xml)
     assert.equal(status, 1)

@@ -57,7 +57,7 @@ if [ -h "$record" ]; then
     ours=1
     case $xml in *"<qemu:arg value='-incoming'/>"*) ;; *) ours= ;; esac
     [ -e ${shellWord(paths.starts)}/"$uuid" ] || ours=
-    [ -n "$ours" ] || refuse "its guest is saved by a live update: 'guestmemfs resume $domain' continues it"
+    [ -n "$ours" ] || refuse "its guest is saved by a live update: 'guestmemfs resume --name $domain' continues it"
     [ -n "$folder" ] || refuse "libvirt has no folder for its RAM below $memory/${RAM_FOLDERS}"
     enter
     rm -f -- ./*

@@ -21,6 +21,7 @@ import {
   type ToKeeper,
   type ToServer,
 } from '../server/messages.ts'
+import { formatTimeout } from '../values/duration.ts'
 import { errorText, UsageError } from '../values/errors.ts'
 import type { HandoverStep } from '../values/handover-step.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
@@ -172,7 +173,7 @@ export class ServerProcess {
     if (first !== LATE) return first
     this.kill()
     throw new UsageError(
-      `pool '${order.pool}': its next server did not read the image within ${timeoutMs / 1000} s and was ended, the former one goes on: mount again`,
+      `pool '${order.pool}': its next server did not read the image within ${formatTimeout(timeoutMs)} and was ended, the former one goes on: mount again`,
     )
   }
 

@@ -12,6 +12,7 @@ import { type QemuVersion, VersionSchema, versionOf } from '../qemu/qemu-version
 import type { QmpCommands } from '../qemu/qmp-commands.ts'
 import { ensureFolder } from '../run/paths.ts'
 import { lockBriefly } from '../run/vm-runtime.ts'
+import { formatTimeout } from '../values/duration.ts'
 import { errorText, QemuError, UsageError } from '../values/errors.ts'
 import { LIBVIRT_PATHS } from '../values/libvirt-paths.ts'
 import { activeUuids, type Virsh } from './virsh.ts'
@@ -36,7 +37,8 @@ export async function awaitEnd(qmp: QmpCommands, timeoutMs: number): Promise<voi
     const { status, 'error-desc': reason } = await queryMigration(qmp)
     if (status === 'completed') return
     if (isFinal(status)) throw new QemuError(reason ?? `the migration was ${status}`)
-    if (performance.now() > deadline) throw new QemuError(`the migration did not end within ${timeoutMs} ms`)
+    if (performance.now() > deadline)
+      throw new QemuError(`the migration did not end within ${formatTimeout(timeoutMs)}`)
     await sleep(LOOK_MS)
   }
 }

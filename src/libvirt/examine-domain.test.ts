@@ -114,7 +114,7 @@ test('each thing that keeps it from being saved is named', async () => {
     [{ 'query-jobs': [{ id: 'j', type: 'commit' }] }, /a job of its disks runs \(commit, j\)/],
   ]
   for (const [answers, pattern] of rows) assert.match((await examine(answers)).problems.join('; '), pattern)
-  assert.match((await examine({}, DOMAIN, true)).problems.join(), /'guestmemfs resume web' first/)
+  assert.match((await examine({}, DOMAIN, true)).problems.join(), /'guestmemfs resume --name web' first/)
   const device = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
   const tpm = { ...DOMAIN, about: describeDomain(domainXml({ device })) }
   assert.deepEqual((await examine({}, tpm)).problems, [])

@@ -34,7 +34,7 @@ export async function examineDomain(
 ): Promise<ExaminedDomain> {
   const { about, isPersistent } = domain
   const standing = [
-    ...(isUpdated ? [`its last update did not end: 'guestmemfs resume ${about.name}' first`] : []),
+    ...(isUpdated ? [`its last update did not end: 'guestmemfs resume --name ${about.name}' first`] : []),
     ...(about.hasTpm && !isPersistent
       ? [
           "it is transient and has an emulated TPM, whose state libvirt deletes with the domain: 'virsh define' it",

@@ -3,6 +3,7 @@
  * minutes pass, in which libvirt's clients plug devices and take snapshots. With XML of before them the next
  * QEMU would open other disks than the guest has. The caller holds the domain's lock.
  */
+import { formatTimeout } from '../values/duration.ts'
 import { UsageError } from '../values/errors.ts'
 import { type ActiveDomain, readActiveDomain } from './active-domains.ts'
 import { DomainMonitor } from './domain-monitor.ts'
@@ -18,7 +19,7 @@ export function lookMonitor(uuid: string, run = virsh): DomainMonitor {
   const monitor = new DomainMonitor(uuid, run)
   monitor.endWithin(
     LOOK_TIMEOUT_MS,
-    `its QEMU has not described its machine within ${LOOK_TIMEOUT_MS / 1000} s`,
+    `its QEMU has not described its machine within ${formatTimeout(LOOK_TIMEOUT_MS)}`,
   )
   return monitor
 }

@@ -13,6 +13,7 @@ import { operatorsMigration, setMigration, setOurs } from '../qemu/migration-set
 import type { QmpCommands } from '../qemu/qmp-commands.ts'
 import { GuestStoppedError, SAVEABLE } from '../qemu/save.ts'
 import { measureStateFile, removeStateFile } from '../qemu/saved-state.ts'
+import { formatTimeout } from '../values/duration.ts'
 import { errorText, QemuError } from '../values/errors.ts'
 import { DOMAIN_STATE } from '../values/libvirt-paths.ts'
 import type { ActiveDomain, DomainHost } from './active-domains.ts'
@@ -64,7 +65,7 @@ export async function saveDomain(save: DomainSave): Promise<DomainRecord> {
     monitor.patienceMs = Math.min(ANSWER_MS, patienceMs)
     monitor.endWithin(
       patienceMs,
-      `it was not saved within ${patienceMs / 1000} s, while the other guests are stopped: give it more with --patience`,
+      `it was not saved within ${formatTimeout(patienceMs)}, while the other guests are stopped: give it more with --patience`,
     )
   }
   const { status, running: wasRunning } = await runStatus(monitor)

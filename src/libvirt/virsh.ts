@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { errnoOfNodeError } from '../linux/library.ts'
+import { formatTimeout } from '../values/duration.ts'
 import { ENOENT } from '../values/errno.ts'
 import { QemuError } from '../values/errors.ts'
 import { LATE, within } from '../values/within.ts'
@@ -50,7 +51,7 @@ export const virsh: Virsh = async (words, timeoutMs = TIMEOUT_MS) => {
   })
   if (status === LATE) {
     child.kill('SIGKILL')
-    throw new VirshLateError(`virsh ${what}: no answer within ${Math.round(timeoutMs)} ms`)
+    throw new VirshLateError(`virsh ${what}: no answer within ${formatTimeout(timeoutMs)}`)
   }
   if (status === 0) return out
   throw new QemuError(`virsh ${what}: ${oneLine(said) || `it ended with status ${status}`}`)

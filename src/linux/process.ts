@@ -176,14 +176,15 @@ export function processStartTime(pid: number): string | undefined {
 const USER_HZ = 100
 
 /**
- * When this process was started, before any of its code ran. Milliseconds since the epoch, as fine as a tick.
+ * When a process was started, before any of its code ran. Milliseconds since the epoch, as fine as a tick.
+ * undefined: it has ended.
  */
-export function ownStartMs(): number {
-  const startTime = processStartTime(process.pid)
-  return startTime === undefined
-    ? performance.timeOrigin
-    : kernelStartMs() + (Number(startTime) * 1000) / USER_HZ
+export function processStartMs(pid: number): number | undefined {
+  const startTime = processStartTime(pid)
+  return startTime === undefined ? undefined : kernelStartMs() + (Number(startTime) * 1000) / USER_HZ
 }
+
+export const ownStartMs = (): number => processStartMs(process.pid) ?? performance.timeOrigin
 
 /** The living processes of a process group, by their pids. */
 export const groupMembers = (group: number): number[] =>

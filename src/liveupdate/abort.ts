@@ -8,6 +8,7 @@ import { unloadKernel } from '../linux/kexec.ts'
 import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
 import { runningUpdates } from '../run/running-updates.ts'
+import { formatTimeout } from '../values/duration.ts'
 import { Errno, ESRCH } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { readUpdateRecord } from './kernel/update-record.ts'
@@ -50,7 +51,7 @@ async function stop(update: ProcessIdentity, timeoutMs: number): Promise<void> {
     close(pidfd)
   }
   throw new UsageError(
-    `the live update of process ${update.pid} does not end within ${timeoutMs / 1000} s: wait for it, or kill it and abort again`,
+    `the live update of process ${update.pid} does not end within ${formatTimeout(timeoutMs)}: wait for it, or kill it and abort again`,
   )
 }
 

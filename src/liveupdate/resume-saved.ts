@@ -23,7 +23,7 @@ import type { VmTimeline } from './report/timeline.ts'
 import { isSuccess } from './report/update-report.ts'
 import { chooseSaved } from './resume-all.ts'
 import type { UpdateView } from './update-view.ts'
-import { type VmMount, vmMounts } from './vm-mounts.ts'
+import { type VmMount, type VmMounts, vmMounts } from './vm-mounts.ts'
 
 export interface Resumption {
   /** None: all that are saved, or stopped by an update. */
@@ -46,7 +46,7 @@ interface MountToResume {
 /** Returns the exit status. Errors: UsageError. */
 export async function resumeSaved(resumption: Resumption, view: UpdateView): Promise<number> {
   const { names, named } = resumption
-  const { mounts, problems } = vmMounts(named)
+  const { mounts, problems } = mountsNamed(named)
   for (const problem of problems) view.problem(problem)
   if (mounts.length === 0 && problems.length > 0) return 1
   // At boot that is no error: a host may have no pool, or none yet.
@@ -59,6 +59,24 @@ export async function resumeSaved(resumption: Resumption, view: UpdateView): Pro
   }
   const status = await resumeIn(mounts, resumption, view)
   return status === 0 && problems.length > 0 ? 1 : status
+}
+
+/** A VM may be named where its pool belongs. Errors: UsageError. */
+function mountsNamed(named: string | undefined): VmMounts {
+  try {
+    return vmMounts(named)
+  } catch (error) {
+    if (!(error instanceof UsageError) || named === undefined || !isGuest(named)) throw error
+    throw new UsageError(`${named} is a VM, no pool: type 'guestmemfs resume --name ${named}'`)
+  }
+}
+
+function isGuest(name: string): boolean {
+  const { vms } = readVms(vmMounts(undefined).mounts.flatMap(({ recorded }) => recorded))
+  return (
+    vms.some(({ definition }) => definition.name === name) ||
+    readDomainRecords().records.some((record) => record.name === name)
+  )
 }
 
 async function resumeIn(

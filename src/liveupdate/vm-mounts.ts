@@ -1,5 +1,4 @@
 /** The mounts that hold VMs' RAM, and the VMs recorded in them. */
-import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { DeadMount, findMount, type PoolMount, poolMounts, readVirtualList } from '../pool/pool-view.ts'
 import { isInside } from '../qemu/memory-backends.ts'
@@ -34,7 +33,7 @@ export function vmMounts(named: string | undefined): VmMounts {
 }
 
 /** Errors: as of `vmMounts`. */
-export const namedMount = (named: string): VmMount => vmMount(findMount(resolved(named)))
+export const namedMount = (named: string): VmMount => vmMount(findMount(named))
 
 /** The other mounts that record VMs with RAM in this one; dead ones are left out. */
 function otherMounts({ mountPoint }: PoolMount): VmMount[] {
@@ -72,7 +71,7 @@ export const vmMount = (mount: PoolMount): VmMount => ({
  * Every VM with RAM in one mount: the named one, or the only one. Errors (UsageError): no or several mounts.
  */
 export function vmsOfMount(named: string | undefined): VmList & { readonly mountPoint: string } {
-  const { mountPoint } = findMount(named === undefined ? undefined : resolved(named))
+  const { mountPoint } = findMount(named)
   return { mountPoint, ...readVms(vmMounts(mountPoint).mounts.flatMap(({ recorded }) => recorded)) }
 }
 
@@ -83,13 +82,4 @@ function recordedFiles(mountPoint: string): string[] {
       throw new UsageError(`${mountPoint} lists its VMs in a way that this version cannot read`)
     return join(mountPoint, path)
   })
-}
-
-/** A mount point may be named through a symlink; a pool's name is no path. */
-function resolved(named: string): string {
-  try {
-    return named.includes('/') ? realpathSync(named) : named
-  } catch {
-    return named
-  }
 }

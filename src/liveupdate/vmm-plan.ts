@@ -80,7 +80,7 @@ export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
   const idle = names.length === 0 ? undefined : wanted.find(({ state }) => state !== 'running')
   if (idle !== undefined) {
     const { name } = idle.definition
-    const advice = idle.state === 'saved' ? `: continue it with 'guestmemfs resume ${name}'` : ''
+    const advice = idle.state === 'saved' ? `: continue it with 'guestmemfs resume --name ${name}'` : ''
     throw new UsageError(`VM ${name} is ${idle.state}${advice}`)
   }
   const running = wanted.filter(({ state }) => state === 'running')

@@ -34,19 +34,22 @@ test('each row says where it is and whose', () => {
   assert.deepEqual(ROWS.map(badRowInWords), [
     '0x100000000+2M (vms/ram from 6M on)',
     '0x100400000+4M (not used)',
-    '0x100800000+2M (vms/ram from 0 on)',
-    'pool offset 12M+2M (a deleted file from 0 on)',
+    '0x100800000+2M (vms/ram from 0B on)',
+    'pool offset 12M+2M (a deleted file from 0B on)',
   ])
   assert.deepEqual([...badBytesByFile(ROWS)], [['vms/ram', 4 * MIB]])
 })
 
 test('the doctor names files on bad memory, once each, and what to do', () => {
-  const inFiles = judgeBadMemory('p', 10 * MIB, ROWS)
-  assert.equal(inFiles.severity, 'warn')
-  assert.match(inFiles.message, /^10M, .*; parts of vms\/ram are on it$/)
+  const inFiles = judgeBadMemory('here', 10 * MIB, ROWS)
+  assert.deepEqual([inFiles.severity, inFiles.subject], ['warn', 'here'])
+  assert.match(inFiles.message, /^10M of memory is bad, .*; parts of vms\/ram are on it$/)
   assert.match(inFiles.advice ?? '', /^delete these files/)
   for (const rows of [null, [ROWS[1] as BadMemoryRow]])
-    assert.deepEqual(judgeBadMemory('p', 4 * MIB, rows).message, '4M, which goes to no file any more')
+    assert.equal(
+      judgeBadMemory('here', 4 * MIB, rows).message,
+      '4M of memory is bad, and goes to no file any more',
+    )
 })
 
 test('a pool that no server serves is not asked', () => {

@@ -12,17 +12,15 @@ import { readVirtual, readVirtualList } from './pool-view.ts'
 
 const Health = v.object({ badBlocks: v.number(), badBlocksInFiles: v.optional(v.number(), 0) })
 
-const Row = v.object({
+export const BadMemorySchema = v.object({
   poolOffsetBytes: v.number(),
   lengthBytes: v.number(),
-  /** Its physical address. */
-  startByte: v.optional(v.number()),
-  /** Of the file that has it, where one does; `file`: below the mount point, where it has a name. */
-  ino: v.optional(v.number()),
-  fileOffsetBytes: v.optional(v.number()),
-  file: v.optional(v.string()),
+  startByte: v.exactOptional(v.pipe(v.number(), v.description('Its physical address.'))),
+  ino: v.exactOptional(v.pipe(v.number(), v.description('Of the file that has it, where one does.'))),
+  fileOffsetBytes: v.exactOptional(v.number()),
+  file: v.exactOptional(v.pipe(v.string(), v.description('Below the mount point; missing: it has no name.'))),
 })
-export type BadMemoryRow = v.InferOutput<typeof Row>
+export type BadMemoryRow = Readonly<v.InferOutput<typeof BadMemorySchema>>
 
 type Served = Pick<PoolSummary, 'mountPoint' | 'freeBytes'>
 
@@ -39,7 +37,8 @@ export function badBytesOf(pool: Served): number | null {
 
 /** Where that is. null: only root may know, or no server answers. A server of a former version lists none. */
 export const badMemoryOf = (pool: Served): readonly BadMemoryRow[] | null =>
-  ask(pool, (mountPoint) => readVirtualList(mountPoint, 'bad').map((row) => v.parse(Row, row))) ?? null
+  ask(pool, (mountPoint) => readVirtualList(mountPoint, 'bad').map((row) => v.parse(BadMemorySchema, row))) ??
+  null
 
 function ask<T>(pool: Served, question: (mountPoint: string) => T): T | undefined {
   const mountPoint = servedMount(pool)
@@ -73,17 +72,21 @@ export function badRowInWords(row: BadMemoryRow): string {
 export function checkBadMemory(): Finding[] {
   return summarisePools().flatMap((pool) => {
     const bytes = badBytesOf(pool) ?? 0
-    return bytes === 0 ? [] : [judgeBadMemory(pool.pool, bytes, badMemoryOf(pool))]
+    return bytes === 0 ? [] : [judgeBadMemory(`bad memory of pool ${pool.pool}`, bytes, badMemoryOf(pool))]
   })
 }
 
-export function judgeBadMemory(pool: string, bytes: number, rows: readonly BadMemoryRow[] | null): Finding {
-  const name = `bad memory of pool ${pool}`
+/** `rows`: null where they are not known. */
+export function judgeBadMemory(
+  subject: string,
+  bytes: number,
+  rows: readonly BadMemoryRow[] | null,
+): Finding {
   const files = [...badBytesByFile(rows ?? []).keys()]
   const whose = files.length === 0 ? '' : `; parts of ${files.join(', ')} are on it`
   const advice =
     files.length === 0
       ? 'have the memory replaced'
       : 'delete these files when their guests can be shut down or moved, and have the memory replaced'
-  return warn(name, `${formatSize(bytes)}, which goes to no file any more${whose}`, advice)
+  return warn(subject, `${formatSize(bytes)} of memory is bad, and goes to no file any more${whose}`, advice)
 }

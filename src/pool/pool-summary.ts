@@ -1,5 +1,6 @@
 /** The one-line view of every pool of this host: mounted, parked, or without processes of its own. */
 import { statfsSync } from 'node:fs'
+import * as v from 'valibot'
 import type { PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
@@ -11,22 +12,22 @@ import { type Lost, remainsOf } from './remains.ts'
 import type { ImageHolder } from './search-holders.ts'
 import { whyUnseen } from './unseen-processes.ts'
 
-export interface PoolSummary {
-  readonly pool: string
+export const PoolSummarySchema = v.object({
+  pool: v.string(),
   /**
    * 'unserved': mounted, but no server answers just now; 'held': keeper and server have died, and another
    * process has its memory, such as the service manager; 'lost': they have died, and its memory with them, as
    * far as its record shows; 'unseen': whether a process has its memory cannot be seen from here;
    * 'unreadable': as 'lost', of a pool whose record cannot be read.
    */
-  readonly state: 'mounted' | 'parked' | 'unserved' | 'held' | 'lost' | 'unseen' | 'unreadable'
-  readonly mountPoint: string | null
-  readonly sizeBytes: number
-  /** null where statfs(2) of the mount could hang, or there is no mount. */
-  readonly freeBytes: number | null
-  readonly keeperPid: number | null
-  readonly serverPid: number | null
-}
+  state: v.picklist(['mounted', 'parked', 'unserved', 'held', 'lost', 'unseen', 'unreadable']),
+  mountPoint: v.nullable(v.string()),
+  sizeBytes: v.number(),
+  freeBytes: v.pipe(v.nullable(v.number()), v.description('null: no server answers, or it is not mounted.')),
+  keeperPid: v.nullable(v.number()),
+  serverPid: v.nullable(v.number()),
+})
+export type PoolSummary = Readonly<v.InferOutput<typeof PoolSummarySchema>>
 
 export function summarisePools(): PoolSummary[] {
   const { records, unreadable, holders } = knownPools()

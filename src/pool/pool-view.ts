@@ -2,6 +2,7 @@
  * A mounted pool as other processes see it: the mount is the API, so all of it is xattrs on the mount point.
  * Must not: access the keeper or the image.
  */
+import { realpathSync } from 'node:fs'
 import { isPoolMount, mountTable } from '../linux/mounts.ts'
 import { getxattr, setxattr } from '../linux/xattr.ts'
 import { EACCES, EBUSY, ENODATA, ENOTCONN, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
@@ -9,11 +10,9 @@ import { UsageError } from '../values/errors.ts'
 import { FROZEN_XATTR, VIRTUAL_PREFIX } from '../values/xattr-names.ts'
 
 /**
- * Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, by the fields'
- * names.
+ * A virtual xattr of the root directory. Only root can read it. It exists only for a store whose objects the
+ * keeper can preserve.
  */
-export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server'] as const
-/** Only root can read it. It exists only for a store whose objects the keeper can preserve. */
 export const HANDOVER_VIEW = 'handover'
 
 export interface PoolMount {
@@ -28,8 +27,8 @@ export const poolMounts = (): PoolMount[] =>
     .map((mount) => ({ pool: mount.source, mountPoint: mount.target }))
 
 /**
- * The mount that the operator names by its mount point or its pool's name, or not at all where there is only
- * one.
+ * The mount that the operator names by its pool's name or by its mount point, also through a symlink, or not
+ * at all where there is only one.
  * Errors: UsageError.
  */
 export function findMount(named: string | undefined): PoolMount {
@@ -45,10 +44,21 @@ export function findMount(named: string | undefined): PoolMount {
     return only
   }
   const path = named.length > 1 ? named.replace(/\/+$/, '') : named
-  const found = mounts.find((mount) => mount.mountPoint === path || mount.pool === named)
+  const found =
+    mounts.find((mount) => mount.mountPoint === path || mount.pool === named) ??
+    mounts.find(({ mountPoint }) => mountPoint === resolved(named))
   if (found === undefined)
     throw new UsageError(`'${named}' is not a mounted pool or its mount point: see 'guestmemfs list'`)
   return found
+}
+
+/** A pool's name is no path. */
+function resolved(named: string): string | undefined {
+  try {
+    return named.includes('/') ? realpathSync(named) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function readText(path: string, name: string): string | Errno {

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { nodeIds } from '../linux/memory-nodes.ts'
 import { addNodeBytes } from '../linux/page-nodes.ts'
-import { type FileMapping, fileMappings } from '../linux/page-sizes.ts'
+import { fileMappings } from '../linux/page-sizes.ts'
+import type { DeepReadonly } from '../values/deep-readonly.ts'
 import { UsageError } from '../values/errors.ts'
 import { MAP_KINDS } from '../values/mapping.ts'
 import type { PoolSummary } from './pool-summary.ts'
@@ -26,27 +27,34 @@ const Listed = v.object({
 })
 type Listed = v.InferOutput<typeof Listed>
 
-export interface ListedRamFile {
-  /** Below the mount point. */
-  readonly file: string
-  readonly sizeBytes: number
-  /** How many extents it has. */
-  readonly extents: number
-  /** The largest pages that it was placed for. */
-  readonly alignBytes: number
-  /**
-   * Memory nodes that it lies in, ascending; of a memfd those of the pages that processes have mapped. null:
-   * not known.
-   */
-  readonly nodes: readonly number[] | null
-  readonly mappings: readonly RamMapper[]
-}
+const MapperSchema = v.object({
+  pid: v.number(),
+  program: v.string(),
+  kernelPageBytes: v.pipe(v.number(), v.description('The pages that the kernel maps it by.')),
+  pmdMappedBytes: v.pipe(v.number(), v.description('What of it whole entries of 2 MiB map.')),
+  nodeBytes: v.exactOptional(
+    v.pipe(
+      v.array(v.object({ node: v.number(), bytes: v.number() })),
+      v.description('Of memfds, on a host with several memory nodes: what the process has touched.'),
+    ),
+  ),
+})
+export type RamMapper = DeepReadonly<v.InferOutput<typeof MapperSchema>>
 
-/** `nodeBytes`: only of memfds, on a host with several memory nodes. */
-export type RamMapper = Pick<
-  FileMapping,
-  'pid' | 'program' | 'kernelPageBytes' | 'pmdMappedBytes' | 'nodeBytes'
->
+export const RamFileSchema = v.object({
+  file: v.pipe(v.string(), v.description('Below the mount point.')),
+  sizeBytes: v.number(),
+  extents: v.pipe(v.number(), v.description('How many it has.')),
+  alignBytes: v.pipe(v.number(), v.description('The largest pages that it was placed for.')),
+  nodes: v.pipe(
+    v.nullable(v.array(v.number())),
+    v.description(
+      'Memory nodes that it lies in, ascending; of a memfd those of the pages that processes have mapped. null: not known.',
+    ),
+  ),
+  mappings: v.array(MapperSchema),
+})
+export type ListedRamFile = DeepReadonly<v.InferOutput<typeof RamFileSchema>>
 
 /**
  * None where the pool is not mounted, or no server serves it: reading the mount could hang. Nor for a user:

@@ -18,7 +18,7 @@ import { PERMISSION_BITS } from '../values/uapi.ts'
 import { SIZE_XATTR } from '../values/xattr-names.ts'
 import { choosePoolSize, wholeBlocks } from './choose-pool-size.ts'
 import { type MountOptions, parseMountOptions } from './mount-options.ts'
-import type { MountRequest } from './mount-pool.ts'
+import type { Mounted, MountRequest } from './mount-pool.ts'
 import { findMount, isFrozen, readVirtual } from './pool-view.ts'
 import { splitOptions } from './vfs-options.ts'
 
@@ -33,8 +33,12 @@ const Sizes = v.object({ totalBytes: v.number(), leastBytes: v.number() })
 
 export const isRemount = ({ options }: MountRequest): boolean => splitOptions(options).includes('remount')
 
-/** Returns the pool. Errors: UsageError, with nothing changed. */
-export async function remountPool({ pool: named, mountPoint, options }: MountRequest): Promise<string> {
+/** Errors: UsageError, with nothing changed. */
+export async function remountPool({
+  pool: named,
+  mountPoint,
+  options,
+}: MountRequest): Promise<Omit<Mounted, 'how'>> {
   const { pool, mountPoint: found } = findMount(mountPoint)
   if (named !== pool && named !== found)
     throw new UsageError(`pool '${pool}' is mounted on ${found}, not '${named}': remount that`)
@@ -47,7 +51,7 @@ export async function remountPool({ pool: named, mountPoint, options }: MountReq
   if (failed && before !== undefined) setSize(found, before)
   if (failed) throw new UsageError(`remounting ${found} failed: ${failed}`)
   if (size !== undefined) await waitForRecord(pool, size)
-  return pool
+  return { pool, mountPoint: found, sizeBytes: size ?? record.sizeBytes }
 }
 
 /** The new size of the pool in bytes; undefined: it keeps the one it has. Errors: UsageError. */

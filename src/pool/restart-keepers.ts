@@ -42,7 +42,7 @@ export async function restartKeepers(current: () => readonly number[]): Promise<
 
 /** Pure. */
 export function formerKeepers(
-  pools: readonly PoolSummary[],
+  pools: readonly Pick<PoolSummary, 'pool' | 'keeperPid' | 'mountPoint'>[],
   current: readonly number[],
   hasActiveUnit: (pool: string) => boolean,
 ): FormerKeeper[] {

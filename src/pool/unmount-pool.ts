@@ -31,7 +31,8 @@ import { checkOwnProc, checkSeen } from './unseen-processes.ts'
  * 'lost': the processes that held it had died before, and its memory with them. 'cleared': they had died, and
  * where its memory was is not known.
  */
-export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost' | 'in region' | 'cleared'
+export const UNMOUNTED = ['parked', 'discarded', 'ended', 'lost', 'in region', 'cleared'] as const
+export type Unmounted = (typeof UNMOUNTED)[number]
 
 const KEEPER_TIMEOUT_MS = 15_000
 /**

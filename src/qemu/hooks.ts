@@ -5,6 +5,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { formatTimeout } from '../values/duration.ts'
 import { LATE, within } from '../values/within.ts'
 import { forwardSignals } from './forward-signals.ts'
 import { spawnQemu } from './start/spawn-qemu.ts'
@@ -43,7 +44,7 @@ export async function runHook(
     const first = await within(ended, timeoutMs)
     if (first === LATE) {
       signalGroup(child, 'SIGKILL')
-      return about(`did not end within ${timeoutMs} ms`)
+      return about(`did not end within ${formatTimeout(timeoutMs)}`)
     }
     const [code, signal] = first
     // Whether it ended by the signal or not: nothing after it is to be started.

@@ -3,6 +3,7 @@
  * bounded: a QEMU that is stopped or hangs must not delay other guests. Must not: interpret a command.
  */
 import { connect, Socket } from 'node:net'
+import { formatTimeout } from '../values/duration.ts'
 import { errorText, QemuDisconnected, QemuError, QemuRefusal } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { LATE, within } from '../values/within.ts'
@@ -279,4 +280,4 @@ async function bounded<T>(promise: Promise<T>, timeoutMs: number, what: string):
 }
 
 const late = (what: string, timeoutMs: number): QemuError =>
-  new QemuError(`${what} within ${Math.round(timeoutMs)} ms`)
+  new QemuError(`${what} within ${formatTimeout(timeoutMs)}`)

@@ -261,7 +261,7 @@ function refuseConflicts(
     if (!replace)
       throw new UsageError(
         state === 'saved'
-          ? `${what} is saved: continue it with 'guestmemfs resume ${other}', or take its place with --replace`
+          ? `${what} is saved: continue it with 'guestmemfs resume --name ${other}', or take its place with --replace`
           : `${what} is recorded, but its QEMU is gone: start over with --replace`,
       )
     replaced.push(ramFileOf(their))

@@ -211,7 +211,7 @@ export function unendedUpdate(
   isRunning: boolean,
 ): string | undefined {
   if (isRunning || (saved === null && underUpdate === undefined)) return undefined
-  return `its last update did not end: 'guestmemfs resume ${name}' first`
+  return `its last update did not end: 'guestmemfs resume --name ${name}' first`
 }
 
 /** With the line and the RAM files of the QEMU that still has the guest. `underUpdate` stays. */

@@ -1,7 +1,8 @@
 /** The list of recorded VMs, each with its state. */
-
+import * as v from 'valibot'
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import { liveQemu, runtimeProblem } from '../run/vm-runtime.ts'
+import type { DeepReadonly } from '../values/deep-readonly.ts'
 import { errorText } from '../values/errors.ts'
 import { ramBytesOf, ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
 
@@ -52,14 +53,33 @@ function lookAt(definition: VmDefinition): Vm {
   return { definition, state, qemu }
 }
 
-/**
- * A plain value for operators and scripts; sizes in bytes. `isStopped`: by an update, in a QEMU that runs.
- */
-export function describeVm({ definition, state, qemu }: Vm, isStopped: boolean) {
+export const ListedVmSchema = v.object({
+  name: v.string(),
+  uuid: v.pipe(v.nullable(v.string()), v.description("libvirt's; null: it is no domain of libvirt.")),
+  state: v.pipe(
+    v.picklist(['running', 'stopped', 'saved', 'dead']),
+    v.description('stopped: by an update that was killed, in a QEMU that is alive.'),
+  ),
+  pid: v.nullable(v.number()),
+  uid: v.number(),
+  order: v.number(),
+  ramFile: v.pipe(v.string(), v.description('The first of its files of RAM, which has its record.')),
+  ramFiles: v.array(v.object({ path: v.string(), sizeBytes: v.number(), isShared: v.boolean() })),
+  ramBytes: v.number(),
+  machineType: v.string(),
+  qemuVersion: v.string(),
+  savedAtMs: v.nullable(v.number()),
+})
+/** A plain value for operators and scripts. */
+export type ListedVm = DeepReadonly<v.InferOutput<typeof ListedVmSchema>>
+
+/** `isStopped`: by an update, in a QEMU that runs. */
+export function describeVm({ definition, state, qemu }: Vm, isStopped: boolean): ListedVm {
   const { name, machineType, qemuVersion, uid, order, saved } = definition
   return {
     name,
-    state: isStopped ? ('stopped' as const) : state,
+    uuid: null,
+    state: isStopped ? 'stopped' : state,
     pid: qemu?.pid ?? null,
     uid,
     order,

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isSameProcess, type ProcessIdentity, whenGone } from '../run/process-identity.ts'
 import { readRuntime, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
+import { formatTimeout } from '../values/duration.ts'
 import { QemuError } from '../values/errors.ts'
 import { within } from '../values/within.ts'
 import { QmpClient } from './qmp-client.ts'
@@ -37,7 +38,8 @@ export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
   })
   while (!isStarted(name, before)) {
     if (end !== undefined) throw new QemuError(whyNotStarted(name))
-    if (performance.now() > deadline) throw new QemuError(`no QEMU was started within ${timeoutMs} ms`)
+    if (performance.now() > deadline)
+      throw new QemuError(`no QEMU was started within ${formatTimeout(timeoutMs)}`)
     await sleep(POLL_MS)
   }
   onStarted?.()

@@ -17,6 +17,7 @@ import { MemoryStore } from '../../src/fs/testing/memory-store.ts'
 import { chunkBlocksOf } from '../../src/stores/registry.ts'
 import { EPERM, Errno } from '../../src/values/errno.ts'
 import { type Ino, printable, ROOT_INO, toBytes } from '../../src/values/ids.ts'
+import { readPrinted } from '../../testbed/printed-json.ts'
 import { COMMITS, IMAGES, keptDump, keptImage, keptJson } from './kept.ts'
 import { isText, type Told, type TreeTold } from './tell-tree.ts'
 
@@ -185,6 +186,10 @@ for (const commit of COMMITS) {
     assert.deepEqual([readHeader(packed).version, open(unpacked).version], [2, 2])
     assert.equal(open(unpacked).state.inodes.get(ino)?.rdev, 0x501)
     assert.deepEqual(checkImage(unpacked, new State(), chunkBlocksOf), [])
+  })
+
+  test(`${commit}: what dump prints of it has each key of its schema, and no other one`, () => {
+    for (const name of IMAGES) readPrinted('dump', JSON.stringify(dumpImage(keptImage(commit, name))))
   })
 
   test(`${commit}: what is damaged is found, and what is of another version is refused`, () => {

@@ -75,6 +75,14 @@ async function until(what: string, holds: () => boolean): Promise<void> {
   }
 }
 
+/** Whether the tree's command has it. */
+const hasOption = async (command: string, option: string): Promise<boolean> =>
+  (await tree.guestmemfs(command, '--help')).includes(option)
+
+/** Of a command that takes a pool: former trees have an option for it. */
+const poolWords = async (command: string): Promise<string[]> =>
+  (await hasOption(command, '--mount')) ? ['--mount', mountPoint] : [mountPoint]
+
 /** Runs a guest, updates it and saves it: this ends its stopped QEMU. */
 async function guest(): Promise<void> {
   const [kernel, log] = [join(work, 'guest'), join(work, 'log')]
@@ -85,7 +93,7 @@ async function guest(): Promise<void> {
     'run',
     '--name',
     VM,
-    '--mount',
+    ...((await hasOption('run', '--pool')) ? ['--pool'] : ['--mount']),
     mountPoint,
     '--',
     ...line,
@@ -96,8 +104,8 @@ async function guest(): Promise<void> {
   )
   await until('a tick of the guest', () => readFileSync(log, 'latin1').includes('tick 1 '))
   keep('vm-running.json', xattr(path('guest-ram'), 'trusted.guestmemfs.vm'))
-  await tree.guestmemfs('live-update', '--vmm-only', '--mount', mountPoint)
-  keep('report.txt', await tree.guestmemfs('report', '--mount', mountPoint))
+  await tree.guestmemfs('live-update', '--vmm-only', ...(await poolWords('live-update')))
+  keep('report.txt', await tree.guestmemfs('report', ...(await poolWords('report'))))
   keep('report.json', readFileSync(report))
   keep('runtime.json', readFileSync(join(RUN, 'vm', VM, 'runtime.json')))
   await tree.script(beforeJump(POOL, mountPoint, path('guest-ram')))

@@ -92,6 +92,8 @@ test('what is mounted already is left as it is', options, async (t) => {
     [['mount', pool, mountPoint], /is mounted on \S+ already/],
     ...[mountPoint, `${mountPoint}/`, `${mountPoint}/.`, link].map(other),
   )
+  for (const named of [pool, mountPoint, `${mountPoint}/`, link])
+    assert.equal((await guestmemfs('status', named)).status, 0, named)
   fs.unlinkSync(link)
 
   const fd = fs.openSync(path('text'), 'r')

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { getxattr } from '../../src/linux/xattr.ts'
 import { MIB } from '../../src/values/units.ts'
+import { readPrinted } from '../../testbed/printed-json.ts'
 import {
   cannotMountMemoryFile,
   type MemoryFile,
@@ -111,10 +112,12 @@ test(
     )
 
     const [status, list, doctor] = await Promise.all([
-      tree.run('status', pool.pool),
+      tree.run('status', pool.pool, '-v'),
       tree.run('list'),
       tree.run('doctor'),
     ])
+    assert.match(status.stdout, /^health +4M of memory is bad, .*; parts of ram are on it$/m)
+    assert.match(status.stdout, /^to do +delete these files .*, and have the memory replaced$/m)
     assert.match(
       status.stdout,
       new RegExp(`^bad memory +0x${inFile.startByte.toString(16)}\\+2M \\(ram from 2M on\\)$`, 'm'),
@@ -128,7 +131,10 @@ test(
     assert.match(list.stdout, new RegExp(`^${path('ram')} +8M +2M +1 `, 'm'))
     assert.match(
       doctor.stdout,
-      new RegExp(`^warn +bad memory of pool ${pool.pool} +4M, .*; parts of ram are on it$`, 'm'),
+      new RegExp(
+        `^warn +bad memory of pool ${pool.pool} +4M of memory is bad, .*; parts of ram are on it$`,
+        'm',
+      ),
     )
 
     // The FIFO has nothing more: a successor knows it by the image.
@@ -176,11 +182,11 @@ test(
       await umount()
     }
     const { stdout } = await format(pool, next, '--forget-bad', '--json')
-    assert.deepEqual(JSON.parse(stdout), {
+    assert.deepEqual(readPrinted('format', stdout), {
       pool: next,
       region: RANGE_NAME,
-      totalBlocks: TOTAL_BLOCKS,
-      badBlocks: 0,
+      sizeBytes: TOTAL_BLOCKS * BLOCK,
+      badBytes: 0,
       hasLostRecord: false,
     })
   },

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import type { PoolSummary } from '../../src/pool/pool-summary.ts'
 import { POOLS } from '../../src/run/paths.ts'
 import { Mapper } from './mapper.ts'
 import {
@@ -11,6 +12,7 @@ import {
   kill,
   mountTestPool,
   type Outcome,
+  printed,
   type TestPool,
   until,
 } from './support.ts'
@@ -58,7 +60,7 @@ export async function stage(t: TestContext, damage: (file: string, first: string
   return { pool, keeper, server, mapper }
 }
 
-export const listed = async (pool: string): Promise<Record<string, unknown> | undefined> =>
-  JSON.parse((await guestmemfs('list', '--json')).stdout).find((each: { pool: string }) => each.pool === pool)
+export const listed = async (pool: string): Promise<PoolSummary | undefined> =>
+  (await printed('list')).pools.find((each) => each.pool === pool)
 
 export const succeeded = ({ stderr, status }: Outcome): void => assert.deepEqual([stderr, status], ['', 0])

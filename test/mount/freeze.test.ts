@@ -101,7 +101,9 @@ test('freeze and thaw', { skip: cannotMount, timeout: 120_000 }, async (t) => {
     assert.equal((await guestmemfs('mount', pool.pool, pool.mountPoint)).status, 0)
     refusesEverything()
     assert.equal(view(pool), before)
-    assert.match((await guestmemfs('status', pool.pool)).stdout, /pool\.frozen +true/)
+    const { stdout } = await guestmemfs('status', pool.pool)
+    assert.match(stdout, /^health +frozen: every modification is refused$/m)
+    assert.match(stdout, new RegExp(`^to do +'guestmemfs thaw ${pool.pool}' ends that$`, 'm'))
   })
 
   await t.test('only root thaws; then everything goes again', async () => {

@@ -13,6 +13,7 @@ import {
   cannotMount,
   guestmemfs,
   mountTestPool,
+  printedIn,
   runInTree,
   testMountPoint,
   testPoolName,
@@ -125,7 +126,8 @@ for (const [place, words] of Object.entries(PLACES))
         )
       }
       const { stdout } = await there('list', '--json')
-      const listed = stdout && JSON.parse(stdout).find((each: { pool: string }) => each.pool === pool.pool)
+      const listed =
+        stdout === '' ? undefined : printedIn('list', stdout).pools.find((each) => each.pool === pool.pool)
       assert.ok(!listed || ['unseen', 'mounted'].includes(listed.state), stdout)
       assert.equal(fs.existsSync(file) && fs.readFileSync(file, 'latin1'), before)
       assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')

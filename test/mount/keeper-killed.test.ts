@@ -50,6 +50,13 @@ test(
     )
     assert.deepEqual([fs.existsSync(path('new')), await mapper.load(5)], [false, 55])
     assert.match((await guestmemfs('list')).stdout, new RegExp(`^${pool.pool} +mounted `, 'm'))
+    const shown = (await guestmemfs('status', pool.pool)).stdout.trimEnd().split('\n')
+    assert.equal(shown.length, 6)
+    assert.match(shown[2] ?? '', new RegExp(`^served by  no keeper and server ${server} \\(\\d`))
+    assert.equal(
+      shown[5],
+      `to do      'guestmemfs mount ${pool.pool} ${mountPoint}' has another keeper take it over`,
+    )
 
     await t.test('unmounting would lose the memory: it is refused without --discard', async () => {
       const { status, stderr } = await guestmemfs('umount', pool.pool)
@@ -61,6 +68,7 @@ test(
     const adopted = await guestmemfs('mount', pool.pool, `${mountPoint}/`)
     assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
     assert.match(adopted.stdout, /a new one took over\)\n$/)
+    assert.match((await guestmemfs('status', pool.pool)).stdout, /^to do +nothing$/m)
     assert.notEqual(pool.keeperPid(), keeper)
     assert.notEqual(pool.serverPid(), server)
     assert.equal(processStartTime(server), undefined)
@@ -140,7 +148,8 @@ test(
     const update = await guestmemfs('live-update', '--kernel', '--dry-run')
     assert.equal(update.status, 1, 'its guests may run on, and a kexec would end them')
     assert.match(update.stderr, complaint)
-    assert.equal((await guestmemfs('status', served.pool)).status, 0)
+    const shown = await guestmemfs('status', served.pool)
+    assert.deepEqual([shown.status, shown.stderr, shown.stdout.trimEnd().split('\n').length], [0, '', 6])
     assert.match((await guestmemfs('status', dead.pool)).stderr, complaint)
 
     await guestmemfs('umount', served.mountPoint)

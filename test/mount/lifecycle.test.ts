@@ -20,6 +20,7 @@ import {
   guestmemfsWith,
   mountTestPool,
   poolRecord,
+  printed,
   shell,
   testMountPoint,
   testPoolName,
@@ -62,7 +63,7 @@ test('parked, and mounted elsewhere: files, contents and numbers are the same', 
   const second = await Mapper.start(t, join(elsewhere, 'ram'), 8 * MIB)
   assert.deepEqual([await second.load(4 * MIB - 1), await second.load(4 * MIB)], [0, 0x5a])
   await second.end()
-  assert.match((await guestmemfs('status', elsewhere)).stdout, /^mountPoint +.*with a space$/m)
+  assert.match((await guestmemfs('status', '-v', elsewhere)).stdout, /^mountPoint +.*with a space$/m)
   assert.equal((await guestmemfs('umount', `${elsewhere}/`)).status, 0)
   fs.rmdirSync(elsewhere)
 })
@@ -81,8 +82,7 @@ test('two pools at once are independent; an empty one ends by itself', options, 
   assert.deepEqual([fs.statfsSync(one.path()).blocks, fs.statfsSync(two.path()).blocks], [16, 32])
   fs.unlinkSync(one.path('same'))
   assert.match((await guestmemfs('umount', one.pool)).stdout, /unmounted; it held nothing\n$/)
-  const { stdout } = await guestmemfs('list', '--json')
-  const pools = (JSON.parse(stdout) as { pool: string }[]).map(({ pool }) => pool)
+  const pools = (await printed('list')).pools.map(({ pool }) => pool)
   assert.deepEqual([pools.includes(one.pool), pools.includes(two.pool)], [false, true])
   assert.equal(fs.readFileSync(two.path('same'), 'utf8'), 'two')
 })

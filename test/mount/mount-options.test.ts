@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { mountTable } from '../../src/linux/mounts.ts'
-import { cannotMount, guestmemfs, testMountPoint, testPoolName } from './support.ts'
+import { cannotMount, guestmemfs, printed, testMountPoint, testPoolName } from './support.ts'
 
 function optionsOf(target: string) {
   const mount = mountTable().find((each) => each.target === target)
@@ -40,10 +40,8 @@ test('mount options', { skip: cannotMount, timeout: 120_000 }, async (t) => {
   await t.test('a successor does not set them again', async (t) => {
     const { pool, mountPoint } = await mounted(t, 'size=32M,mode=0700')
     fs.chmodSync(mountPoint, 0o755)
-    const { serverPid } = JSON.parse((await guestmemfs('list', '--json')).stdout).find(
-      (each: { pool: string }) => each.pool === pool,
-    )
-    process.kill(serverPid, 'SIGKILL')
+    const listed = (await printed('list')).pools.find((each) => each.pool === pool)
+    process.kill(listed?.serverPid as number, 'SIGKILL')
     assert.equal(fs.readdirSync(mountPoint).length, 0)
     fs.writeFileSync(`${mountPoint}/file`, '')
     assert.equal(root(mountPoint), '755 0:0')

@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { setxattr } from '../../src/linux/xattr.ts'
-import { cannotMount, guestmemfs, guestmemfsAsStranger, mountTestPool, nodeAsStranger } from './support.ts'
+import { cannotMount, guestmemfsAsStranger, mountTestPool, nodeAsStranger, printed } from './support.ts'
 
 const READ = fileURLToPath(new URL('read-xattrs.ts', import.meta.url))
 const SECRET = 'only-for-its-owner'
@@ -40,12 +40,12 @@ test('names in a closed directory', { skip: cannotMount, timeout: 90_000 }, asyn
         guestmemfsAsStranger('status', pool.pool),
         guestmemfsAsStranger('status', pool.pool, '--json'),
         guestmemfsAsStranger('list'),
-        guestmemfsAsStranger('vms', '--mount', pool.mountPoint),
+        guestmemfsAsStranger('vms', pool.mountPoint),
       ])
       for (const { stdout, stderr } of [status, asJson, list, vms])
         assert.doesNotMatch(stdout + stderr, new RegExp(SECRET))
       assert.deepEqual([status.status, asJson.status, list.status, vms.status], [0, 0, 0, 1], status.stderr)
-      assert.match(status.stdout, /^vms +listed to root alone$/m)
+      assert.match(status.stdout, /^guests +shown to root alone$/m)
       assert.equal((JSON.parse(asJson.stdout) as { vms: unknown }).vms, null)
       assert.match(list.stdout, new RegExp(`^${pool.pool} +mounted`, 'm'))
       assert.match(vms.stderr, /^guestmemfs: .* shows only root what files are in it .*: run it with sudo\n$/)
@@ -53,7 +53,7 @@ test('names in a closed directory', { skip: cannotMount, timeout: 90_000 }, asyn
   )
 
   await t.test('root can read all of it', async () => {
-    const { vms } = JSON.parse((await guestmemfs('status', pool.pool, '--json')).stdout) as { vms: object[] }
+    const { vms } = await printed('status', pool.pool)
     assert.deepEqual(vms, [{ path: `closed/${SECRET}`, ino: fs.statSync(ram).ino, name: 'guest' }])
   })
 })

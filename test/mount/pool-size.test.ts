@@ -24,6 +24,7 @@ import {
   guestmemfsAsStranger,
   mountTestPool,
   poolRecord,
+  printed,
   shell,
   type TestPool,
   until,
@@ -43,13 +44,13 @@ async function resizes(pool: TestPool, size: string): Promise<void> {
 /** The size by statfs(2) and by commands, in MiB. */
 async function sizes({ pool, mountPoint }: TestPool): Promise<unknown> {
   const { bsize, blocks } = fs.statfsSync(mountPoint)
-  const status = JSON.parse((await guestmemfs('status', '--json', pool)).stdout)
-  const list = JSON.parse((await guestmemfs('list', '--json')).stdout)
+  const status = await printed('status', pool)
+  const { pools } = await printed('list')
   return {
     statfs: (bsize * blocks) / MIB,
     df: Number(shell(`df -m --output=size ${mountPoint} | tail -1`)),
     status: status.geometry.totalBytes / MIB,
-    list: list.find((each: { pool: string }) => each.pool === pool).sizeBytes / MIB,
+    list: (pools.find((each) => each.pool === pool)?.sizeBytes ?? 0) / MIB,
   }
 }
 
@@ -110,9 +111,8 @@ test('a mounted pool grows and shrinks, and every command shows its size', optio
   await t.test('without a record it is found with the size that it has', async () => {
     const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
     fs.rmSync(join(POOLS, `${pool.pool}.json`))
-    const found = JSON.parse((await guestmemfs('list', '--json')).stdout)
-    const { sizeBytes } = found.find((each: { pool: string }) => each.pool === pool.pool)
-    assert.equal(sizeBytes, 110 * MIB)
+    const { pools } = await printed('list')
+    assert.equal(pools.find((each) => each.pool === pool.pool)?.sizeBytes, 110 * MIB)
     process.kill(keeper, 'SIGKILL')
     await until('it ends', () => processStartTime(keeper) === undefined)
     const mounted = await guestmemfs('mount', pool.pool, pool.mountPoint, '-o', 'size=110M')

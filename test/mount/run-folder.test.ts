@@ -18,6 +18,7 @@ import {
   cannotMount,
   kill,
   type Outcome,
+  printedIn,
   TREE,
   testMountPoint,
   testPoolName,
@@ -135,10 +136,9 @@ test('/run takes not even an empty file: the pool is mounted, found and taken ov
   await mounted(/new pool/)
   succeeded(await inside('sh', '-c', `echo kept >${mountPoint}/text`))
   // Pools of tests that run beside this one are found as well.
-  const listed: { pool: string; keeperPid: number }[] = JSON.parse((await cli('list', '--json')).stdout)
-  const found = listed.find((each) => each.pool === pool)
-  assert.ok(found)
-  await kill(found.keeperPid)
+  const { pools } = printedIn('list', (await cli('list', '--json')).stdout)
+  const found = pools.find((each) => each.pool === pool)
+  await kill(found?.keeperPid as number)
   await mounted(/a new one took over/)
   assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'kept\n')
   assert.match((await cli('umount', pool)).stdout, /unmounted and parked/)

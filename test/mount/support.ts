@@ -11,13 +11,23 @@ import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import type { Outputs } from '../../src/cli/json/outputs.ts'
 import { unmount } from '../../src/linux/mounts.ts'
 import { processStartTime } from '../../src/linux/process.ts'
 import { lockPath, logPath, type PoolRecord, readPoolRecord } from '../../src/run/pool-record.ts'
+import { readPrinted } from '../../testbed/printed-json.ts'
+import { formerPrinted, formerWords } from './former-words.ts'
 
 /** The tree under test: this one, or another folder, whose faults a test must then find. */
 export const TREE = process.env.GUESTMEMFS_TREE ?? fileURLToPath(new URL('../..', import.meta.url))
+/** The other folder has the oldest tree. */
+const isFormer = process.env.GUESTMEMFS_TREE !== undefined
 export const CLI = join(TREE, 'src/cli.ts')
+/** `words`: after the program's name, as the tree under test spells them. */
+export const spelled = (words: readonly string[]): readonly string[] =>
+  isFormer ? formerWords(words) : words
+/** What Node runs for `guestmemfs WORDS…`. */
+export const typed = (...words: readonly string[]): string[] => [CLI, ...spelled(words)]
 const run = promisify(execFile)
 
 /** Why this machine cannot run the mount tier, or false: what `node:test` takes as `skip`. */
@@ -53,19 +63,45 @@ export async function runProgram(
   }
 }
 
+/** What is printed with --json is held against its schema; `words`: after the program's name. */
+async function checked(words: readonly string[], running: Promise<Outcome>): Promise<Outcome> {
+  const outcome = await running
+  if (!isFormer && words.includes('--json') && outcome.stdout !== '')
+    readPrinted(words[0] as keyof Outputs, outcome.stdout)
+  return outcome
+}
+
+/** What `guestmemfs COMMAND --json` prints, with further `words`. Throws where it prints nothing. */
+export async function printed<Command extends keyof Outputs>(
+  command: Command,
+  ...words: string[]
+): Promise<Outputs[Command]> {
+  const { stdout, stderr } = await guestmemfs(command, '--json', ...words)
+  if (stdout === '') throw new Error(stderr)
+  return printedIn(command, stdout)
+}
+
+/** Of a command that has ended. */
+export const printedIn = <Command extends keyof Outputs>(
+  command: Command,
+  stdout: string,
+): Outputs[Command] =>
+  isFormer ? (formerPrinted(command, stdout) as Outputs[Command]) : readPrinted(command, stdout)
+
 /** Runs `guestmemfs ARGUMENTS…`. */
 export const guestmemfs = (...words: string[]): Promise<Outcome> => guestmemfsWith({}, ...words)
 
 /** As `guestmemfs`, with further environment variables, which keeper and server inherit. */
 export const guestmemfsWith = (environment: Record<string, string>, ...words: string[]): Promise<Outcome> =>
-  runProgram(process.execPath, [CLI, ...words], { environment })
+  checked(words, runProgram(process.execPath, typed(...words), { environment }))
 
 /** As `guestmemfs`, run by another program, which executes the words after its own. */
 export const runInTree = (
   program: string,
   words: readonly string[],
   command: readonly string[],
-): Promise<Outcome> => runProgram(program, [...words, process.execPath, CLI, ...command])
+): Promise<Outcome> =>
+  checked(command, runProgram(program, [...words, process.execPath, ...typed(...command)]))
 
 /** Kills the process; resolves when it has ended. */
 export async function kill(pid: number): Promise<void> {
@@ -93,7 +129,8 @@ export function nodeAsStranger(words: readonly string[], options: { cwd?: string
 }
 
 /** Runs `guestmemfs ARGUMENTS…` as an unprivileged user. */
-export const guestmemfsAsStranger = (...words: string[]): Promise<Outcome> => nodeAsStranger([CLI, ...words])
+export const guestmemfsAsStranger = (...words: string[]): Promise<Outcome> =>
+  checked(words, nodeAsStranger(typed(...words)))
 
 export interface TestPool {
   readonly pool: string

@@ -12,7 +12,16 @@ import { type TreeTold, tellTree } from '../kept/tell-tree.ts'
 import { Mapper } from './mapper.ts'
 import { cannotRunOlder, mountOlderPool } from './older.ts'
 import { answerTo } from './refused.ts'
-import { assertClean, beforeUnmount, freeBlocks, guestmemfs, kill, type TestPool, until } from './support.ts'
+import {
+  assertClean,
+  beforeUnmount,
+  freeBlocks,
+  guestmemfs,
+  kill,
+  printed,
+  type TestPool,
+  until,
+} from './support.ts'
 
 const MIB = 1024 * 1024
 const options = { skip: cannotRunOlder, timeout: 120_000 }
@@ -100,15 +109,16 @@ test(
     const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
 
     await t.test("today's commands read their records and xattrs", async () => {
-      const [listed] = JSON.parse((await guestmemfs('list', '--json')).stdout).filter(
-        (each: { pool: string }) => each.pool === pool.pool,
-      )
+      const listed = (await printed('list')).pools.find((each) => each.pool === pool.pool)
       assert.deepEqual(
-        [listed.state, listed.keeperPid, listed.serverPid, listed.mountPoint],
+        [listed?.state, listed?.keeperPid, listed?.serverPid, listed?.mountPoint],
         ['mounted', keeper, server, pool.mountPoint],
       )
-      const status = JSON.parse((await guestmemfs('status', '--json', pool.pool)).stdout)
-      assert.deepEqual([status.server.pid, status.pool.name, status.health.orphans], [server, pool.pool, 1])
+      const status = await printed('status', pool.pool)
+      assert.deepEqual(
+        [status.server.pid, status.identity.name, status.health.orphans],
+        [server, pool.pool, 1],
+      )
       await assertClean(pool.pool)
       assert.equal((await guestmemfs('freeze', pool.pool)).status, 0)
       assert.equal(

@@ -19,6 +19,7 @@ import {
   kill,
   mountTestPool,
   type Outcome,
+  printed,
   runInTree,
   type TestPool,
   until,
@@ -99,8 +100,7 @@ test(
     assert.deepEqual([pool.keeperPid(), pool.serverPid()], [keeper, server])
     assert.deepEqual(tellTree(pool.mountPoint), told)
     await isWhole()
-    const again = await guestmemfs('upgrade', '--json', pool.mountPoint)
-    assert.deepEqual(JSON.parse(again.stdout).image, { before: 2, after: 2 })
+    assert.deepEqual((await printed('upgrade', pool.mountPoint)).image, { before: 2, after: 2 })
 
     // The older tree refuses in one line, and the present server goes on serving.
     assertRefused(await mountBy('older'), /version 2/)

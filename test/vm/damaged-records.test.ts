@@ -53,15 +53,14 @@ const file = (path: string, line: RegExp): Damage => ({
 /** `run` of another VM on the same RAM. */
 async function runOver(t: TestContext, pool: VmPool, { ramFile }: TestVm, ...options: string[]) {
   const line = [QEMU, ...SMALL_MACHINE, ...ramOptions(ramFile), '-kernel', tinyKernel(scratchFolder(t))]
-  return await guestmemfs('run', '--name', 'over', '--mount', pool.mountPoint, ...options, '--', ...line)
+  return await guestmemfs('run', '--name', 'over', '--pool', pool.mountPoint, ...options, '--', ...line)
 }
 
 async function allSayIt(t: TestContext, pool: VmPool, vm: TestVm, { line }: Damage): Promise<void> {
-  const at = ['--mount', pool.mountPoint]
   const said = {
-    vms: await guestmemfs('vms', ...at),
-    resume: await guestmemfs('resume', ...at),
-    'live-update': await guestmemfs('live-update', '--vmm-only', ...at),
+    vms: await guestmemfs('vms', pool.mountPoint),
+    resume: await guestmemfs('resume', pool.mountPoint),
+    'live-update': await guestmemfs('live-update', '--vmm-only', pool.mountPoint),
     run: await runOver(t, pool, vm),
     'run --replace': await runOver(t, pool, vm, '--replace'),
   }
@@ -150,7 +149,7 @@ test('a kept reading that is cut off: the guest is refused, until the operator r
   )
   assert.equal(readFileSync(machine, 'utf8'), cut)
   assert.equal(qemuPid(vm.name), pid)
-  assert.equal((await guestmemfs('vms', '--mount', pool.mountPoint)).stderr, '', 'it runs, and is listed')
+  assert.equal((await guestmemfs('vms', pool.mountPoint)).stderr, '', 'it runs, and is listed')
   await isUntouched(vm, pid)
   rmSync(machine)
   assert.equal((await updateVmm(pool)).status, 0)

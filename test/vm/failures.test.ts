@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
-import { CLI, guestmemfs } from '../mount/support.ts'
+import { guestmemfs, typed } from '../mount/support.ts'
 import { brokenQemu, moodyQemu, oldQemu } from './fake-qemu.ts'
 import { Serial } from './serial.ts'
 import {
@@ -56,7 +56,7 @@ test('no QEMU loads the guest: it is saved; a damaged state file is refused; the
   assert.equal(failed.report.vms[0]?.outcome, 'saved')
   assert.match(
     failed.report.vms[0].problem ?? '',
-    /status 7.*are kept: go on with 'guestmemfs resume kept-\d+'/,
+    /status 7.*are kept: go on with 'guestmemfs resume --name kept-\d+'/,
   )
   assert.equal(await vm.ended, 0)
   assert.equal((await listVms(pool))[0]?.state, 'saved')
@@ -64,14 +64,14 @@ test('no QEMU loads the guest: it is saved; a damaged state file is refused; the
 
   const again = await guestmemfs(
     'run',
-    '--mount',
+    '--pool',
     pool.mountPoint,
     '--',
     qemu.path,
     ...SMALL_MACHINE,
     ...ramOptions(vm.ramFile),
   )
-  assert.match(again.stderr, /is saved: continue it with 'guestmemfs resume kept-\d+'/)
+  assert.match(again.stderr, /is saved: continue it with 'guestmemfs resume --name kept-\d+'/)
 
   const stateFile = pool.path(`${vm.name}.vmstate`)
   const state = readFileSync(stateFile)
@@ -80,11 +80,21 @@ test('no QEMU loads the guest: it is saved; a damaged state file is refused; the
     [Buffer.from(state).fill(0xff, 100, 101), /not what was saved \(checksum\); its RAM is kept/],
   ] as const) {
     writeFileSync(stateFile, damaged)
-    const refused = await resumeVms(pool, vm.name)
+    const refused = await resumeVms(pool, '--name', vm.name)
     assert.equal(refused.status, 1)
     assert.match(refused.report.vms[0]?.problem ?? '', reason)
     assert.equal((await listVms(pool))[0]?.state, 'saved')
   }
+
+  const asPool = await guestmemfs('resume', vm.name)
+  assert.deepEqual(
+    [asPool.status, asPool.stderr],
+    [1, `guestmemfs: ${vm.name} is a VM, no pool: type 'guestmemfs resume --name ${vm.name}'\n`],
+  )
+
+  const shown = (await guestmemfs('status', pool.pool)).stdout
+  assert.match(shown, new RegExp(`^guests +1 saved \\(${vm.name}\\)$`, 'm'))
+  assert.match(shown, /^to do +'guestmemfs resume' starts what is saved$/m)
 
   writeFileSync(stateFile, state)
   const ticks = vm.serial.ticks().length
@@ -112,7 +122,7 @@ test('a QEMU that does not answer is named, and holds back the others only if th
       [deaf.name, 'refused'],
     ],
   )
-  assert.match(report.vms[1]?.problem ?? '', /^QMP socket .*\/qmp: no greeting within 5000 ms$/)
+  assert.match(report.vms[1]?.problem ?? '', /^QMP socket .*\/qmp: no greeting within 5 s$/)
   assert.equal(qemuPid(deaf.name), pids[0])
   const updated = qemuPid(fine.name)
   assert.notEqual(updated, pids[1])
@@ -120,7 +130,7 @@ test('a QEMU that does not answer is named, and holds back the others only if th
   const none = await updateVmm(pool, '--all-or-none')
   kill(pids[0] as number, 'SIGCONT')
   assert.equal(none.status, 1)
-  assert.match(none.stderr, /^guestmemfs: VM deaf-\d+: QMP socket .*\/qmp: no greeting within 5000 ms$/m)
+  assert.match(none.stderr, /^guestmemfs: VM deaf-\d+: QMP socket .*\/qmp: no greeting within 5 s$/m)
   assert.deepEqual([qemuPid(deaf.name), qemuPid(fine.name)], [pids[0], updated])
   for (const { serial } of [deaf, fine]) {
     await serial.moreTicks(2)
@@ -131,19 +141,12 @@ test('a QEMU that does not answer is named, and holds back the others only if th
 test('a QEMU without cpr-reboot is refused, to start with and to update to', async (t) => {
   const pool = await mountVmPool(t)
   const old = oldQemu(scratchFolder(t))
-  const refused = await guestmemfs(
-    'run',
-    '--mount',
-    pool.mountPoint,
-    '--',
-    old,
-    ...ramOptions(pool.path('x')),
-  )
+  const refused = await guestmemfs('run', '--pool', pool.mountPoint, '--', old, ...ramOptions(pool.path('x')))
   assert.equal(refused.status, 1)
   assert.match(refused.stderr, /is QEMU 7\.2\.22: cpr-reboot needs 8\.2\.0 or newer/)
   const missing = await guestmemfs(
     'run',
-    '--mount',
+    '--pool',
     pool.mountPoint,
     '--',
     '/nowhere/qemu',
@@ -167,14 +170,14 @@ test('the update itself is killed while the new QEMU starts: resume finishes it'
     options: quitFirst(scratchFolder(t)),
   })
   qemu.set('sleep 1')
-  const update = spawn(process.execPath, [CLI, 'live-update', '--vmm-only', '--mount', pool.mountPoint], {
+  const update = spawn(process.execPath, typed('live-update', '--vmm-only', pool.mountPoint), {
     stdio: 'ignore',
   })
   const before = qemuPid(vm.name)
   while ([undefined, before].includes(readRuntime(vm.name)?.qemu?.pid)) await sleep(10)
   update.kill('SIGKILL')
   await once(update, 'exit')
-  const { status, report } = await resumeVms(pool, vm.name)
+  const { status, report } = await resumeVms(pool, '--name', vm.name)
   assert.equal(status, 0, JSON.stringify(report))
   await vm.serial.moreTicks(3)
   assert.equal(vm.serial.findBreak(), undefined)
@@ -191,7 +194,7 @@ test('-daemonize: run returns when QEMU is up, and says why when it does not com
       'run',
       '--name',
       vm.name,
-      '--mount',
+      '--pool',
       pool.mountPoint,
       '--',
       'qemu-system-x86_64',
@@ -223,7 +226,7 @@ test('a guest whose next QEMU cannot be started stays on record as saved, and go
   }).finally(() => process.chdir(before))
   // During the trial of the next one: the guest has not been paused, and the preflight has found no error.
   qemu.set(`mv ${folder} ${folder}.away`, 'even-tried')
-  const { report } = await updateVmm(pool, '--timeout-ms', '5000')
+  const { report } = await updateVmm(pool, '--timeout', '5s')
   assert.equal(report.vms[0]?.outcome, 'saved', JSON.stringify(report))
   await vm.ended
   assert.deepEqual(

@@ -24,7 +24,7 @@ const AT_ONCE = 3
 /** Of each test: of messages that change QEMU, and of the others. */
 const CHOSEN = 6
 /** A fault that a QEMU does not come back from takes this long, several times in a row. */
-const TIMEOUT_MS = '15000'
+const TIMEOUT = '15s'
 /** One line for the operator, which is no error of the program itself. */
 const ONE_LINE = /^(?!.*(undefined|TypeError|EPIPE|object Object|file:\/\/))[^\n]+$/
 
@@ -61,7 +61,7 @@ test('a monitor that does one thing wrong at a message of live-update --vmm-only
   for (const batch of batches(cases)) {
     set(guests, batch)
     const pids = guests.map(({ name }) => qemuPid(name))
-    const { status, stderr, report } = await updateVmm(pool, '--timeout-ms', TIMEOUT_MS)
+    const { status, stderr, report } = await updateVmm(pool, '--timeout', TIMEOUT)
     set(guests, [])
     assert.ok(status === 0 || status === 1, `${status}: ${batch.map(caseWords).join(', ')}`)
     for (const [at, { name }] of guests.entries()) {

@@ -8,13 +8,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { mountTable } from '../../src/linux/mounts.ts'
 import { readTicks } from '../../testbed/guests/ticks.ts'
-import { CLI, cannotMount } from '../mount/support.ts'
+import { CLI, cannotMount, printedIn } from '../mount/support.ts'
 import { cannotRunSystemd, startUnitHost, type UnitHost } from '../mount/systemd-host.ts'
 import { QEMU, quitFirst, ramOptions, SMALL_MACHINE, scratchFolder, tinyKernel } from './support.ts'
-
-interface Reported {
-  readonly vms: readonly { name: string; outcome: string; quitFirst: string | null; problem: string | null }[]
-}
 
 test('guests in units get their next QEMUs there', { skip: cannotMount || cannotRunSystemd }, async (t) => {
   const folder = scratchFolder(t)
@@ -57,7 +53,9 @@ test('guests in units get their next QEMUs there', { skip: cannotMount || cannot
     for (const round of [1, 2]) {
       const before = new Map(['beside', 'alone', 'deaf'].map((name) => [name, mainPid(name)]))
       const { output } = run(process.execPath, CLI, 'live-update', '--vmm-only', '--json')
-      const report = JSON.parse(output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1)) as Reported
+      const [json = ''] = /^\{.*\}$/m.exec(output) ?? []
+      const [report] = printedIn('live-update', json).reports
+      assert.ok(report, output)
       for (const { name, outcome, quitFirst, problem } of report.vms) {
         assert.equal(outcome, name === 'deaf' ? 'refused' : 'updated', `${round}: ${output}`)
         assert.equal(typeof quitFirst, name === 'alone' ? 'string' : name === 'deaf' ? 'undefined' : 'object')

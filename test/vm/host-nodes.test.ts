@@ -6,9 +6,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { nodeIds } from '../../src/linux/memory-nodes.ts'
-import type { PoolSummary } from '../../src/pool/pool-summary.ts'
-import type { ListedRamFile } from '../../src/pool/ram-files.ts'
-import { guestmemfs } from '../mount/support.ts'
+import { printed } from '../mount/support.ts'
 import { mountVmPool, qemuPid, ramOptions, startTinyVm, updateVmm, type VmPool } from './support.ts'
 
 const [node] = nodeIds()
@@ -39,7 +37,6 @@ function policyOf(pid: number, path: string): string {
 }
 
 async function nodesOf(pool: VmPool): Promise<readonly number[] | null | undefined> {
-  const { stdout } = await guestmemfs('list', '--json')
-  const pools = JSON.parse(stdout) as (PoolSummary & { ram: ListedRamFile[] })[]
+  const { pools } = await printed('list')
   return pools.find(({ mountPoint }) => mountPoint === pool.mountPoint)?.ram[0]?.nodes
 }

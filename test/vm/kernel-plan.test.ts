@@ -1,7 +1,7 @@
 /**
- * Tests of what the plan of a kernel update says of pools that `--mount` leaves out. A dry run alone: this
- * machine need not have a live update orchestrator, so the command sees a device of that name, which makes it
- * plan as on one that has it. The testbed has the real one.
+ * Tests of what the plan of a kernel update says of pools that were not named. A dry run alone: this machine
+ * need not have a live update orchestrator, so the command sees a device of that name, which makes it plan as
+ * on one that has it. The testbed has the real one.
  */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ test('a saved guest, a running one and files of a pool that is left out would en
   const running = await startTinyVm(t, other, 'running', { seed: 2 })
   writeFileSync(files.path('file'), 'some data')
 
-  const lines = await linesOfPlan(t, '--mount', pool.mountPoint)
+  const lines = await linesOfPlan(t, pool.mountPoint)
   const ends = lines.filter((line) => line.includes('would end with this kernel'))
   for (const what of [
     `VM ${running.name} of pool '${other.pool}'`,
@@ -53,7 +53,7 @@ test('a guest with private RAM is named before it is paused, and max-bandwidth m
   const words = `VM ${name}: 64M of its RAM are private: it is stopped while QEMU writes them`
   for (const limit of [0, 32 << 20]) {
     await monitor(name, 'migrate-set-parameters', { 'max-bandwidth': limit })
-    const told = (await linesOfPlan(t, '--patience', '2')).filter((line) => line.includes('private'))
+    const told = (await linesOfPlan(t, '--patience', '2s')).filter((line) => line.includes('private'))
     assert.deepEqual(told, [`guestmemfs: warning: ${words}`])
   }
   await serial.moreTicks(2)

@@ -11,10 +11,9 @@ import { type TestContext, test } from 'node:test'
 import { getxattr } from '../../src/linux/xattr.ts'
 import { readUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
 import { type UpdateScope, UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
-import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
-import { guestmemfs } from '../mount/support.ts'
+import { guestmemfs, printedIn } from '../mount/support.ts'
 import { faultyQemu, untilRead } from './faulty-qemu.ts'
 import { startPrivateRamVm } from './private-ram-vm.ts'
 import { secondMonitor, slowSaves } from './slow-saves.ts'
@@ -132,19 +131,14 @@ for (const command of ['resume', 'live-update --abort'])
     await monitor(guests[0]?.name as string, 'quit').catch(() => {})
     await guests[0]?.ended
 
-    const { status, stdout, stderr } = await guestmemfs(
-      ...command.split(' '),
-      '--mount',
-      pool.mountPoint,
-      '--json',
-    )
+    const { status, stdout, stderr } = await guestmemfs(...command.split(' '), pool.mountPoint, '--json')
     assert.equal(status, 0, stderr)
-    const report = JSON.parse(stdout) as UpdateReport
+    const [report] = printedIn(command === 'resume' ? command : 'live-update', stdout).reports
     assert.deepEqual(
-      report.vms.map(({ outcome }) => outcome),
+      report?.vms.map(({ outcome }) => outcome),
       ['resumed', 'resumed'],
     )
-    assert.equal(report.kind, 'resume', 'there was no other kernel')
+    assert.equal(report?.kind, 'resume', 'there was no other kernel')
     assert.equal(isFrozen(pool), false)
     assert.equal(readUpdateRecord(pool.mountPoint), undefined)
     assert.deepEqual(

@@ -41,7 +41,7 @@ test('a guest whose second pool is late holds back no guest of another pool', as
   leaveRecord(pool)
 
   let isWaiting = true
-  const waiting = resumeVms(late.first, '--timeout-ms', '25000').finally(() => {
+  const waiting = resumeVms(late.first, '--timeout', '25s').finally(() => {
     isWaiting = false
   })
   // It has the lock by then, unless it has given it back.
@@ -63,7 +63,7 @@ test('a guest whose second pool is late holds back no guest of another pool', as
 test('a guest that two commands resume, one of which waited for the pool that the other mounts, is started once', async (t) => {
   const late = await startLate(t, 'twice')
   const { vm, first, second } = late
-  const waiting = resumeVms(first, '--timeout-ms', '25000')
+  const waiting = resumeVms(first, '--timeout', '25s')
   await new Promise((resolve) => setTimeout(resolve, 1500))
   const mounted = await guestmemfs('mount', second.pool, second.mountPoint, '--resume')
   assert.equal(mounted.status, 0, mounted.stderr)

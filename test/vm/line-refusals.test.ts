@@ -25,7 +25,7 @@ import {
 /** Daemonized: one that is not refused must not hold up the test. */
 async function expectRefused(pool: VmPool, line: readonly string[], words: RegExp): Promise<void> {
   const name = vmName('refused')
-  const run = ['run', '--name', name, '--mount', pool.mountPoint, '--', QEMU, ...line, '-daemonize']
+  const run = ['run', '--name', name, '--pool', pool.mountPoint, '--', QEMU, ...line, '-daemonize']
   const { status, stderr } = await guestmemfs(...run)
   if (status === 0) process.kill(qemuPid(name), 'SIGKILL')
   assert.equal(status, 1, 'it was started')

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
-import { CLI, guestmemfs, until } from '../mount/support.ts'
+import { guestmemfs, typed, until } from '../mount/support.ts'
 import { linesOfPlan } from './plan-a-kernel.ts'
 import { startPrivateRamVm } from './private-ram-vm.ts'
 import { secondMonitor, slowSaves } from './slow-saves.ts'
@@ -60,7 +60,7 @@ test('an update with the next QEMU first: that one has them, and the save was no
   const before = await settingsOf(vm)
   for (const _ of [1, 2]) {
     const pid = qemuPid(vm.name)
-    const { status, stderr, report } = await updateVmm(pool, '--timeout-ms', '20000')
+    const { status, stderr, report } = await updateVmm(pool, '--timeout', '20s')
     assert.deepEqual([status, report.vms[0]?.problem], [0, null])
     assert.match(stderr, /^guestmemfs: warning: VM \S+: 64M of its RAM are private: [^\n]*\n$/)
     assert.notEqual(qemuPid(vm.name), pid)
@@ -92,7 +92,7 @@ test("the operator's limit of the bandwidth of migrations does not pace a save, 
   const { pool, vm } = await startSlowVm(t, 'limited')
   // Its private memory would take a minute.
   await monitor(vm.name, 'migrate-set-parameters', { 'max-bandwidth': 1 << 20 })
-  const { status, report } = await updateVmm(pool, '--timeout-ms', '20000')
+  const { status, report } = await updateVmm(pool, '--timeout', '20s')
   const [timeline] = report.vms
   assert.deepEqual([status, timeline?.outcome, timeline?.problem], [0, 'updated', null])
   await vm.serial.moreTicks(2)
@@ -115,7 +115,7 @@ test('a paused guest that the operator resumes, and that no update had changed, 
   await setAll(vm)
   const before = await settingsOf(vm)
   await monitor(vm.name, 'stop')
-  const { status, stderr } = await guestmemfs('resume', vm.name)
+  const { status, stderr } = await guestmemfs('resume', '--name', vm.name)
   assert.equal(status, 0, stderr)
   assert.deepEqual(await settingsOf(vm), before)
   await vm.serial.moreTicks(2)
@@ -127,7 +127,7 @@ test('an update that is killed in the middle of a save: resume sets them as they
   await setAll(vm)
   const before = await settingsOf(vm)
   const stop = await slowSaves(t, folder, 1 << 20)
-  const words = [CLI, 'live-update', '--vmm-only', '--mount', pool.mountPoint]
+  const words = typed('live-update', '--vmm-only', pool.mountPoint)
   const command = spawn(process.execPath, words, { stdio: 'ignore' })
   const ended = once(command, 'exit')
   const state = pool.path(`${vm.name}.vmstate`)
@@ -148,10 +148,10 @@ test('a save that is undone leaves them as they were', async (t) => {
   await setAll(vm)
   const before = await settingsOf(vm)
   const stop = await slowSaves(t, folder, 1 << 20)
-  const { status, report } = await updateVmm(pool, '--timeout-ms', '2000')
+  const { status, report } = await updateVmm(pool, '--timeout', '2s')
   await stop()
   assert.deepEqual([status, report.vms[0]?.outcome], [1, 'rolled-back'])
-  assert.match(report.vms[0]?.problem ?? '', /the migration did not end within \d+ ms/)
+  assert.match(report.vms[0]?.problem ?? '', /the migration did not end within \d+ s/)
   assert.deepEqual(await settingsOf(vm), before)
   await vm.serial.moreTicks(2)
   assert.equal(vm.serial.findBreak(), undefined)

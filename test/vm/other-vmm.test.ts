@@ -150,7 +150,7 @@ test('an update that was killed after the save: vms says so, and resume has it g
   await saveVmm({ definition, vmm: process, timeoutMs: 20_000, onStep: () => {} })
   assert.equal((await listVms(pool))[0]?.state, 'stopped')
   const refused = await updateVmm(pool)
-  assert.match(refused.stderr, /its last update did not end: 'guestmemfs resume \S+' first/)
+  assert.match(refused.stderr, /its last update did not end: 'guestmemfs resume --name \S+' first/)
   const { status, report } = await resumeVms(pool)
   assert.deepEqual([status, report.vms[0]?.outcome], [0, 'resumed'])
   assert.equal(qemuPid(vm.name), process.pid)
@@ -175,7 +175,7 @@ test('one that ends in order is on record no more; a killed one is dead, and its
 test('options that do not go together, and RAM that is no file with a size, are refused in one line', async (t) => {
   const pool = await mountVmPool(t)
   const refused = async (words: RegExp, ...options: string[]) => {
-    const { status, stderr } = await guestmemfs('run', '--mount', pool.mountPoint, ...options, '--', 'true')
+    const { status, stderr } = await guestmemfs('run', '--pool', pool.mountPoint, ...options, '--', 'true')
     assert.equal(status, 1)
     assert.match(stderr, words)
   }

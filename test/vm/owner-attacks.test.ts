@@ -75,7 +75,7 @@ test('a directory swapped while the update waits for QEMU leads root nowhere', a
   const { pool, vm, outside } = await startSwapping(t, 'greeting')
   const pid = qemuPid(vm.name)
   writeFileSync(join(outside, 'ram'), "root's", { mode: 0o600 })
-  const { report } = await updateVmm(pool, '--timeout-ms', '5000')
+  const { report } = await updateVmm(pool, '--timeout', '5s')
   assert.deepEqual(readdirSync(outside), ['ram'], 'root made a file where root alone may write')
   assertGoesOn(report, vm, pid, /could not be recorded on \S+: a directory of its path was replaced/)
 })
@@ -85,7 +85,7 @@ test('nor one that is swapped while the guest is saved: nothing of root’s is r
   const [ram, state] = [join(outside, 'ram'), join(outside, `${vm.name}.vmstate`)]
   for (const path of [ram, state]) writeFileSync(path, "root's", { mode: 0o600 })
   const pid = qemuPid(vm.name)
-  const { report } = await updateVmm(pool, '--timeout-ms', '5000')
+  const { report } = await updateVmm(pool, '--timeout', '5s')
   assert.equal(lgetxattr(ram, VM_XATTR), ENODATA, 'root wrote the record onto a file of its own')
   assert.equal(readFileSync(state, 'utf8'), "root's")
   assertGoesOn(report, vm, pid, /vmstate: a directory of its path was replaced/)
@@ -95,7 +95,7 @@ test('nor one that is swapped while the guest is saved: nothing of root’s is r
 test('a QEMU that saves, and then answers no question, has its guest go on', async (t) => {
   const { pool, vm } = await startSwapping(t, 'after-save')
   const pid = qemuPid(vm.name)
-  const { report } = await updateVmm(pool, '--timeout-ms', '5000')
+  const { report } = await updateVmm(pool, '--timeout', '5s')
   assertGoesOn(report, vm, pid, /query-block: not today/)
   assert.deepEqual(await monitor(vm.name, 'query-status'), { status: 'running', running: true })
 })

@@ -29,7 +29,7 @@ const SIZE = '64M'
 /** `run` of another guest, in the background and stopped, with `options`. */
 const take = (pool: VmPool, name: string, options: string[], ...words: string[]): Promise<Outcome> =>
   guestmemfs(
-    ...['run', '--name', name, '--mount', pool.mountPoint, ...words, '--'],
+    ...['run', '--name', name, '--pool', pool.mountPoint, ...words, '--'],
     ...[QEMU, ...SMALL_MACHINE, '-daemonize', '-S', ...options],
   )
 

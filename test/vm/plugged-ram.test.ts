@@ -24,6 +24,7 @@ import {
   word,
 } from './pluggable-guest.ts'
 import {
+  listVms,
   monitor,
   mountVmPool,
   QEMU,
@@ -56,8 +57,7 @@ async function expectUpdated({ pool, vm, serial }: Pluggable, words: RegExp): Pr
 }
 
 async function filesOf(pool: VmPool): Promise<string[]> {
-  const listed = JSON.parse((await guestmemfs('vms', '--mount', pool.mountPoint, '--json')).stdout)
-  return (listed as { ramFiles: { path: string }[] }[])[0]?.ramFiles.map(({ path }) => path) ?? []
+  return (await listVms(pool))[0]?.ramFiles.map(({ path }) => path) ?? []
 }
 
 test('DIMMs of a pool that were plugged are there afterwards with every byte, and those that were unplugged are not', async (t) => {
@@ -77,7 +77,7 @@ test('DIMMs of a pool that were plugged are there afterwards with every byte, an
   ])
   assert.deepEqual(await filesOf(pool), [vm.ramFile, first, second])
   // The guest's from now on.
-  const taker = ['run', '--name', vmName('taker'), '--mount', pool.mountPoint, '--', QEMU, ...SMALL_MACHINE]
+  const taker = ['run', '--name', vmName('taker'), '--pool', pool.mountPoint, '--', QEMU, ...SMALL_MACHINE]
   const taken = await guestmemfs(...taker, '-daemonize', '-S', ...ramOptions(first))
   assert.match(taken.stderr, new RegExp(`VM ${vm.name} on ${first} is running`))
 
@@ -126,7 +126,7 @@ test('a DIMM that was plugged is there after a failed update and its resumption,
   await storeBytes(path, AT, 0x44)
   await leaveSaved(pool, qemu)
   assert.equal((await guestmemfs('umount', second.mountPoint)).status, 0)
-  const missing = await resumeVms(pool, '--timeout-ms', '500')
+  const missing = await resumeVms(pool, '--timeout', '500ms')
   assert.match(missing.report.vms[0]?.problem ?? '', new RegExp(`its RAM file ${path} is missing`))
   assert.equal((await guestmemfs('mount', second.pool, second.mountPoint)).status, 0)
   const { status, report } = await resumeVms(pool)
@@ -137,15 +137,7 @@ test('a DIMM that was plugged is there after a failed update and its resumption,
   assert.equal(serial.findBreak(), undefined)
 
   const plan = await guestmemfs(
-    ...[
-      'live-update',
-      '--kernel',
-      '/nonexistent',
-      '--reuse-cmdline',
-      '--dry-run',
-      '--mount',
-      pool.mountPoint,
-    ],
+    ...['live-update', '--kernel', '/nonexistent', '--reuse-cmdline', '--dry-run', pool.mountPoint],
   )
   assert.match(plan.stdout + plan.stderr, new RegExp(`pool '${second.pool}' .* VM ${vm.name} with it`))
 })
@@ -247,7 +239,7 @@ test('memory devices of the command line are the same afterwards, with what they
   const files = ['m0', 'm1', 'm2', 'm3'].map((name) => second.path(name)) as [string, string, string, string]
   const { pool, vm, serial } = await startPluggable(t, 'typed', {
     pool: own,
-    runOptions: ['--mount', second.mountPoint],
+    runOptions: ['--pool', second.mountPoint],
     options: [
       ...['-machine', 'nvdimm=on', ...backend(files[0], 'm0'), '-device', 'pc-dimm,id=dimm0,memdev=m0'],
       ...[...backend(files[1], 'm1'), '-device', 'nvdimm,id=nvdimm0,memdev=m1'],

@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
-import type { Rehearsal } from '../../src/liveupdate/rehearsal/rehearsal.ts'
+import type { Outputs } from '../../src/cli/json/outputs.ts'
 import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
+import { readPrinted } from '../../testbed/printed-json.ts'
 import { guestmemfs } from '../mount/support.ts'
 import { planKernel } from './plan-a-kernel.ts'
 import {
@@ -23,14 +24,16 @@ import {
 } from './support.ts'
 
 const rehearse = (pool: VmPool, ...words: string[]) =>
-  guestmemfs('live-update', '--vmm-only', '--rehearse', '--mount', pool.mountPoint, ...words)
+  guestmemfs('live-update', '--vmm-only', '--rehearse', pool.mountPoint, ...words)
 
-type PrintedRehearsal = Omit<Rehearsal, 'isReady'> & { readonly ready: boolean }
+type Printed = Outputs['live-update']
 
-async function rehearsed(pool: VmPool): Promise<PrintedRehearsal> {
+async function rehearsed(pool: VmPool): Promise<Printed & { readonly rehearsal: object }> {
   const { status, stdout, stderr } = await rehearse(pool, '--json')
   assert.equal(status, 0, stderr)
-  return JSON.parse(stdout) as PrintedRehearsal
+  const printed = readPrinted('live-update', stdout)
+  assert.ok(printed.rehearsal !== null)
+  return { ...printed, rehearsal: printed.rehearsal }
 }
 
 /** All that a rehearsal could have left: records, the pool's files, QEMUs, folders of trials. */
@@ -62,8 +65,9 @@ test('a rehearsal of new QEMUs tells how each guest would get its own, and leave
   const guests = [first, last, paused]
   const before = await stateOf(pool, guests)
 
-  const { ready, plan, load, guests: told } = await rehearsed(pool)
-  assert.deepEqual([ready, plan, load], [true, null, null])
+  const { ready, plan, reports, rehearsal } = await rehearsed(pool)
+  assert.deepEqual([ready, plan, reports, rehearsal.load], [true, null, [], null])
+  const told = rehearsal.guests
   const of = ({ name }: TestVm) => told.find((each) => each.name === name)
   assert.deepEqual(
     guests.map((vm) => [of(vm)?.fate, of(vm)?.state, of(vm)?.why]),
@@ -89,7 +93,7 @@ test('what a former update took is what the next one is expected to take', async
   const { report, stderr } = await updateVmm(pool)
   const blackoutUs = report.vms[0]?.blackoutUs as number
   assert.ok(blackoutUs > 0, stderr)
-  const { guests } = await rehearsed(pool)
+  const { guests } = (await rehearsed(pool)).rehearsal
   const expected = { medianUs: blackoutUs, longestUs: blackoutUs, count: 1, of: 'guest' }
   assert.deepEqual(guests[0]?.expected, expected)
   const { stdout } = await rehearse(pool)
@@ -130,8 +134,9 @@ test('a rehearsal of a new kernel names guests that are carried and left, and lo
   assert.match(stdout, new RegExp(`^${left.name} +64M +left `, 'm'))
   assert.match(stderr, /not ready: the update would be refused/)
   const { stdout: json } = await planKernel(t, '--rehearse', '--json')
-  const { ready, kind, load } = JSON.parse(json) as PrintedRehearsal
-  assert.deepEqual([ready, kind, load?.outcome], [false, 'kernel', 'left-out'])
+  const { ready, plan, rehearsal, findings } = readPrinted('live-update', json)
+  assert.deepEqual([ready, plan?.kernel, rehearsal?.load?.outcome], [false, '/nowhere', 'left-out'])
+  assert.ok(findings.some(({ message }) => message === 'kernel /nowhere is missing'))
   assert.deepEqual(await stateOf(pool, [kept, left]), before)
   await allRunOn([kept, left])
 })

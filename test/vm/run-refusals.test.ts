@@ -20,7 +20,7 @@ import {
 
 const run = (pool: VmPool, file: string, ...words: string[]) =>
   guestmemfs(
-    ...['run', '--name', vmName('refused'), '--mount', pool.mountPoint, ...words, '--', QEMU],
+    ...['run', '--name', vmName('refused'), '--pool', pool.mountPoint, ...words, '--', QEMU],
     ...[...SMALL_MACHINE, ...ramOptions(pool.path(file), '2M')],
   )
 
@@ -61,7 +61,7 @@ test('what is refused for its second RAM file has made no first one, and the for
   writeFileSync(pool.path('small'), '')
   truncateSync(pool.path('small'), 2 << 20)
   const line = ['--', QEMU, ...SMALL_MACHINE]
-  const anew = ['run', '--name', vmName('anew'), '--mount', pool.mountPoint]
+  const anew = ['run', '--name', vmName('anew'), '--pool', pool.mountPoint]
 
   const other = await guestmemfs(...anew, ...line, ...twoNodes(pool, 'first', 'small'))
   assert.match(other.stderr, /small has 2M, its size=64M is more: make both the same/)
@@ -94,7 +94,7 @@ test('RAM that another VM has is refused under each name of its file, and its re
 test('--replace takes the record of a VM away that has one of the RAM files', async (t) => {
   const pool = await mountVmPool(t)
   const name = vmName('pair')
-  const pair = ['run', '--name', name, '--mount', pool.mountPoint, '--', QEMU, ...SMALL_MACHINE, '-daemonize']
+  const pair = ['run', '--name', name, '--pool', pool.mountPoint, '--', QEMU, ...SMALL_MACHINE, '-daemonize']
   const started = await guestmemfs(...pair, ...twoNodes(pool, 'one', 'two'))
   assert.equal(started.status, 0, started.stderr)
   process.kill(qemuPid(name), 'SIGKILL')

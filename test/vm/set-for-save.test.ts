@@ -52,7 +52,7 @@ test('a preflight, of a dry run as well, leaves the mode of a guest that another
   const { status, stderr } = await updateVmm(pool)
   assert.deepEqual([status, stderr], [1, `guestmemfs: ${refusal}\n`])
   assert.equal(await modeOf(vm), SAVE_MODE)
-  assert.equal((await guestmemfs('vms', '--mount', pool.mountPoint)).stderr, '', 'it is nothing left over')
+  assert.equal((await guestmemfs('vms', pool.mountPoint)).stderr, '', 'it is nothing left over')
   await goesOn(vm)
 })
 
@@ -89,7 +89,7 @@ for (const [state, change] of [
 
   test(`a mode that a killed command left: vms tells it, resume sets it back, and the guest stays ${state}`, async (t) => {
     const { pool, vm } = await start(t)
-    const told = await guestmemfs('vms', '--mount', pool.mountPoint)
+    const told = await guestmemfs('vms', pool.mountPoint)
     assert.match(
       told.stderr,
       /^guestmemfs: VM \S+: a command that was killed left its QEMU set for a save \(cpr-reboot\): 'guestmemfs resume' sets it back\n$/,
@@ -99,7 +99,7 @@ for (const [state, change] of [
     const { status, report } = await resumeVms(pool)
     assert.deepEqual([status, report.vms[0]?.outcome], [0, 'resumed'])
     assert.deepEqual([await modeOf(vm), await statusOf(vm)], ['normal', state])
-    assert.equal((await guestmemfs('vms', '--mount', pool.mountPoint)).stderr, '')
+    assert.equal((await guestmemfs('vms', pool.mountPoint)).stderr, '')
     if (state === 'paused') await monitor(vm.name, 'cont')
     await goesOn(vm)
   })
@@ -121,7 +121,7 @@ test('an update that was killed at its very beginning: vms tells it, resume ends
   writeDefinition({ ...before, underUpdate: { wasRunning: true } })
   writeFileSync(pool.path(`${vm.name}.vmstate`), '')
   assert.match(
-    (await guestmemfs('vms', '--mount', pool.mountPoint)).stderr,
+    (await guestmemfs('vms', pool.mountPoint)).stderr,
     /^guestmemfs: VM \S+: its update was killed before it stopped the guest: 'guestmemfs resume' ends it\n$/,
   )
   const { status, report } = await resumeVms(pool)
@@ -167,9 +167,9 @@ test('a guest that was migrated away in a mode that a killed command had left ru
   await leaveSet(vm)
   await migrateByHand(vm, join(scratchFolder(t), 'gone'), 0)
   await until('it has gone', async () => (await statusOf(vm)) === 'postmigrate')
-  assert.equal((await guestmemfs('resume', '--mount', pool.mountPoint)).status, 0)
+  assert.equal((await guestmemfs('resume', pool.mountPoint)).status, 0)
   assert.equal(await statusOf(vm), 'postmigrate')
-  assert.equal((await guestmemfs('resume', vm.name, '--mount', pool.mountPoint)).status, 0)
+  assert.equal((await guestmemfs('resume', pool.mountPoint, '--name', vm.name)).status, 0)
   assert.deepEqual([await statusOf(vm), await modeOf(vm)], ['running', 'normal'])
   await goesOn(vm)
 })

@@ -35,7 +35,7 @@ test('three VMs at once, in the order they were given, and the report afterwards
     await serial.moreTicks(2)
     assert.equal(serial.findBreak(), undefined)
   }
-  const shown = await guestmemfs('report', '--mount', pool.mountPoint)
+  const shown = await guestmemfs('report', pool.mountPoint)
   for (const { name } of vms) assert.match(shown.stdout, new RegExp(`^${name} +64M +updated`, 'm'))
 })
 
@@ -46,7 +46,7 @@ test('a guest is started and brought back beside the dead mount of another pool'
   await kill(other.serverPid())
   const { name, serial } = await startTinyVm(t, pool, 'beside')
   await monitor(name, 'stop')
-  const resumed = await guestmemfs('resume', name)
+  const resumed = await guestmemfs('resume', '--name', name)
   assert.match(resumed.stderr, new RegExp(`${other.mountPoint} is dead`))
   await serial.moreTicks(2)
   assert.equal(serial.findBreak(), undefined)
@@ -102,14 +102,14 @@ test('a save that takes too long is cancelled, and its guest goes on', async (t)
   const slow = await startPrivateRamVm(t, pool, 'slow', secondMonitor(folder))
   const before = qemuPid(slow.name)
   const stop = await slowSaves(t, folder, 1 << 20)
-  const { status, report, stderr } = await updateVmm(pool, '--timeout-ms', '2000')
+  const { status, report, stderr } = await updateVmm(pool, '--timeout', '2s')
   assert.equal(status, 1)
   assert.match(
     stderr,
     /^guestmemfs: warning: VM \S+: 64M of its RAM are private: it is stopped while QEMU writes them\n$/,
   )
   assert.equal(report.vms[0]?.outcome, 'rolled-back')
-  assert.match(report.vms[0].problem ?? '', /the migration did not end within \d+ ms/)
+  assert.match(report.vms[0].problem ?? '', /the migration did not end within \d+ s/)
   assert.equal(qemuPid(slow.name), before)
   await slow.serial.moreTicks(3)
   assert.equal(slow.serial.findBreak(), undefined)
@@ -169,5 +169,5 @@ async function untilState(pool: VmPool, { name }: TestVm, bytes: number): Promis
 
 async function running(pool: VmPool): Promise<(number | null)[]> {
   const vms = await listVms(pool)
-  return vms.sort((a, b) => (a.name > b.name ? -1 : 1)).map(({ pid }) => pid)
+  return vms.toSorted((a, b) => (a.name > b.name ? -1 : 1)).map(({ pid }) => pid)
 }

@@ -77,7 +77,7 @@ for (const [size, below] of [
     await store(pool, 0x6b)
     for (const { name } of [one, two]) assert.equal(await word(name), '0x0000006b')
     assert.deepEqual(await Promise.all([one, two].map(({ name }) => addressOf(name))), places)
-    const [shown] = (await listVms(pool)) as unknown as { ramBytes: number; ramFiles: unknown[] }[]
+    const [shown] = await listVms(pool)
     assert.equal(shown?.ramBytes, 64 << 20, 'what is shared is not the RAM of either')
     assert.equal(shown.ramFiles.length, 2)
   })
@@ -85,7 +85,7 @@ for (const [size, below] of [
 test('what is shared is no guest’s own RAM, nor the other way round', async (t) => {
   const pool = await mountVmPool(t, '512M')
   const own = await startTinyVm(t, pool, 'own', { options: ivshmem(pool, '2M') })
-  const line = ['--mount', pool.mountPoint, '--', QEMU, ...SMALL_MACHINE]
+  const line = ['--pool', pool.mountPoint, '--', QEMU, ...SMALL_MACHINE]
   const taker = await guestmemfs(
     'run',
     '--name',
@@ -106,7 +106,7 @@ test('what is shared is no guest’s own RAM, nor the other way round', async (t
 
 test('an ivshmem of a size that no PCI bar has, and one that blocks each update, are named', async (t) => {
   const pool = await mountVmPool(t)
-  const line = ['run', '--name', vmName('odd'), '--mount', pool.mountPoint, '--', QEMU, ...SMALL_MACHINE]
+  const line = ['run', '--name', vmName('odd'), '--pool', pool.mountPoint, '--', QEMU, ...SMALL_MACHINE]
   const odd = await guestmemfs(...line, ...ramOptions(pool.path('odd'), '64M'), ...ivshmem(pool, '3M'))
   assert.match(odd.stderr, /size=3M is not a power of two of at least 4K, as an ivshmem must have it/)
   const nameless = ivshmem(pool, '1M').map((word) => word.replace('id=window0,', ''))

@@ -51,7 +51,7 @@ test('a copy in the place of a RAM file is not taken for it', async (t) => {
   const ram = second.path('put')
   renameSync(ram, `${ram}.moved`)
   copy(`${ram}.moved`, ram)
-  const { report } = await resumeVms(first, '--timeout-ms', '500')
+  const { report } = await resumeVms(first, '--timeout', '500ms')
   assert.match(
     report.vms[0]?.problem ?? '',
     new RegExp(`${ram} is not the RAM file that VM ${vm.name} had: mount the pool that it was in`),

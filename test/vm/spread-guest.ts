@@ -52,7 +52,7 @@ export async function startSpread(t: TestContext, word: string, qemu: string = Q
     ...['-chardev', `file,id=log,path=${output},append=on`, '-serial', 'chardev:log'],
     ...(qemu === QEMU ? [] : quitFirst(folder)),
   ]
-  const also = ['--mount', second.mountPoint]
+  const also = ['--pool', second.mountPoint]
   const vm = runVm(first, folder, vmName(word), first.path(word), also, line)
   const serial = new Serial(output)
   const over = vm.ended.then(() => assert.fail(vm.errors()))

@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { getxattr } from '../../src/linux/xattr.ts'
 import { UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
-import { guestmemfs, mountTestPool, type TestPool, until } from '../mount/support.ts'
+import { guestmemfs, mountTestPool, printedIn, type TestPool, until } from '../mount/support.ts'
 import { goesOn, node, oneNode, startSavable, startSpread } from './spread-guest.ts'
 import { listVms, monitor, QEMU, qemuPid, resumeVms, SMALL_MACHINE, updateVmm, vmName } from './support.ts'
 
@@ -19,7 +19,7 @@ test('a guest with RAM in two pools is listed and updated by the name of either,
   const spread = await startSpread(t, 'spread')
   const { vm, first, second } = spread
   for (const pool of [first, second]) {
-    const shown = await guestmemfs('vms', '--mount', pool.mountPoint)
+    const shown = await guestmemfs('vms', pool.mountPoint)
     assert.match(
       shown.stdout,
       new RegExp(`${vm.name} +running .* 128M .*${first.path('spread')} ${second.path('spread')}`),
@@ -45,7 +45,7 @@ test('saved without one of its pools: it is named, waits, and goes on when the p
     assert.equal((await guestmemfs('umount', second.mountPoint)).status, 0)
   }
   await save()
-  const failed = await resumeVms(first, '--timeout-ms', '1500')
+  const failed = await resumeVms(first, '--timeout', '1500ms')
   assert.equal(failed.status, 1)
   assert.equal(failed.report.vms[0]?.outcome, 'saved')
   assert.match(
@@ -55,7 +55,7 @@ test('saved without one of its pools: it is named, waits, and goes on when the p
   assert.equal((await listVms(first))[0]?.state, 'saved')
 
   // What comes within the time is waited for.
-  const resuming = resumeVms(first, '--timeout-ms', '20000')
+  const resuming = resumeVms(first, '--timeout', '20s')
   await until('it waits', async () => (await guestmemfs('vms')).stdout.includes('saved'))
   assert.equal((await guestmemfs('mount', second.pool, second.mountPoint)).status, 0)
   const resumed = await resuming
@@ -81,7 +81,7 @@ test('another file of the same name, in another pool on the same mount point, is
   writeFileSync(second.path('swapped'), '')
   truncateSync(second.path('swapped'), 64 << 20)
 
-  const refused = await resumeVms(first, '--timeout-ms', '1000')
+  const refused = await resumeVms(first, '--timeout', '1s')
   assert.match(
     refused.report.vms[0]?.problem ?? '',
     new RegExp(
@@ -123,21 +123,16 @@ test('a guest that ended leaves its RAM in each pool to the next one', async (t)
   const next = await guestmemfs('run', '--name', name, '--', ...oneNode(second.path('ended')))
   assert.equal(next.status, 0, next.stderr)
   await monitor(name, 'quit').catch(() => {})
-  await until('it ended', async () =>
-    (await guestmemfs('vms', '--mount', second.mountPoint)).stdout.includes('no VMs'),
-  )
+  await until('it ended', async () => (await guestmemfs('vms', second.mountPoint)).stdout.includes('no VMs'))
 })
 
 test('the preflight of a kernel update names the guest for each of its pools', async (t) => {
   const { vm, first, second } = await startSpread(t, 'planned')
   const words = ['live-update', '--kernel', '/nonexistent', '--reuse-cmdline', '--dry-run', '--json']
-  const findings = async (...more: string[]): Promise<string> =>
-    (
-      (JSON.parse((await guestmemfs(...words, ...more)).stdout) as { findings: { message: string }[] })
-        .findings ?? []
-    )
-      .map(({ message }) => message)
-      .join('\n')
+  const findings = async (): Promise<string> => {
+    const { findings } = printedIn('live-update', (await guestmemfs(...words)).stdout)
+    return findings.map(({ message }) => message).join('\n')
+  }
   const all = await findings()
   for (const { pool } of [first, second])
     assert.match(
@@ -213,7 +208,7 @@ test('RAM that --replace gave to another VM is not used again by the guest that 
   const taken = await guestmemfs('run', '--replace', '--name', name, '--', ...oneNode(second.path('given')))
   assert.equal(taken.status, 0, taken.stderr)
   assert.equal((await guestmemfs('mount', first.pool, first.mountPoint)).status, 0)
-  const { report } = await resumeVms(first, '--timeout-ms', '500')
+  const { report } = await resumeVms(first, '--timeout', '500ms')
   assert.match(report.vms[0]?.problem ?? '', /given is not the RAM file that VM given-\d+ had/)
   await monitor(name, 'quit').catch(() => {})
 })

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { RUN } from '../../src/run/paths.ts'
 import { isAlive } from '../../src/run/process-identity.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
-import { CLI, guestmemfs, until } from '../mount/support.ts'
+import { guestmemfs, typed, until } from '../mount/support.ts'
 import { brokenQemu, type MoodyQemu, moodyQemu } from './fake-qemu.ts'
 import { qemusOf } from './holders-of-ram.ts'
 import {
@@ -47,7 +47,7 @@ async function startSlow(t: TestContext, word: string, options: readonly string[
 async function startUpdate({ pool, vm, qemu }: Slow) {
   const began = `${qemu.path}.began`
   qemu.set(`touch ${began}; sleep 8`)
-  const update = spawn(process.execPath, [CLI, 'live-update', '--vmm-only', '--mount', pool.mountPoint], {
+  const update = spawn(process.execPath, typed('live-update', '--vmm-only', pool.mountPoint), {
     stdio: 'ignore',
   })
   const ended = once(update, 'exit')
@@ -117,17 +117,12 @@ test('command and watcher are both killed while the successor waits: the next up
 test('live-update --abort while the successor waits: the update undoes itself, and the guest was never stopped', async (t) => {
   const slow = await startSlow(t, 'abort')
   const { ended } = await startUpdate(slow)
-  const { status, stdout, stderr } = await guestmemfs(
-    'live-update',
-    '--abort',
-    '--mount',
-    slow.pool.mountPoint,
-  )
+  const { status, stdout, stderr } = await guestmemfs('live-update', '--abort', slow.pool.mountPoint)
   assert.equal(status, 0, stderr)
   assert.match(stdout, /^the live update was stopped$/m)
   assert.deepEqual(await ended, [128 + 2, null])
   await expectAlone(slow, slow.before)
-  const again = await guestmemfs('live-update', '--abort', '--mount', slow.pool.mountPoint)
+  const again = await guestmemfs('live-update', '--abort', slow.pool.mountPoint)
   assert.equal(again.stdout, 'no VM is saved there\n')
   const { stderr: both } = await guestmemfs('live-update', '--abort', '--vmm-only')
   assert.match(both, /^guestmemfs: give --abort alone/)
@@ -154,7 +149,7 @@ test('/run is full: the guest goes on, and it is updated once there is room', as
   t.after(() => remount('50%'))
   assert.throws(() => writeFileSync(filler, Buffer.alloc(2 << 20)), { code: 'ENOSPC' })
   for (const _ of [1, 2]) {
-    const { status } = await updateVmm(slow.pool, '--timeout-ms', '20000')
+    const { status } = await updateVmm(slow.pool, '--timeout', '20s')
     assert.equal(status, 1)
     assert.deepEqual(await qemusOf(slow.vm), [slow.before])
     await slow.vm.serial.moreTicks(2)
@@ -185,7 +180,7 @@ test('a successor that hangs when it is given the state: it is ended, and the gu
   const state = slow.pool.path(`${slow.vm.name}.vmstate`)
   // Without a sleep: the state file is there for some milliseconds.
   slow.qemu.set(`(i=0; while [ ! -e ${state} ] && [ $i -lt 9000000 ]; do i=$((i+1)); done; kill -STOP $$) &`)
-  const { report } = await updateVmm(slow.pool, '--timeout-ms', '2000')
+  const { report } = await updateVmm(slow.pool, '--timeout', '2s')
   slow.qemu.reset()
   assert.equal(report.vms[0]?.outcome, 'rolled-back', JSON.stringify(report))
   await expectAlone(slow, slow.before)

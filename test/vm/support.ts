@@ -12,10 +12,21 @@ import { close } from '../../src/linux/descriptors.ts'
 import { pidfdOpen, waitExit } from '../../src/linux/process.ts'
 import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
+import type { ListedVm } from '../../src/qemu/vm-list.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { Errno } from '../../src/values/errno.ts'
 import { buildTinyGuest, type TinyGuest } from '../../testbed/guests/tiny-guest.ts'
-import { CLI, guestmemfs, mountTestPool, type Outcome, runProgram, type TestPool } from '../mount/support.ts'
+import {
+  CLI,
+  guestmemfs,
+  mountTestPool,
+  type Outcome,
+  printed,
+  printedIn,
+  runProgram,
+  spelled,
+  type TestPool,
+} from '../mount/support.ts'
 import { Serial, serialFile } from './serial.ts'
 
 export const QEMU = 'qemu-system-x86_64'
@@ -158,9 +169,9 @@ export function runVm(
   const serial = new Serial(join(folder, `${name}.out`))
   const errorPath = join(folder, `${name}.err`)
   const [output, errors] = [serial.path, errorPath].map((path) => openSync(path, 'a')) as [number, number]
-  const words = ['run', '--name', name, '--mount', pool.mountPoint, ...runOptions]
+  const words = ['run', '--name', name, '--pool', pool.mountPoint, ...runOptions]
   const [program, ...before] = command
-  const child = spawn(program, [...before, ...words, '--', ...line], {
+  const child = spawn(program, [...before, ...spelled(words), '--', ...line], {
     stdio: ['ignore', output, errors],
   })
   closeSync(output)
@@ -240,33 +251,24 @@ export async function updateVmm(
   pool: TestPool,
   ...words: string[]
 ): Promise<Outcome & { readonly report: UpdateReport }> {
-  const outcome = await guestmemfs(
-    'live-update',
-    '--vmm-only',
-    '--mount',
-    pool.mountPoint,
-    '--json',
-    ...words,
-  )
-  return { ...outcome, report: reportOf(outcome) }
+  const outcome = await guestmemfs('live-update', '--vmm-only', pool.mountPoint, '--json', ...words)
+  return { ...outcome, report: reportOf('live-update', outcome) }
 }
 
 export async function resumeVms(
   pool: TestPool,
   ...words: string[]
 ): Promise<Outcome & { readonly report: UpdateReport }> {
-  const outcome = await guestmemfs('resume', '--mount', pool.mountPoint, '--json', ...words)
-  return { ...outcome, report: reportOf(outcome) }
+  const outcome = await guestmemfs('resume', pool.mountPoint, '--json', ...words)
+  return { ...outcome, report: reportOf('resume', outcome) }
 }
 
 /** A refusal has no report: its message is in `stderr`. */
-function reportOf({ stdout }: Outcome): UpdateReport {
-  return (stdout.trim() === '' ? { vms: [] } : JSON.parse(stdout)) as UpdateReport
+function reportOf(command: 'live-update' | 'resume', { stdout }: Outcome): UpdateReport {
+  const { reports } = stdout === '' ? { reports: [] } : printedIn(command, stdout)
+  return (reports[0] ?? { vms: [] }) as UpdateReport
 }
 
 /** The VMs of a pool as `guestmemfs vms --json` lists them. */
-export async function listVms(
-  pool: TestPool,
-): Promise<{ name: string; state: string; pid: number | null }[]> {
-  return JSON.parse((await guestmemfs('vms', '--mount', pool.mountPoint, '--json')).stdout)
-}
+export const listVms = async (pool: TestPool): Promise<readonly ListedVm[]> =>
+  (await printed('vms', pool.mountPoint)).vms

@@ -51,7 +51,7 @@ test('a tap that stays is in its bridge before the guest goes on', async (t) => 
 
   await leaveSaved(pool, qemu)
   ip('link', 'set', tap, 'nomaster')
-  const { report } = await resumeVms(pool, '--timeout-ms', '1500')
+  const { report } = await resumeVms(pool, '--timeout', '1500ms')
   assert.equal(report.vms[0]?.outcome, 'saved')
   assert.match(report.vms[0].problem ?? '', new RegExp(`its tap ${tap} is not in ${bridge}: 'ip link set`))
   assert.equal((await listVms(pool))[0]?.state, 'saved')

@@ -14,7 +14,7 @@ import {
   writeUpdateRecord,
 } from '../../src/liveupdate/kernel/update-record.ts'
 import { REPORTS } from '../../src/run/paths.ts'
-import { guestmemfs } from '../mount/support.ts'
+import { guestmemfs, printedIn } from '../mount/support.ts'
 import { mountVmPool, startTinyVm, updateVmm } from './support.ts'
 
 const UNKEPT =
@@ -69,7 +69,7 @@ test('the folder of reports is full: resume ends the update in every mount, and 
   closeReports(t, 'full')
   const { status, stdout, stderr } = await guestmemfs('resume', '--json')
   assert.equal(status, 0, stderr)
-  const reports = stdout.trimEnd().split('\n')
+  const { reports } = printedIn('resume', stdout)
   const lines = stderr.trimEnd().split('\n')
   assert.deepEqual([reports.length, lines.length], [2, 2], stderr)
   for (const line of lines) assert.match(line, UNKEPT)

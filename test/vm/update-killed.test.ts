@@ -16,7 +16,7 @@ import { randomFrom } from '../../src/fs/image/testing/random.ts'
 import { readDefinition, type VmDefinition, writeDefinition } from '../../src/qemu/vm-definition.ts'
 import { identify } from '../../src/run/process-identity.ts'
 import { readRuntime, vmPaths, writeRuntime } from '../../src/run/vm-runtime.ts'
-import { CLI, until } from '../mount/support.ts'
+import { typed, until } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
 import { qemusOf } from './holders-of-ram.ts'
 import { leaveSaved } from './leave-saved.ts'
@@ -36,7 +36,7 @@ import {
 } from './support.ts'
 
 const ROUNDS = 8
-const UPDATE = ['live-update', '--vmm-only', '--mount']
+const UPDATE = ['live-update', '--vmm-only']
 
 for (const [order, windowMs] of [
   // From the creation of the state file, the first step, to about when the guest runs again.
@@ -89,7 +89,7 @@ for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
     const before = qemuPid(vm.name)
     // The old QEMU has ended, the next one does not run yet.
     qemu.set('sleep 2')
-    const update = spawn(process.execPath, [CLI, ...UPDATE, pool.mountPoint], { stdio: 'ignore' })
+    const update = spawn(process.execPath, typed(...UPDATE, pool.mountPoint), { stdio: 'ignore' })
     const ended = once(update, 'exit')
     await untilMade(pool.path(`${vm.name}.vmstate`))
     await sleep(500)
@@ -110,7 +110,7 @@ test('an update whose reader goes away comes to its end, and prints no stack tra
   const before = [slow, fast].map(({ name }) => qemuPid(name))
   // The report of the other one, which the reader does not take, comes while this one is in no QEMU.
   qemu.set('sleep 2')
-  const update = spawn(process.execPath, [CLI, ...UPDATE, pool.mountPoint], {
+  const update = spawn(process.execPath, typed(...UPDATE, pool.mountPoint), {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   update.stdout.destroy()
@@ -182,7 +182,7 @@ test('a process that a killed update has started to be the next QEMU is the only
     runOptions: ['--before', `touch ${begun}; sleep 1`],
   })
   rmSync(begun)
-  const update = spawn(process.execPath, [CLI, ...UPDATE, pool.mountPoint], { stdio: 'ignore' })
+  const update = spawn(process.execPath, typed(...UPDATE, pool.mountPoint), { stdio: 'ignore' })
   const ended = once(update, 'exit')
   await untilMade(begun)
   update.kill('SIGKILL')
@@ -212,7 +212,7 @@ test('a guest that was loaded and put on record, and not told to run, is as it w
     // It would take the guest for one that the operator has paused.
     const again = await updateVmm(pool)
     assert.equal(again.status, 1)
-    assert.match(again.stderr, /: its last update did not end: 'guestmemfs resume \S+' first$/m)
+    assert.match(again.stderr, /: its last update did not end: 'guestmemfs resume --name \S+' first$/m)
     const { report } = await resumeVms(pool)
     assert.equal(report.vms[0]?.outcome, 'resumed')
     assert.equal(await status(vm.name), wasRunning ? 'running' : 'paused')
@@ -269,7 +269,7 @@ async function untilMade(path: string): Promise<void> {
 }
 
 async function killedUpdate(pool: VmPool, name: string, delayMs: number): Promise<void> {
-  const update = spawn(process.execPath, [CLI, ...UPDATE, pool.mountPoint], { stdio: 'ignore' })
+  const update = spawn(process.execPath, typed(...UPDATE, pool.mountPoint), { stdio: 'ignore' })
   const ended = once(update, 'exit')
   await untilMade(pool.path(`${name}.vmstate`))
   await sleep(delayMs)

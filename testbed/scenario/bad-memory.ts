@@ -1,7 +1,9 @@
 /**
  * Memory of a pool of the dax store that the kernel poisons: how scenarios do it, and how the pool shows it.
  */
+import type { BadMemoryRow } from '../../src/pool/pool-bad-memory.ts'
 import type { Host } from '../machine/host.ts'
+import { poolStatus } from './pool.ts'
 import type { Stage } from './scenario.ts'
 
 const POISON = '/opt/testbed/guestmemfs/testbed/programs/memory/poison.ts'
@@ -13,18 +15,8 @@ const POISON = '/opt/testbed/guestmemfs/testbed/programs/memory/poison.ts'
 export const poisonPage = (file: string, offset: number): string =>
   `node ${POISON} ${file} ${offset} || [[ $? -eq 135 ]]`
 
-export interface BadRow {
-  readonly poolOffsetBytes: number
-  readonly lengthBytes: number
-  readonly startByte: number
-  readonly file?: string
-  readonly fileOffsetBytes?: number
-}
-
-interface BadStatus {
-  readonly health: { readonly badBlocks: number; readonly badBlocksInFiles?: number }
-  readonly bad: readonly BadRow[]
-}
+/** Of a pool in a region each row has an address. */
+export type BadRow = BadMemoryRow & { readonly startByte: number }
 
 /** The rows of a pool, once it shows `inFiles` blocks of files as bad, and `free` ones that no file has. */
 export async function badRows(
@@ -33,8 +25,9 @@ export async function badRows(
   { free, inFiles }: { readonly free: number; readonly inFiles: number },
 ): Promise<readonly BadRow[]> {
   for (let look = 0; look < 100; look++) {
-    const { health, bad } = await host.json<BadStatus>(`guestmemfs status --json ${pool}`)
-    if (health.badBlocks === free && (health.badBlocksInFiles ?? 0) === inFiles) return bad
+    const { health, bad } = await poolStatus(host, pool)
+    if (bad !== null && health.badBlocks === free && (health.badBlocksInFiles ?? 0) === inFiles)
+      return bad as readonly BadRow[]
     await host.run('sleep 0.2')
   }
   throw new Error(`pool ${pool} never had ${inFiles} bad blocks in files and ${free} others`)

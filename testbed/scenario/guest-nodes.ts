@@ -3,7 +3,7 @@
  * its files lie by `list`, by their xattr and by `doctor`.
  */
 import { guestCommand } from '../guests/qemu.ts'
-import { listPools, onlyVm } from './pool.ts'
+import { listPools, onlyVm, printed } from './pool.ts'
 import type { Stage } from './scenario.ts'
 
 const MEBIBYTES = 128
@@ -25,18 +25,12 @@ export async function nodesByList({ host }: Stage): Promise<Record<string, reado
   )
 }
 
-interface DoctorLine {
-  readonly name: string
-  readonly state: string
-  readonly detail: string
-}
-
-/** Lines about `what`, a pattern for the name of each. */
+/** Lines about `what`, a pattern for the subject of each. The exit status tells of other findings as well. */
 export async function doctorLines({ host }: Stage, what: RegExp): Promise<string[]> {
-  const { findings } = await host.json<{ findings: DoctorLine[] }>('guestmemfs doctor --json || true')
+  const { findings } = await printed(host, 'doctor', '|| true')
   return findings
-    .filter(({ name }) => what.test(name))
-    .map(({ name, state, detail }) => `${state} ${name}: ${detail}`)
+    .filter(({ subject }) => what.test(subject))
+    .map(({ severity, subject, message }) => `${severity} ${subject}: ${message}`)
 }
 
 /** `files`: as of `guestOnNodes`. */

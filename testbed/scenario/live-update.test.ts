@@ -1,26 +1,40 @@
 /** Tests of what counts as an update of the host's kernel. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { expectUpdated, type UpdateReport } from './live-update.ts'
+import type { VmTimeline } from '../../src/liveupdate/report/timeline.ts'
+import type { KernelChange, UpdateReport } from '../../src/liveupdate/report/update-report.ts'
+import { expectUpdated } from './live-update.ts'
 import type { Stage } from './scenario.ts'
 
 const NEXT = { release: '7.3', vmlinuz: '/vmlinuz', initramfs: '/initramfs' }
 const PHASES = [
-  { phase: 'jump', durationUs: 3000 },
-  { phase: 'boot', durationUs: 2001 },
-]
-const UPDATED = { name: 'guest', outcome: 'updated', problem: null, phases: PHASES, blackoutUs: 5000 }
+  { phase: 'jump', startUs: 0, durationUs: 3000 },
+  { phase: 'boot', startUs: 3000, durationUs: 2001 },
+] as const
+const UPDATED: VmTimeline = {
+  ...{ name: 'guest', ramBytes: 1, outcome: 'updated', problem: null, stateBytes: 1 },
+  ...{ qemuBefore: '10.0.2', qemuAfter: '10.0.2', phases: PHASES, blackoutUs: 5000 },
+}
 const PARTS = [
-  { part: 'jump', durationUs: 3000 },
-  { part: 'kernel to init', durationUs: 1500 },
-  { part: '/init to mount', durationUs: 500 },
+  { part: 'jump', durationUs: 3000, advice: null },
+  { part: 'kernel to init', durationUs: 1500, advice: null },
+  { part: '/init to mount', durationUs: 500, advice: null },
 ]
-const KERNEL = { before: '6.12', after: '7.3', clockUncertaintyUs: 0, parts: PARTS }
+const KERNEL: KernelChange = {
+  ...{ before: '6.12', after: '7.3', wanted: '7.3', via: 'kexec' },
+  ...{ clockUncertaintyUs: 0, parts: PARTS },
+}
+
+const OF_MOUNT = { format: 1, kind: 'kernel', mountPoint: '/mnt', startedAtMs: 0, durationUs: 1 }
 
 /** A stage of a host that runs `release`, and has `report` of its last update. */
-const stageOf = (report: UpdateReport, release = '7.3'): Stage =>
+const stageOf = (report: Pick<UpdateReport, 'kernel' | 'vms'>, release = '7.3'): Stage =>
   ({
-    host: { boots: [{ release: '6.12' }, { release }], json: async () => report, run: async () => release },
+    host: {
+      boots: [{ release: '6.12' }, { release }],
+      run: async (script: string) =>
+        script === 'uname -r' ? release : `${JSON.stringify({ reports: [{ ...OF_MOUNT, ...report }] })}\n`,
+    },
     next: NEXT,
     keep: () => {},
     expect: (name: string, value: unknown, wanted: unknown) =>
@@ -31,7 +45,7 @@ const stageOf = (report: UpdateReport, release = '7.3'): Stage =>
 
 test('an update is its guests, each updated with a blackout, and the kernel that was wanted', async () => {
   const report = { kernel: KERNEL, vms: [UPDATED] }
-  assert.equal(await expectUpdated(stageOf(report), ['guest']), report)
+  assert.deepEqual(await expectUpdated(stageOf(report), ['guest']), { ...OF_MOUNT, ...report })
 })
 
 test('another outcome, a problem, no blackout, a guest too few or too many is none', async () => {
@@ -63,5 +77,5 @@ test('parts that are not all of the jump and the boot are none', async () => {
   }
   await refused([])
   await refused(PARTS.slice(0, 2))
-  await refused([...PARTS, { part: 'another', durationUs: 2000 }])
+  await refused([...PARTS, { part: 'another', durationUs: 2000, advice: null }])
 })

@@ -1,36 +1,20 @@
 /** Live updates of the host's kernel by one command, and their report in the next kernel. */
+import type { VmTimeline } from '../../src/liveupdate/report/timeline.ts'
+import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
+import type { Host } from '../machine/host.ts'
 import type { GuestLog } from './guest-log.ts'
+import { printed } from './pool.ts'
 import type { BootChoice, Stage } from './scenario.ts'
-
-/** The output of `guestmemfs report --json`, as far as scenarios, benches and the demo read it. */
-export interface UpdateReport {
-  readonly left?: readonly string[]
-  readonly kernel?: {
-    readonly before: string
-    readonly after: string
-    readonly clockUncertaintyUs: number
-    readonly parts?: readonly { readonly part: string; readonly durationUs: number }[]
-  }
-  readonly vms: readonly VmReport[]
-}
-
-export interface VmReport {
-  readonly name: string
-  readonly outcome: string
-  readonly problem: string | null
-  readonly phases: readonly { readonly phase: string; readonly durationUs: number }[]
-  readonly blackoutUs: number | null
-}
 
 /** Words that name a kernel's files. */
 export const filesOf = ({ vmlinuz, initramfs }: BootChoice): string =>
   `--kernel ${vmlinuz} --initrd ${initramfs}`
 
 /**
- * Seconds. The default is for a real host: in the emulated one, where other programs had the machine, guests
- * were not saved in time, and rightly continued.
+ * The default is for a real host: in the emulated one, where other programs had the machine, guests were not
+ * saved in time, and rightly continued.
  */
-const PATIENCE = '--patience 60'
+const PATIENCE = '--patience 60s'
 
 /**
  * The command to update to `kernel`, with the command line of the running kernel. `program`: of a former
@@ -61,6 +45,13 @@ export interface ReportChoice {
   readonly paused?: readonly string[]
 }
 
+/** `pool`: as of `ReportChoice`. Throws where there is none. */
+export async function lastReport(host: Host, pool = ''): Promise<UpdateReport> {
+  const { reports } = await printed(host, 'report', pool)
+  if (reports[0] === undefined) throw new Error('there is no report of an update')
+  return reports[0] as UpdateReport
+}
+
 /**
  * The kernel changed from the former one to another, and exactly the guests `names` were updated, each with a
  * blackout that was measured.
@@ -70,8 +61,7 @@ export async function expectUpdated(
   names: readonly string[],
   { what = 'report', to = next, pool, paused = [] }: ReportChoice = {},
 ): Promise<UpdateReport> {
-  const ofPool = pool === undefined ? '' : ` --mount ${pool}`
-  const report = await host.json<UpdateReport>(`guestmemfs report --json${ofPool}`)
+  const report = await lastReport(host, pool)
   keep(what, report)
   const { kernel, vms } = report
   const found = vms.map(({ name, outcome, problem, blackoutUs }) => {
@@ -97,7 +87,7 @@ export async function expectUpdated(
   return report
 }
 
-const phaseUs = (vm: VmReport | undefined, wanted: string): number =>
+const phaseUs = (vm: VmTimeline | undefined, wanted: string): number =>
   vm?.phases.find(({ phase }) => phase === wanted)?.durationUs ?? 0
 
 /**
@@ -113,7 +103,9 @@ export async function updateOnce(
   const { host, next } = stage
   const atBoot = host.log('at-boot')
   const from = atBoot.text.length
-  await host.jump(`${liveUpdate(next, program)} --timeout-ms 180000`)
+  // A former tree has it in milliseconds, under another name.
+  const timeout = program === undefined ? '--timeout 3m' : '--timeout-ms 180000'
+  await host.jump(`${liveUpdate(next, program)} ${timeout}`)
   await atBoot.waitFor(/BLACKOUT[\s\S]*updated/, { from })
   await Promise.all(guests.map((each) => each.waitForTicks(3)))
   return expectUpdated(

@@ -2,41 +2,21 @@
  * Pools, their guests and their processes by the JSON of `guestmemfs`, as far as scenarios need it; and the
  * check of a pool's image.
  */
+import type { Outputs } from '../../src/cli/json/outputs.ts'
 import type { Host } from '../machine/host.ts'
+import { readPrinted } from '../printed-json.ts'
 import type { Stage } from './scenario.ts'
 
-export interface PoolStatus {
-  readonly pool: { readonly store: string; readonly frozen: boolean }
-  readonly geometry: { readonly wholeFrames?: number }
-  readonly health: { readonly orphans: number; readonly awaitedFiles: number; readonly lostFiles: number }
-  readonly server: { readonly pid: number; readonly askedAtMs: number; readonly startedAt: string }
-  /** Of a pool of memfds. */
-  readonly handover?: { readonly step: string; readonly state: string }
-}
+export type ListedPool = Outputs['list']['pools'][number]
+export type ListedRam = ListedPool['ram'][number]
+export type ListedVm = Outputs['vms']['vms'][number]
 
-export interface ListedPool {
-  readonly keeperPid: number
-  readonly mountPoint: string
-  readonly ram: readonly ListedRam[]
-}
-
-export interface ListedRam {
-  /** Below the mount point. */
-  readonly file: string
-  /** Memory nodes; null: not known. */
-  readonly nodes: readonly number[] | null
-  readonly mappings: readonly {
-    readonly program: string
-    readonly kernelPageBytes: number
-    readonly pmdMappedBytes: number
-  }[]
-}
-
-export interface ListedVm {
-  readonly name: string
-  readonly state: string
-  readonly pid: number
-}
+/** What `guestmemfs COMMAND --json` prints, with further `words`. */
+export const printed = async <Command extends keyof Outputs>(
+  host: Host,
+  command: Command,
+  words = '',
+): Promise<Outputs[Command]> => readPrinted(command, await host.run(`guestmemfs ${command} --json ${words}`))
 
 /** How a guest maps a file: `kind` is `file`, `device`, `window`, `awaited` or `lost`. */
 export interface FileMap {
@@ -53,15 +33,15 @@ export const mapOf = (host: Host, name: string): Promise<FileMap> =>
   host.json<FileMap>(`getfattr -h --only-values -n guestmemfs.map /mnt/guestmemfs/${name}`)
 
 /** By default of the pool `guestmemfs`. */
-export const poolStatus = (host: Host, pool = 'guestmemfs'): Promise<PoolStatus> =>
-  host.json<PoolStatus>(`guestmemfs status --json ${pool}`)
+export const poolStatus = (host: Host, pool = 'guestmemfs'): Promise<Outputs['status']> =>
+  printed(host, 'status', pool)
 
-export const listPools = (host: Host): Promise<readonly ListedPool[]> =>
-  host.json<ListedPool[]>('guestmemfs list --json')
+export const listPools = async (host: Host): Promise<readonly ListedPool[]> =>
+  (await printed(host, 'list')).pools
 
 /** The only guest of the pool. Throws where there are none or several. */
 export async function onlyVm(host: Host, mountPoint = '/mnt/guestmemfs'): Promise<ListedVm> {
-  const vms = await host.json<ListedVm[]>(`guestmemfs vms --json --mount ${mountPoint}`)
+  const { vms } = await printed(host, 'vms', mountPoint)
   const [vm] = vms
   if (vm === undefined || vms.length > 1) throw new Error(`not one guest: ${JSON.stringify(vms)}`)
   return vm
@@ -70,7 +50,7 @@ export async function onlyVm(host: Host, mountPoint = '/mnt/guestmemfs'): Promis
 /** Of the host's only pool. */
 export async function keeperPid(host: Host): Promise<number> {
   const [pool] = await listPools(host)
-  if (pool === undefined) throw new Error('there is no pool')
+  if (pool?.keeperPid == null) throw new Error('there is no pool')
   return pool.keeperPid
 }
 
@@ -83,10 +63,10 @@ export async function killServer(host: Host): Promise<void> {
 export async function expectFrozen(stage: Stage, store: string): Promise<void> {
   const status = await poolStatus(stage.host)
   stage.keep('status', status)
-  const { pool, health } = status
+  const { identity, health } = status
   stage.expect(
     'found',
-    { store: pool.store, frozen: pool.frozen, lostFiles: health.lostFiles },
+    { store: identity.store, frozen: identity.frozen, lostFiles: health.lostFiles },
     { store, frozen: true, lostFiles: 0 },
   )
   await expectClean(stage)

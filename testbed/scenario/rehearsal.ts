@@ -2,19 +2,11 @@
  * The rehearsal of an update inside the host: it must be ready, tell of each guest what is wanted, and leave
  * everything as it was.
  */
+import type { Outputs } from '../../src/cli/json/outputs.ts'
+import { readPrinted } from '../printed-json.ts'
 import type { Stage } from './scenario.ts'
 
-/** The output of `live-update --kernel FILE --rehearse --json`, as far as scenarios read it. */
-export interface PrintedRehearsal {
-  readonly ready: boolean
-  readonly load: { readonly outcome: string }
-  readonly guests: readonly {
-    readonly name: string
-    readonly fate: string
-    readonly state: string
-    readonly expected: { readonly longestUs: number; readonly count: number; readonly of: string } | null
-  }[]
-}
+export type PrintedRehearsal = NonNullable<Outputs['live-update']['rehearsal']>
 
 /** For the trial of many QEMUs. */
 const SLOW_MS = 1200_000
@@ -35,11 +27,12 @@ export async function rehearse(
   { command, when, guests }: RehearsedUpdate,
 ): Promise<PrintedRehearsal> {
   const before = await host.run(STATE)
-  const told = await phase(`rehearsal ${when}`, () =>
-    host.json<PrintedRehearsal>(`${command} --rehearse --json`, { timeoutMs: SLOW_MS }),
+  const { ready, rehearsal: told } = await phase(`rehearsal ${when}`, async () =>
+    readPrinted('live-update', await host.run(`${command} --rehearse --json`, { timeoutMs: SLOW_MS })),
   )
+  if (told === null) throw new Error(`no rehearsal was printed: ${command}`)
   keep(`rehearsal ${when}`, told)
-  expect(`ready ${when}`, [told.ready, told.load.outcome], [true, 'unloaded'])
+  expect(`ready ${when}`, [ready, told.load?.outcome], [true, 'unloaded'])
   expect(`state after the rehearsal ${when}`, await host.run(STATE), before)
   const found = told.guests.map(
     ({ name, fate, state }) => `${name.replace(/^process \d+/, 'process N')}: ${fate}, ${state}`,

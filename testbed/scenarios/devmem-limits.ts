@@ -80,7 +80,7 @@ export async function deleteSecret({ host, expect }: Stage): Promise<void> {
   )
   expect("another file's RAM is zero", other.crc, zero)
   expect('deleted and held', await orphans(host), 1)
-  const status = 'guestmemfs status | grep ^orphans'
+  const status = 'guestmemfs status -v | grep ^orphans'
   await host.run(`for try in $(seq 100); do ${status} | grep 'held by' && break; sleep 0.1; done`)
   expect('its holder', await host.run(status), /^orphans +1, held by \S+ \(process \d+\)$/)
   await host.run(`kill -KILL ${secret.pid}`)

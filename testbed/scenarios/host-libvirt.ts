@@ -52,7 +52,7 @@ export const hostLibvirt: Scenario = {
       await host.log(LEFT).waitFor(/^tick 2 bad 0/m, { timeoutMs: SLOW_MS })
     })
     await host.run(`${QMP} stop paused`)
-    const command = `${liveUpdate(next)} --leave ${LEFT} --timeout-ms 180000`
+    const command = `${liveUpdate(next)} --leave ${LEFT} --timeout 3m`
     await rehearse(stage, {
       command,
       when: 'before',

@@ -4,10 +4,12 @@
  * (testbed/README.md); one has suspended itself, one was paused by its owner, and one, in a pool that ends
  * with the kernel, is left behind on purpose. libvirt's are in `host-libvirt`.
  */
+import type { VmTimeline } from '../../src/liveupdate/report/timeline.ts'
+import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { type GuestOptions, guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { GuestLog } from '../scenario/guest-log.ts'
-import { expectUpdated, liveUpdate, type UpdateReport, type VmReport } from '../scenario/live-update.ts'
+import { expectUpdated, liveUpdate } from '../scenario/live-update.ts'
 import { HOLD } from '../scenario/mapping.ts'
 import { expectClean } from '../scenario/pool.ts'
 import { rehearse } from '../scenario/rehearsal.ts'
@@ -90,7 +92,7 @@ export const wholeHost: Scenario = {
     await expectIdle(stage, 'before')
     const before = await contents(stage, 'before')
 
-    const command = `${liveUpdate(next)} --timeout-ms 600000 --patience 600`
+    const command = `${liveUpdate(next)} --timeout 10m --patience 10m`
     const told = await rehearse(stage, {
       command: `${command} --leave ${LEFT}`,
       when: 'before any update',
@@ -98,7 +100,7 @@ export const wholeHost: Scenario = {
     })
     expect('blackouts that are known', told.guests.filter(({ expected }) => expected !== null).length, 0)
 
-    await host.atBoot(`${MOUNTS}\nguestmemfs resume --timeout-ms 600000 || true\necho all resumed`)
+    await host.atBoot(`${MOUNTS}\nguestmemfs resume --timeout 10m || true\necho all resumed`)
     await phase('live update', () => host.jump(`${command} --leave ${LEFT}`, { timeoutMs: SLOW_MS }))
     await phase('resumed', () => host.log('at-boot').waitFor(/^all resumed$/m, { timeoutMs: SLOW_MS }))
     await phase('guests run on', () => ticks(guests, 5))
@@ -109,7 +111,7 @@ export const wholeHost: Scenario = {
     await phase('the paused guest runs on', () => stage.guest('paused').waitForTicks(3, SLOW_MS))
 
     await expectForeseen(stage, command, reports)
-    keep('told', await host.run('guestmemfs report --mount guestmemfs'))
+    keep('told', await host.run('guestmemfs report guestmemfs'))
     for (const pool of ['guestmemfs', 'reserved']) await expectClean(stage, `fsck of ${pool}`, pool)
   },
 }
@@ -156,7 +158,7 @@ async function contents({ host }: Stage, when: string): Promise<string> {
 }
 
 /** Each pool has a report; the lowest order is first in it. Returns the guests of both. */
-async function expectReports(stage: Stage): Promise<readonly VmReport[]> {
+async function expectReports(stage: Stage): Promise<readonly VmTimeline[]> {
   const { expect } = stage
   const paused = ['paused']
   const reports: UpdateReport[] = [
@@ -174,7 +176,7 @@ async function expectReports(stage: Stage): Promise<readonly VmReport[]> {
 }
 
 /** What the update took is what the next one is expected to take. */
-async function expectForeseen(stage: Stage, command: string, guests: readonly VmReport[]): Promise<void> {
+async function expectForeseen(stage: Stage, command: string, guests: readonly VmTimeline[]): Promise<void> {
   const when = 'after the update'
   const { guests: told } = await rehearse(stage, { command, when, guests: carried(['suspended']) })
   const ran = guests.filter(({ name }) => !IDLE.includes(name))

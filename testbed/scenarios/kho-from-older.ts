@@ -7,7 +7,7 @@ import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuests } from '../guests/tiny-guest.ts'
 import { OLDEST } from '../older-tree.ts'
 import { updateOnce } from '../scenario/live-update.ts'
-import { expectArrived, expectClean, listPools, poolStatus } from '../scenario/pool.ts'
+import { expectArrived, expectClean, listPools, poolStatus, printed } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS, mountMemfds } from './luo.ts'
 import { countNames, differences, MAKE_TREE, TELL_TREE } from './tree.ts'
@@ -52,8 +52,8 @@ export const khoFromOlder: Scenario = {
     await phase('update by the older program', () => updateOnce(stage, guests, 'update', OLDER))
     await expectArrived(stage)
     expect('files that differ', differences(tree, await host.run(TELL_TREE)), [])
-    const { pool, handover } = await poolStatus(host)
-    expect('pool', [pool.frozen, handover?.step, handover?.state], [false, 'none', 'idle'])
+    const { identity, handover } = await poolStatus(host)
+    expect('pool', [identity.frozen, handover?.step, handover?.state], [false, 'none', 'idle'])
     await expectClean(stage)
     await host.run('cd /mnt/guestmemfs; echo written >new; cat new; rm new')
 
@@ -75,8 +75,8 @@ async function takeOverOutgoing({ host, expect }: Stage): Promise<void> {
   const [former] = await listPools(host)
   await host.run(`kill -KILL ${former?.keeperPid}; sleep 0.3`)
   expect('taken over', await host.run(`guestmemfs ${MOUNT}`), /its keeper had died: a new one took over/)
-  const { pool, handover } = await poolStatus(host, 'other')
-  expect('still handed over', [pool.frozen, handover?.step, handover?.state], [true, 'image', 'done'])
+  const { identity, handover } = await poolStatus(host, 'other')
+  expect('still handed over', [identity.frozen, handover?.step, handover?.state], [true, 'image', 'done'])
   await host.run('guestmemfs thaw other')
   for (let look = 0; (await poolStatus(host, 'other')).handover?.state !== 'idle'; look++) {
     if (look === 100) throw new Error('what was handed over is not unpreserved')
@@ -84,8 +84,8 @@ async function takeOverOutgoing({ host, expect }: Stage): Promise<void> {
   }
   expect('files of the pool that was taken over', await host.run(TELL_OTHER), sums)
   expect('fsck of it', await host.run('guestmemfs fsck other'), 'other: clean')
-  await host.run(
-    `echo more >/mnt/other/new; guestmemfs handover other; guestmemfs thaw other
-    guestmemfs umount --discard other`,
-  )
+  await host.run('echo more >/mnt/other/new')
+  const { frozen } = await printed(host, 'handover', 'other')
+  expect("handed over by today's", frozen, true)
+  await host.run('guestmemfs thaw other; guestmemfs umount --discard other')
 }

@@ -4,7 +4,7 @@
  * be served; no empty pool may replace the second one.
  */
 import { liveUpdate } from '../scenario/live-update.ts'
-import { expectArrived, mapOf, refusal } from '../scenario/pool.ts'
+import { expectArrived, mapOf, printed, refusal } from '../scenario/pool.ts'
 import type { Stage } from '../scenario/scenario.ts'
 import { MOUNT_MEMFDS } from './luo.ts'
 
@@ -51,7 +51,7 @@ async function expectSavedGuest({ host, phase, expect }: Stage): Promise<void> {
   expect('resume, why', said, /^guest: EIO: i\/o error, read; its RAM is kept$/m)
   const { kind, sizeBytes } = await mapOf(host, 'guest-ram')
   expect('guest RAM', { kind, sizeBytes }, { kind: 'file', sizeBytes: 128 * 2 ** 20 })
-  const vms = await host.json<{ name: string; state: string }[]>('guestmemfs vms --json')
+  const { vms } = await printed(host, 'vms')
   expect(
     'guests',
     vms.map(({ name, state }) => `${name}: ${state}`),

@@ -43,7 +43,7 @@ const onLibvirt = ({ options, isInCarveOut, ...choice }: Choice): Scenario => ({
       await host.run(`${define(domain)}; ${VIRSH} autostart web; ${VIRSH} start web; sync`)
       await web.waitForTicks(5)
     })
-    const command = `${liveUpdate(next)} --timeout-ms 180000`
+    const command = `${liveUpdate(next)} --timeout 3m`
     await expectReady(stage, command)
     for (const way of WAYS) {
       await phase(`by ${way}`, () => host.jump(`${command} --via ${way}`))

@@ -12,15 +12,14 @@ import {
   RUNS,
   VIRSH,
 } from '../scenario/libvirt-host.ts'
-import type { UpdateReport } from '../scenario/live-update.ts'
-import { expectClean, type ListedVm } from '../scenario/pool.ts'
+import { expectClean, printed } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
 const WEB = { name: 'web', mebibytes: 128 }
 /** Never started: libvirt starts its QEMU, whose guest stays paused. */
 const PRIVATE = { name: 'private', mebibytes: 64, isPrivate: true }
 const UPDATES = 2
-const UPDATE = 'guestmemfs live-update --vmm-only --timeout-ms 180000 --json'
+const UPDATE = '--vmm-only --timeout 3m'
 
 export const libvirt: Scenario = {
   about: "libvirt's domains: install --libvirt, vms, and two updates of QEMU alone, in a pool of memfds",
@@ -58,7 +57,7 @@ export const libvirt: Scenario = {
 }
 
 async function expectListed({ host, expect }: Stage): Promise<void> {
-  const vms = await host.json<ListedVm[]>('guestmemfs vms --json 2>/dev/null')
+  const { vms } = await printed(host, 'vms', '2>/dev/null')
   expect(
     'vms',
     vms.map(({ name, state }) => `${name} ${state}`),
@@ -74,11 +73,11 @@ async function expectListed({ host, expect }: Stage): Promise<void> {
 
 async function updateOnce({ host, keep, expect }: Stage, update: number): Promise<void> {
   const id = await host.run(`${VIRSH} domid web`)
-  const report = await host.json<UpdateReport>(`${UPDATE} 2>/run/said`)
+  const [report] = (await printed(host, 'live-update', `${UPDATE} 2>/run/said`)).reports
   keep(`report ${update}`, report)
   expect(
     `report ${update}, guests`,
-    report.vms.map(({ name, outcome, problem }) => `${name}: ${problem ?? outcome}`),
+    report?.vms.map(({ name, outcome, problem }) => `${name}: ${problem ?? outcome}`),
     ['web: updated'],
   )
   expect(

@@ -5,7 +5,7 @@
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { commandLineOfGuest, doctorLines, expectOnNodes, guestOnNodes } from '../scenario/guest-nodes.ts'
 import { expectReady, expectUpdated, liveUpdate } from '../scenario/live-update.ts'
-import { expectClean, refusal } from '../scenario/pool.ts'
+import { expectClean, printed, refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { TWO_CARVE_OUTS } from './carve-out.ts'
 
@@ -19,11 +19,6 @@ const MOUNT = STARTS.map(
   (start, node) =>
     `mkdir -p /mnt/node${node}; guestmemfs mount node${node} /mnt/node${node} -o store=dax,region=${start}`,
 ).join('\n')
-
-interface Plan {
-  readonly ranges: readonly { readonly startByte: number; readonly nodes: readonly number[] }[]
-  readonly addWords: readonly string[]
-}
 
 export const numa: Scenario = {
   about:
@@ -51,7 +46,7 @@ export const numa: Scenario = {
     await host.atBoot(`${MOUNT}\nguestmemfs resume`)
     const command = `${liveUpdate(next)} --append '${ONE_MORE}'`
     await expectReady(stage, command)
-    await phase('live update', () => host.jump(`${command} --timeout-ms 180000`))
+    await phase('live update', () => host.jump(`${command} --timeout 3m`))
     await host.log('at-boot').waitFor(/BLACKOUT[\s\S]*updated/)
     await phase('guest runs on', () => ram.waitForTicks(20, PATIENCE_MS))
     await expectUpdated(stage, ['guest'])
@@ -68,7 +63,7 @@ export const numa: Scenario = {
 
 /** `reserve` plans what this host was booted with, each range in its node. */
 async function expectPlanned({ host, expect }: Stage): Promise<void> {
-  const plan = await host.json<Plan>('guestmemfs reserve --size 512M --numa all --replace --json')
+  const plan = await printed(host, 'reserve', '--size 512M --numa all --replace')
   expect(
     'planned',
     plan.ranges.map(({ startByte, nodes }) => [`0x${startByte.toString(16)}`, ...nodes]),

@@ -6,7 +6,7 @@
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { badRows, poisonPage, takesAllButBad } from '../scenario/bad-memory.ts'
-import { type ListedVm, poolStatus, refusal } from '../scenario/pool.ts'
+import { poolStatus, printed, refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
 
@@ -97,7 +97,7 @@ async function poisonGuest(stage: Stage): Promise<void> {
   await host.run(poisonPage(await host.run(`readlink ${CARVED}/ram`), 6 * MIB + PAGE_BYTES))
   await log.waitForEnd(60_000)
   stage.keep('how its QEMU ended', log.text)
-  const vms = await host.json<ListedVm[]>(`guestmemfs vms --json --mount ${CARVED}`)
+  const { vms } = await printed(host, 'vms', CARVED)
   expect('its state', vms.map(({ name, state }) => `${name} ${state}`).join(), /^doomed dead/)
   const rows = await badRows(host, 'carved', { free: 0, inFiles: 1 })
   expect(
@@ -109,7 +109,7 @@ async function poisonGuest(stage: Stage): Promise<void> {
   expect(
     'doctor',
     await host.run(`(guestmemfs doctor || true) | grep -o 'bad memory of pool carved .*'`),
-    /2M, which goes to no file any more; parts of ram are on it$/,
+    /2M of memory is bad, and goes to no file any more; parts of ram are on it$/,
   )
   await host.run(`rm ${CARVED}/ram`)
   await badRows(host, 'carved', { free: 1, inFiles: 0 })

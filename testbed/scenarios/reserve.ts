@@ -4,22 +4,13 @@
  * load kernel and initrd.
  */
 import { shellWord } from '../../src/values/shell-word.ts'
+import { GIB } from '../../src/values/units.ts'
 import { JUMP, loadKernel } from '../scenario/by-hand.ts'
-import { refusal } from '../scenario/pool.ts'
+import { doctorLines } from '../scenario/guest-nodes.ts'
+import { printed, refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
 const JUMPS = 2
-
-interface Finding {
-  readonly name: string
-  readonly state: string
-  readonly detail: string
-}
-
-interface Plan {
-  readonly addWords: readonly string[]
-  readonly commandLine: string
-}
 
 const sorted = (commandLine: string): string[] => commandLine.split(' ').toSorted()
 
@@ -29,7 +20,7 @@ export const reserve: Scenario = {
   memory: '10G',
   async run(stage) {
     const { host, next, phase, keep, expect } = stage
-    const plan = await host.json<Plan>('guestmemfs reserve --size 5G --at 4G --json')
+    const plan = await printed(host, 'reserve', '--size 5G --at 4G')
     keep('words', plan.addWords.join(' '))
     const refused = await refusal(host, 'guestmemfs reserve --size 5G --at 8G')
     expect('refused', refused, /5G at 8G is not all ordinary RAM: 1G at 12G /)
@@ -39,22 +30,19 @@ export const reserve: Scenario = {
       keep(`kernel ${jump}`, await host.run("grep 'Kernel code' /proc/iomem | xargs"))
       await expectWhole(stage, jump)
     }
-    const again = await host.json<Plan>('guestmemfs reserve --size 5G --at 4G --numa 0 --replace --json')
+    const again = await printed(host, 'reserve', '--size 5G --at 4G --numa 0 --replace')
     expect('planned anew', sorted(again.commandLine), sorted(plan.commandLine))
+    const { pool, sizeBytes } = await phase('format', () => printed(host, 'format', 'guestmemfs --force'))
+    expect('formatted', [pool, sizeBytes > 4 * GIB && sizeBytes < 5 * GIB], ['guestmemfs', true])
   },
 }
 
-/** By `doctor`, whose exit status also depends on other things that are missing. */
-async function expectWhole({ host, keep, expect }: Stage, jump: number): Promise<void> {
-  const { findings } = await host.json<{ findings: Finding[] }>('guestmemfs doctor --json || true')
-  const ours = findings.filter(({ name }) => name.startsWith('carve-out'))
-  keep(
-    `doctor ${jump}`,
-    ours.map(({ name, state, detail }) => `${state} ${name}: ${detail}`),
-  )
-  expect(
+async function expectWhole(stage: Stage, jump: number): Promise<void> {
+  const lines = await doctorLines(stage, /^carve-out/)
+  stage.keep(`doctor ${jump}`, lines)
+  stage.expect(
     `carve-out ${jump}`,
-    ours.map(({ name, state }) => `${state} ${name}`),
+    lines.map((line) => line.split(':', 1)[0]),
     ['ok carve-out 5G at 4G', 'ok carve-out kmem', 'ok carve-out KASLR', 'ok carve-out processes'],
   )
 }

@@ -6,7 +6,7 @@
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { appendText } from '../scenario/append-text.ts'
-import { expectClean, keeperPid, poolStatus } from '../scenario/pool.ts'
+import { expectClean, keeperPid, poolStatus, printed } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
 const DIRECTORY = '/mnt/guestmemfs'
@@ -51,7 +51,7 @@ export const softReboot: Scenario = {
       `findmnt -no FSTYPE ${DIRECTORY}; systemctl is-active mnt-guestmemfs.mount`,
     )
     expect('mounted', mounted.split('\n'), ['fuse.guestmemfs', 'active'])
-    const vms = await host.json<{ name: string; state: string }[]>('guestmemfs vms --json')
+    const { vms } = await printed(host, 'vms')
     const states = vms.map(({ name, state }) => `${name} ${state}`)
     // The other one's QEMU got SIGTERM, as at any shutdown, and so ended in order.
     expect('guests', states, ['stays running'])

@@ -3,9 +3,10 @@
  * guests go on. The next boot mounts the pool and resumes saved guests, as a machine's own boot would.
  * Returns the update's report.
  */
+import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
-import { expectReady, expectUpdated, liveUpdate, type UpdateReport } from '../scenario/live-update.ts'
+import { expectReady, expectUpdated, liveUpdate } from '../scenario/live-update.ts'
 import { expectClean, onlyVm, poolStatus } from '../scenario/pool.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 import { CARVE_OUT, MOUNT } from './carve-out.ts'
@@ -42,8 +43,8 @@ export const update: Scenario<UpdateReport> = {
     const report = await expectUpdated(stage, ['guest'])
     keep('told', await host.run('guestmemfs report'))
     expect('guest', (await onlyVm(host)).state, 'running')
-    const { pool } = await poolStatus(host)
-    expect('pool', { store: pool.store, frozen: pool.frozen }, { store: 'dax', frozen: false })
+    const { identity } = await poolStatus(host)
+    expect('pool', { store: identity.store, frozen: identity.frozen }, { store: 'dax', frozen: false })
     expect('files', await host.run('ls /mnt/guestmemfs'), 'guest-ram')
     await host.run('touch /mnt/guestmemfs/thawed')
     await expectClean(stage)

@@ -11,12 +11,12 @@ export function usersOf(folder: string): number[] {
   return readdirSync('/proc').flatMap((name) => {
     const pid = Number(name)
     if (!Number.isInteger(pid) || pid === process.pid) return []
-    return executable(pid).startsWith(`${folder}/`) ? [pid] : []
+    return executableOf(pid).startsWith(`${folder}/`) ? [pid] : []
   })
 }
 
-/** The link shows the present name of the folder, also after a rename. */
-function executable(pid: number): string {
+/** Empty: it cannot be seen. The link shows the present name of the folder, also after a rename. */
+export function executableOf(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/exe`)
   } catch {

@@ -122,7 +122,7 @@ export function checkDomainPools(
         : [
             fail(
               subject,
-              `${subject} of pool '${facts.pool}' would end with this kernel: leave out --mount to include it`,
+              `${subject} of pool '${facts.pool}' would end with this kernel: name no pool to include it`,
             ),
           ]
     }),

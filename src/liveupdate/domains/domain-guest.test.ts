@@ -124,7 +124,7 @@ test('a late end of its QEMU leaves the guest saved: libvirt may end it while it
   assert.equal(late.outcome, 'saved')
   assert.match(
     late.problem ?? '',
-    /libvirt may end its QEMU yet; its RAM is kept: .*'guestmemfs resume web'$/,
+    /libvirt may end its QEMU yet; its RAM is kept: .*'guestmemfs resume --name web'$/,
   )
   assert.equal(libvirt.qemu?.status, 'postmigrate')
   const record = readDomainRecord(UUID, libvirt.paths.records) as DomainRecord
@@ -156,7 +156,10 @@ test('a next QEMU that does not start leaves the guest saved, with the way on; t
   libvirt.failing.set('create', 'no such machine')
   const saved = await replaceDomain(domain, contextOf(libvirt))
   assert.equal(saved.outcome, 'saved')
-  assert.match(saved.problem ?? '', /no such machine; its RAM is kept: go on with 'guestmemfs resume web'$/)
+  assert.match(
+    saved.problem ?? '',
+    /no such machine; its RAM is kept: go on with 'guestmemfs resume --name web'$/,
+  )
   assert.equal(saved.blackoutUs, null)
   libvirt.failing.clear()
   const record = readDomainRecord(UUID, libvirt.paths.records) as DomainRecord
@@ -215,7 +218,7 @@ test('a kernel update refuses domains whose pool would end, and names those that
     /^error VM web would end with this kernel, as pool/,
   )
   assert.deepEqual(lines({ by: undefined }, ['web']), [])
-  assert.match(lines({ isChosen: false }).join(), /^error VM web .* leave out --mount to include it$/)
+  assert.match(lines({ isChosen: false }).join(), /^error VM web .* name no pool to include it$/)
   assert.match(
     lines({ mountPoint: '/mnt/other' }).join(),
     /^error VM web: its pool on \/mnt\/pool is not mounted/,

@@ -107,7 +107,7 @@ export async function replaceDomain(planned: ActiveDomain, context: DomainContex
     return await startAgain(record, times, ended, { timeoutMs, tools })
   } catch (error) {
     const isStopped = error instanceof GuestStoppedError
-    const advice = isStopped ? `: try 'guestmemfs resume ${name}'` : ''
+    const advice = isStopped ? `: try 'guestmemfs resume --name ${name}'` : ''
     return timeline(times, isStopped ? 'stranded' : 'rolled-back', `${errorText(error)}${advice}`)
   } finally {
     release?.()
@@ -134,7 +134,9 @@ async function startAgain(
     return timeline(times, 'updated', remarkOf(loaded), loaded)
   } catch (error) {
     const isStranded = error instanceof DomainStrandedError
-    const advice = isStranded ? `try 'guestmemfs resume ${name}'` : `go on with 'guestmemfs resume ${name}'`
+    const advice = isStranded
+      ? `try 'guestmemfs resume --name ${name}'`
+      : `go on with 'guestmemfs resume --name ${name}'`
     return timeline(
       times,
       isStranded ? 'stranded' : 'saved',
@@ -145,7 +147,7 @@ async function startAgain(
 
 /** Of a saved guest whose QEMU libvirt may yet end: it must not run on in that. */
 export const endsLater = (name: string, error: VirshLateError): string =>
-  `${errorText(error)}, and libvirt may end its QEMU yet; its RAM is kept: when that has ended, go on with 'guestmemfs resume ${name}'`
+  `${errorText(error)}, and libvirt may end its QEMU yet; its RAM is kept: when that has ended, go on with 'guestmemfs resume --name ${name}'`
 
 /** Errors: libvirt did not end it, and the guest runs on in it; VirshLateError: as of `endSavedQemu`. */
 async function endOldQemu(record: DomainRecord, tools: DomainTools): Promise<void> {

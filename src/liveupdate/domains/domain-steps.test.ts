@@ -110,7 +110,7 @@ test('a guest whose QEMU libvirt may yet end stays saved, and is not continued i
     results.map(({ outcome }) => outcome),
     ['rolled-back', 'saved'],
   )
-  assert.match(results[1]?.problem ?? '', /libvirt may end its QEMU yet; .* 'guestmemfs resume db'$/)
+  assert.match(results[1]?.problem ?? '', /libvirt may end its QEMU yet; .* 'guestmemfs resume --name db'$/)
   assert.equal(readDomainRecord(DB.uuid, db.paths.records)?.state, 'saved')
   assert.equal(db.qemu?.status, 'postmigrate')
   assert.equal(web.tick(), 1)

@@ -6,31 +6,12 @@ import { describeDomain } from '../../libvirt/describe-domain.ts'
 import { type DomainRecord, readDomainRecords } from '../../libvirt/domain-record.ts'
 import { savedFolder } from '../../libvirt/saved-ram.ts'
 import { ramBytesOf } from '../../qemu/vm-definition.ts'
+import type { ListedVm } from '../../qemu/vm-list.ts'
 import { subjectOf } from '../preflight/check-guests.ts'
-
-/** As of `describeVm`; `uuid` is libvirt's. */
-export interface DomainRow {
-  readonly name: string
-  readonly uuid: string
-  readonly state: 'running' | 'stopped' | 'saved' | 'dead'
-  readonly pid: number | null
-  readonly uid: number
-  readonly order: number
-  readonly ramFile: string
-  readonly ramFiles: readonly {
-    readonly path: string
-    readonly sizeBytes: number
-    readonly isShared: boolean
-  }[]
-  readonly ramBytes: number
-  readonly machineType: string
-  readonly qemuVersion: string
-  readonly savedAtMs: number | null
-}
 
 export interface DomainTable {
   /** Of these mounts. */
-  readonly rows: readonly DomainRow[]
+  readonly rows: readonly ListedVm[]
   /** One line for each that cannot be updated. */
   readonly others: readonly string[]
   readonly problems: readonly string[]
@@ -55,7 +36,7 @@ export async function listDomains(mountPoints: readonly string[]): Promise<Domai
 }
 
 /** With a record it was left by an update that was killed, or one that is under way. */
-function activeRow({ about, pid, folder, ram }: ActiveDomain, records: readonly DomainRecord[]): DomainRow {
+function activeRow({ about, pid, folder, ram }: ActiveDomain, records: readonly DomainRecord[]): ListedVm {
   const { uuid, name, machine } = about
   const record = records.find((each) => each.uuid === uuid)
   return {
@@ -68,7 +49,7 @@ function activeRow({ about, pid, folder, ram }: ActiveDomain, records: readonly 
   }
 }
 
-function savedRow(record: DomainRecord): DomainRow {
+function savedRow(record: DomainRecord): ListedVm {
   const { mountPoint, uuid, xml, qemuVersion, saved } = record
   return {
     ...row(savedFolder(mountPoint, uuid), record),

@@ -98,7 +98,7 @@ class QuitFirst {
       return this.#run.updated(await loadAndContinue(this.#startOf(saved, before, placeholder)))
     } catch (error) {
       if (error instanceof GuestLoadError && error.isLoaded) {
-        return this.#run.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${name}'`)
+        return this.#run.result('stranded', `${errorText(error)}: try 'guestmemfs resume --name ${name}'`)
       }
       const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`
       await endQemu(this.#run.before.name, ramFileOf(this.#run.before))
@@ -106,7 +106,7 @@ class QuitFirst {
         return await this.#rollBack({ ...saved, argv: withBinary(argv, this.#formerBinary) }, problem)
       }
       if (saved.argv[0] === argv[0])
-        return this.#run.result('saved', `${problem}: go on with 'guestmemfs resume ${name}'`)
+        return this.#run.result('saved', `${problem}: go on with 'guestmemfs resume --name ${name}'`)
       return await this.#rollBack({ ...saved, argv }, problem)
     }
   }
@@ -127,12 +127,12 @@ class QuitFirst {
       if (error instanceof GuestLoadError && error.isLoaded)
         return this.#run.result(
           'stranded',
-          `${problem}; ${errorText(error)}: try 'guestmemfs resume ${name}'`,
+          `${problem}; ${errorText(error)}: try 'guestmemfs resume --name ${name}'`,
         )
       await endQemu(this.#run.before.name, ramFileOf(this.#run.before))
       if (this.#formerBinary !== undefined) writeDefinition({ ...saved, argv: [...this.#run.line] })
       const again = `and ${saved.argv[0]} does not load it either: ${errorText(error)}`
-      return this.#run.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume ${name}'`)
+      return this.#run.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume --name ${name}'`)
     }
   }
 

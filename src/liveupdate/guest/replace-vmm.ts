@@ -39,7 +39,7 @@ export async function replaceVmm(run: UpdateRun, vmm: ProcessIdentity): Promise<
     } catch (error) {
       if (isTaken(saved)) return run.result('stranded', errorText(error))
       const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`
-      return run.result('saved', `${problem}: go on with 'guestmemfs resume ${name}'`)
+      return run.result('saved', `${problem}: go on with 'guestmemfs resume --name ${name}'`)
     }
   } finally {
     closeStreams(streams)

@@ -11,6 +11,7 @@ import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { saveVmm } from '../../qemu/vmm/save-vmm.ts'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { lockForUpdate, vmPaths } from '../../run/vm-runtime.ts'
+import { formatTimeout } from '../../values/duration.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import { nowMs } from '../report/timeline.ts'
 
@@ -109,7 +110,7 @@ export async function whyNotSuspended({ vm }: SuspendedVm, patienceMs: number): 
 }
 
 const lateMessage = (patienceMs: number): string =>
-  `it was not saved within ${patienceMs / 1000} s, while the other guests are stopped: give it more with --patience`
+  `it was not saved within ${formatTimeout(patienceMs)}, while the other guests are stopped: give it more with --patience`
 
 /**
  * The VM as it is now: it may have ended since the preflight. Under its update lock no other command changes

@@ -49,7 +49,7 @@ export class UpdateRun {
 
   /** Called when a step failed that has undone itself, as far as the error does not say otherwise. */
   failed(error: unknown): VmTimeline {
-    const resume = `'guestmemfs resume ${this.before.name}'`
+    const resume = `'guestmemfs resume --name ${this.before.name}'`
     if (error instanceof GuestSavedError)
       return this.result('saved', `${errorText(error)}: go on with ${resume}`)
     if (!(error instanceof GuestStoppedError)) return this.result('rolled-back', errorText(error))

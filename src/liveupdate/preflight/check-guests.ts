@@ -30,6 +30,7 @@ import { withBinary } from '../../qemu/vm-command-line.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
+import { formatTimeout } from '../../values/duration.ts'
 import { errorText } from '../../values/errors.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
 import { Limit } from '../../values/limit.ts'
@@ -238,7 +239,7 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
     const blocked = await whyBlocked(definition, qmp)
     qmp.endWithin(
       LOOK_TIMEOUT_MS,
-      `its QEMU has not described its machine within ${LOOK_TIMEOUT_MS / 1000} s`,
+      `its QEMU has not described its machine within ${formatTimeout(LOOK_TIMEOUT_MS)}`,
     )
     const ask = askOnce(qmp)
     const now = await readMachine(qmp, ask)

@@ -27,16 +27,16 @@ test('every guest must be in memory that outlives the kernel', () => {
     ],
   )
   assert.match(say({ imageErrors: ['bad'] }).join(), /^error: the image of pool 'p' is not sound: bad/)
-  assert.match(say({ isChosen: false }).join(), /^error: VM a of pool 'p' would end .* leave out --mount/)
+  assert.match(say({ isChosen: false }).join(), /^error: VM a of pool 'p' would end .* name no pool/)
   // A carve-out keeps its memory, and the guests saved in it, whether it was chosen or not.
   assert.equal(say({ isChosen: false, vms: [vmOf('s', 'saved')] }).join(), '')
   assert.match(
     say({ isChosen: false, by: 'luo', vms: [vmOf('s', 'saved')] }).join(),
-    /^error: VM s of pool 'p', which is saved, would end .* leave out --mount/,
+    /^error: VM s of pool 'p', which is saved, would end .* name no pool/,
   )
   assert.match(
     say({ isChosen: false, by: 'luo', vms: [] }).join(),
-    /^error: the files of pool 'p' would end with this kernel: leave out --mount/,
+    /^error: the files of pool 'p' would end with this kernel: name no pool/,
   )
   assert.match(say({ problems: ['no VM of ours'] }).join(), /^error: no VM of ours$/)
   assert.match(linesOf(checkPools([], ['q'])).join(), /^warn: pool 'q' is parked/)
@@ -81,7 +81,7 @@ test('a guest with RAM in two pools needs both in the update', () => {
   assert.match(plugged(first), /^error: VM a has RAM in \/mnt\/q\/a, and the pool of that is not mounted$/)
   assert.match(
     plugged(first, { ...second, isChosen: false }),
-    /pool 'q' is left out: leave out --mount to include it$/,
+    /pool 'q' is left out: name no pool to include it$/,
   )
   assert.match(plugged(first, { ...second, by: undefined }), /pool 'q' \(store=dax\) ends with this kernel$/)
 })

@@ -52,7 +52,7 @@ export function checkPlugged(pools: readonly PoolFacts[], lines: TriedLines): Fi
           ? 'the pool of that is not mounted'
           : facts.isChosen
             ? `pool '${facts.pool}' (store=${facts.store}) ends with this kernel`
-            : `pool '${facts.pool}' is left out: leave out --mount to include it`
+            : `pool '${facts.pool}' is left out: name no pool to include it`
       return [fail(`VM ${name}`, `VM ${name} has RAM in ${path}, and ${why}`)]
     }),
   )
@@ -107,7 +107,7 @@ function checkPool(facts: PoolFacts): Finding[] {
  * and guests and files with it.
  */
 function endingWithKernel({ pool, by, vms, holdsFiles }: PoolFacts): Finding[] {
-  const advice = 'leave out --mount to include it'
+  const advice = 'name no pool to include it'
   const ending = vms.filter(({ state }) => state === 'running' || (state === 'saved' && by === 'luo'))
   const findings = ending.map(({ definition: { name }, state }) =>
     fail(

@@ -12,7 +12,8 @@ import type { RehearsedLoad } from './rehearse-load.ts'
  * all. `left`: the operator leaves it, and it ends with this kernel. `lost`: it would end with this kernel,
  * as nothing carries it.
  */
-export type GuestFate = 'carried' | 'refused' | 'left' | 'lost'
+export const GUEST_FATES = ['carried', 'refused', 'left', 'lost'] as const
+export type GuestFate = (typeof GUEST_FATES)[number]
 
 export interface RehearsedGuest {
   readonly name: string

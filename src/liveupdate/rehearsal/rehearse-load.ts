@@ -15,7 +15,8 @@ import type { NextKernel } from '../preflight/check-next-kernel.ts'
  * `unloaded`: it was loaded, and is not loaded any more. `refused`: this kernel does not load it. `left-out`:
  * it was not tried. `left-loaded`: it could not be unloaded.
  */
-export type LoadOutcome = 'unloaded' | 'refused' | 'left-out' | 'left-loaded'
+export const LOAD_OUTCOMES = ['unloaded', 'refused', 'left-out', 'left-loaded'] as const
+export type LoadOutcome = (typeof LOAD_OUTCOMES)[number]
 
 export interface RehearsedLoad {
   readonly outcome: LoadOutcome

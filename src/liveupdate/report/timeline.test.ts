@@ -71,7 +71,7 @@ test('which VMs a command selects', () => {
   assert.equal(names(chooseVms(vms, [])), 'ad')
   assert.equal(names(chooseVms(vms, ['d'])), 'd')
   assert.throws(() => chooseVms(vms, ['x']), /there is no VM 'x'/)
-  assert.throws(() => chooseVms(vms, ['b']), /VM b is saved: continue it with 'guestmemfs resume b'/)
+  assert.throws(() => chooseVms(vms, ['b']), /VM b is saved: continue it with 'guestmemfs resume --name b'/)
   assert.throws(() => chooseVms(vms, ['c']), /VM c is dead/)
   assert.throws(() => chooseVms([vm('b', 'saved')], []), /no VM runs there/)
   assert.equal(names(chooseSaved(vms, [], new Map())), 'b')

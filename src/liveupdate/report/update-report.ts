@@ -9,6 +9,7 @@ import { errnoOfNodeError } from '../../linux/library.ts'
 import { replaceFile } from '../../run/atomic-file.ts'
 import { parseRecord } from '../../run/parse-record.ts'
 import { ensureFolder, REPORTS, whyUnwritable } from '../../run/paths.ts'
+import { formatDuration } from '../../values/duration.ts'
 import { EACCES } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
@@ -16,15 +17,18 @@ import { PHASES, type Phase, VM_OUTCOMES, type VmTimeline } from './timeline.ts'
 
 const KernelChangeSchema = v.object({
   before: v.string(),
-  /** The kernel that runs now; null: there was no jump. */
-  after: v.nullable(v.string()),
+  after: v.pipe(v.nullable(v.string()), v.description('The kernel that runs now; null: there was no jump.')),
   wanted: v.string(),
   via: v.picklist(['kexec', 'systemctl']),
-  /** How far the clocks of the two kernels may disagree. */
-  clockUncertaintyUs: v.number(),
-  /** What the kernel and the service manager did from the jump to the mount, in order. */
+  clockUncertaintyUs: v.pipe(
+    v.number(),
+    v.description('How far the clocks of the two kernels may disagree.'),
+  ),
   parts: v.exactOptional(
-    v.array(v.object({ part: v.string(), durationUs: v.number(), advice: v.nullable(v.string()) })),
+    v.pipe(
+      v.array(v.object({ part: v.string(), durationUs: v.number(), advice: v.nullable(v.string()) })),
+      v.description('What the kernel and the service manager did from the jump to the mount, in order.'),
+    ),
   ),
 })
 export type KernelChange = Readonly<v.InferOutput<typeof KernelChangeSchema>>
@@ -33,26 +37,37 @@ const TimelineSchema: v.GenericSchema<unknown, VmTimeline> = v.object({
   name: v.string(),
   ramBytes: v.number(),
   outcome: v.picklist(VM_OUTCOMES),
-  problem: v.nullable(v.string()),
+  problem: v.pipe(v.nullable(v.string()), v.description('What went wrong, and how to go on.')),
   qemuBefore: v.string(),
   qemuAfter: v.nullable(v.string()),
   stateBytes: v.number(),
   phases: v.array(v.object({ phase: v.picklist(PHASES), startUs: v.number(), durationUs: v.number() })),
-  blackoutUs: v.nullable(v.number()),
-  quitFirst: v.exactOptional(v.nullable(v.string())),
+  blackoutUs: v.pipe(
+    v.nullable(v.number()),
+    v.description('From the stop of its virtual CPUs to their start; null: it was paused, or does not run.'),
+  ),
+  quitFirst: v.exactOptional(
+    v.pipe(
+      v.nullable(v.string()),
+      v.description('Why its old QEMU had to end first; null: the next one was started first.'),
+    ),
+  ),
 })
 
-const ReportSchema = v.object({
+export const ReportSchema = v.object({
   format: v.literal(1),
   kind: v.picklist(['vmm-only', 'resume', 'kernel']),
   mountPoint: v.string(),
   startedAtMs: v.number(),
   durationUs: v.number(),
   vms: v.array(TimelineSchema),
-  /** Of an update of the kernel. */
-  kernel: v.exactOptional(KernelChangeSchema),
-  /** Guests that the operator left (`--leave`): they ended with the former kernel. Left out: none. */
-  left: v.exactOptional(v.array(v.string())),
+  kernel: v.exactOptional(v.pipe(KernelChangeSchema, v.description('Of an update of the kernel.'))),
+  left: v.exactOptional(
+    v.pipe(
+      v.array(v.string()),
+      v.description('Guests that the operator left (--leave): they ended with the former kernel.'),
+    ),
+  ),
 })
 export type UpdateReport = Readonly<v.InferOutput<typeof ReportSchema>>
 
@@ -147,9 +162,4 @@ export function reportTitle({ kernel }: UpdateReport): string | undefined {
   if (after === null) return `kernel ${before}: not replaced by ${wanted}`
   const doubt = formatDuration(clockUncertaintyUs)
   return `kernel ${before} → ${after} by ${via}; times across the jump are known to within ${doubt}`
-}
-
-/** Milliseconds with one decimal. */
-export function formatDuration(us: number | undefined): string {
-  return us === undefined ? '-' : `${(us / 1000).toFixed(1)} ms`
 }

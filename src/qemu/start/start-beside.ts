@@ -9,6 +9,7 @@ import { endOf, pidfdOpen } from '../../linux/process.ts'
 import { replaceFile } from '../../run/atomic-file.ts'
 import { isAlive, isSameProcess, type ProcessIdentity } from '../../run/process-identity.ts'
 import { makeVmDirectory, readRuntime, vmPaths } from '../../run/vm-runtime.ts'
+import { formatTimeout } from '../../values/duration.ts'
 import { Errno } from '../../values/errno.ts'
 import { QemuError } from '../../values/errors.ts'
 import type { VmDefinition } from '../vm-definition.ts'
@@ -68,7 +69,8 @@ async function onRecord(name: string, starting: Starting, timeoutMs: number): Pr
     const reason = end === undefined && process !== undefined ? '' : lastLine(await output())
     if (reason !== '') throw new QemuError(reason)
     if (end !== undefined) throw new QemuError(`QEMU ${end}`)
-    if (performance.now() > deadline) throw new QemuError(`no QEMU was started within ${timeoutMs} ms`)
+    if (performance.now() > deadline)
+      throw new QemuError(`no QEMU was started within ${formatTimeout(timeoutMs)}`)
     await sleep(LOOK_MS)
   }
 }

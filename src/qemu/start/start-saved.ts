@@ -14,6 +14,7 @@ import { setProcessLimits } from '../../linux/process-limits.ts'
 import { listenUnix } from '../../linux/unix-listener.ts'
 import { identify } from '../../run/process-identity.ts'
 import { makeVmDirectory, readRuntime, tryLock, vmPaths } from '../../run/vm-runtime.ts'
+import { formatTimeout } from '../../values/duration.ts'
 import { QemuError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { LATE, within } from '../../values/within.ts'
@@ -121,7 +122,8 @@ async function startHeld(start: HeldStart): Promise<Pick<Started, 'ended'>> {
     putOnRecord(child, definition, streams)
     // The guest's user owns the child, and may have stopped it.
     const refused = await within(executeHeld(socket), timeoutMs)
-    if (refused === LATE) throw new QemuError(`VM ${name}: no QEMU was started within ${timeoutMs} ms`)
+    if (refused === LATE)
+      throw new QemuError(`VM ${name}: no QEMU was started within ${formatTimeout(timeoutMs)}`)
     if (refused !== undefined) throw new QemuError(`VM ${name}: ${launch.argv[0]} does not start: ${refused}`)
     return { ended }
   } catch (error) {

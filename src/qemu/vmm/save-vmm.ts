@@ -82,7 +82,7 @@ export async function cancelVmm(
 export const unendedVmm = ({ name, saved, underUpdate }: VmDefinition): string | undefined =>
   saved === null && underUpdate === undefined
     ? undefined
-    : `its last update did not end: 'guestmemfs resume ${name}' first`
+    : `its last update did not end: 'guestmemfs resume --name ${name}' first`
 
 /** What the commands print goes to the VM's log. */
 async function withLog<T>(

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Base, statBeneath } from '../../linux/beneath.ts'
 import { isAlive, isSameProcess, type ProcessIdentity } from '../../run/process-identity.ts'
 import { readRuntime, type VmRuntime, vmPaths } from '../../run/vm-runtime.ts'
+import { formatTimeout } from '../../values/duration.ts'
 import { QemuError } from '../../values/errors.ts'
 import { removeStateFile, type SavedState } from '../saved-state.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from '../vm-definition.ts'
@@ -47,7 +48,8 @@ export async function startVmm({
   let vmm = startedAfter(name, before)
   while (vmm === undefined) {
     if (end !== undefined) throw new QemuError(`its program ${end} (see ${vmPaths(name).log})`)
-    if (performance.now() > deadline) throw new QemuError(`no program was started within ${timeoutMs} ms`)
+    if (performance.now() > deadline)
+      throw new QemuError(`no program was started within ${formatTimeout(timeoutMs)}`)
     await sleep(POLL_MS)
     vmm = startedAfter(name, before)
   }
@@ -92,7 +94,7 @@ export async function whyNotTaken(
     if (!isAlive(vmm)) return 'has ended'
     if (isTaken(definition, base)) return undefined
     if (performance.now() > deadline)
-      return `has not emptied its state file within ${Math.round(timeoutMs)} ms`
+      return `has not emptied its state file within ${formatTimeout(timeoutMs)}`
     await sleep(POLL_MS)
   }
 }

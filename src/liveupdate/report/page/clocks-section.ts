@@ -1,9 +1,10 @@
 /** How exact the times of the last update are, and where a clock was set while it was under way. */
+import { formatDuration } from '../../../values/duration.ts'
 import type { HostUpdate } from '../host-updates.ts'
 import type { PhaseTime } from '../timeline.ts'
 import { jumpOf } from './guest-bars.ts'
 import { html, type Markup } from './html.ts'
-import { countWords, timeWords } from './page-words.ts'
+import { countWords } from './page-words.ts'
 import { phaseEndUs } from './time-axis.ts'
 
 export function clocksSection(update: HostUpdate): Markup {
@@ -18,13 +19,13 @@ ${lines.map((line) => html`<p>${line}</p>`)}</section>`
 function jumpLine(update: HostUpdate): string | undefined {
   const jump = jumpOf(update)
   if (jump === undefined) return undefined
-  return `Times before and after the jump are of two clocks, joined by the RTC: how long the jump took, and all that came after it, is known to within ${timeWords(jump.uncertaintyUs)}. The hatched part of each row shows that.`
+  return `Times before and after the jump are of two clocks, joined by the RTC: how long the jump took, and all that came after it, is known to within ${formatDuration(jump.uncertaintyUs)}. The hatched part of each row shows that.`
 }
 
 const durationLine = ({ durationUs }: HostUpdate): string | undefined =>
   durationUs >= 0
     ? undefined
-    : `The update ends ${timeWords(-durationUs)} before it begins: a clock was set back while it was under way.`
+    : `The update ends ${formatDuration(-durationUs)} before it begins: a clock was set back while it was under way.`
 
 /** Times of a guest overlap by the rounding to microseconds where all is well. */
 const ROUNDING_US = 1000

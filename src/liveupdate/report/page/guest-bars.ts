@@ -1,8 +1,8 @@
 /** The phases of one guest as bars on the page's time axis, with the jump and how exactly it is known. */
+import { formatDuration } from '../../../values/duration.ts'
 import type { HostUpdate } from '../host-updates.ts'
 import { PHASES, type PhaseTime, type VmTimeline } from '../timeline.ts'
 import { html, type Markup } from './html.ts'
-import { timeWords } from './page-words.ts'
 import { phaseEndUs, spanOn, type TimeAxis } from './time-axis.ts'
 
 /** Where the jump is on the axis, and how far times after it may be off. */
@@ -35,7 +35,7 @@ const NUMBERED_PERCENT = 4
 /** One row of the axis. What it shows is in its label as well, and in the table of figures. */
 export function guestBars({ phases }: VmTimeline, axis: TimeAxis, jump: JumpTimes | undefined): Markup {
   if (phases.length === 0) return html`<div class="track">${marks(axis, jump)}<i>no times are known</i></div>`
-  const words = phases.map(({ phase, durationUs }) => `${phase} ${timeWords(durationUs)}`)
+  const words = phases.map(({ phase, durationUs }) => `${phase} ${formatDuration(durationUs)}`)
   return html`<div class="track" role="img" aria-label="${words.join(', ')}">${marks(axis, jump)}${phases.map(
     (phase) => bar(phase, axis),
   )}</div>`
@@ -45,7 +45,7 @@ function bar(time: PhaseTime, axis: TimeAxis): Markup | undefined {
   const span = spanOn(axis, time.startUs, phaseEndUs(time))
   if (span === undefined) return undefined
   const { leftPercent, widthPercent, isCut } = span
-  const title = `${time.phase}: ${timeWords(time.durationUs)}, from ${timeWords(time.startUs)} on`
+  const title = `${time.phase}: ${formatDuration(time.durationUs)}, from ${formatDuration(time.startUs)} on`
   const label = `${isCut ? '◂' : ''}${widthPercent >= NUMBERED_PERCENT ? numberOf(time) : ''}`
   return html`<span class="bar ${time.phase}" style="left:${leftPercent}%;width:${widthPercent}%" title="${title}">${label}</span>`
 }

@@ -1,10 +1,11 @@
 /** The guests of the last update: bars on one time axis, what the bars mean, and the figures as a table. */
+import { formatDuration } from '../../../values/duration.ts'
 import type { HostUpdate } from '../host-updates.ts'
 import { PHASES, type VmTimeline } from '../timeline.ts'
 import { reportTable } from '../update-report.ts'
 import { guestBars, type JumpTimes, jumpOf, numberOf } from './guest-bars.ts'
 import { html, type Markup } from './html.ts'
-import { countWords, OUTCOMES, PHASE_ENDS, timeWords } from './page-words.ts'
+import { countWords, OUTCOMES, PHASE_ENDS } from './page-words.ts'
 import { spanOn, type TimeAxis, timeAxis } from './time-axis.ts'
 import { severityOf } from './troubled-guests.ts'
 
@@ -24,7 +25,7 @@ export function guestsSection(update: HostUpdate): Markup {
 <table class="guests"><caption>${countWords(guests.length, 'guest')} on one time axis, which begins with the update. ${
     jump === undefined
       ? ''
-      : `The line across all rows is the jump into the next kernel, at ${timeWords(jump.atUs)}.`
+      : `The line across all rows is the jump into the next kernel, at ${formatDuration(jump.atUs)}.`
   }</caption>
 <colgroup><col class="name"><col class="figure"><col></colgroup>
 <thead><tr><th scope="col">Guest</th><th scope="col">Blackout</th><th scope="col">Phases ${ticks(axis, jump)}</th></tr></thead>
@@ -46,7 +47,7 @@ function byWeight(a: VmTimeline, b: VmTimeline): number {
 function row(guest: VmTimeline, axis: TimeAxis, jump: JumpTimes | undefined): Markup {
   const { name, outcome, blackoutUs } = guest
   return html`<tr><th scope="row"><bdi>${name}</bdi> <span class="outcome ${outcome}">${OUTCOMES[outcome].mark} ${outcome}</span></th><td>${
-    blackoutUs === null ? 'none known' : timeWords(blackoutUs)
+    blackoutUs === null ? 'none known' : formatDuration(blackoutUs)
   }</td><td>${guestBars(guest, axis, jump)}</td></tr>
 `
 }
@@ -62,7 +63,7 @@ const tick = (percent: number, words: string, kind: string): Markup =>
   html`<span class="${kind}${percent > LATE_PERCENT ? ' late' : ''}" style="left:${percent}%">${words}</span>`
 
 /** `2.00 s` is `2 s`. */
-const tickWords = (us: number): string => timeWords(us).replace(/\.0+ /, ' ')
+const tickWords = (us: number): string => formatDuration(us).replace(/\.0+ /, ' ')
 
 function legend(guests: readonly VmTimeline[]): Markup {
   const used = PHASES.filter((phase) =>

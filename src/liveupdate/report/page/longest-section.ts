@@ -1,9 +1,9 @@
 /** What took longest in the last update, and what would shorten it. */
+import { formatDuration } from '../../../values/duration.ts'
 import type { HostUpdate } from '../host-updates.ts'
 import { type KernelPart, longestParts } from '../kernel-parts.ts'
 import type { PhaseTime, VmTimeline } from '../timeline.ts'
 import { html, type Markup } from './html.ts'
-import { timeWords } from './page-words.ts'
 
 export function longestSection(update: HostUpdate): Markup {
   const parts = [longestBlackout(update.guests), quitFirst(update.guests), ...kernelTables(update)]
@@ -21,11 +21,11 @@ function longestBlackout(guests: readonly VmTimeline[]): Markup | undefined {
   )
   if (longest === undefined) return undefined
   const [phase] = [...longest.phases].sort((a, b) => b.durationUs - a.durationUs)
-  return html`<p>Guest <bdi>${longest.name}</bdi> was stopped longest, for ${timeWords(longest.blackoutUs ?? 0)}${phaseOf(phase)}.</p>`
+  return html`<p>Guest <bdi>${longest.name}</bdi> was stopped longest, for ${formatDuration(longest.blackoutUs ?? 0)}${phaseOf(phase)}.</p>`
 }
 
 const phaseOf = (phase: PhaseTime | undefined): string =>
-  phase === undefined ? '' : `, of which ${timeWords(phase.durationUs)} were its phase ‘${phase.phase}’`
+  phase === undefined ? '' : `, of which ${formatDuration(phase.durationUs)} were its phase ‘${phase.phase}’`
 
 /** Of an update of QEMU alone: these guests were stopped while their next QEMU started. */
 function quitFirst(guests: readonly VmTimeline[]): Markup | undefined {
@@ -56,7 +56,7 @@ function partsTable(parts: readonly KernelPart[], mounts: readonly string[]): Ma
 <tbody>
 ${parts.map(
   (part) =>
-    html`<tr><th scope="row">${longest.has(part) ? '▲ ' : ''}${part.part}</th><td>${timeWords(part.durationUs)}</td><td>${part.advice ?? 'nothing is known'}</td></tr>
+    html`<tr><th scope="row">${longest.has(part) ? '▲ ' : ''}${part.part}</th><td>${formatDuration(part.durationUs)}</td><td>${part.advice ?? 'nothing is known'}</td></tr>
 `,
 )}</tbody></table>
 `

@@ -1,31 +1,13 @@
-/** Times, dates and outcomes in the words of the page. Any number has words: a report may be damaged. */
+/** Dates and outcomes in the words of the page. Any number has words: a report may be damaged. */
+import { formatInstant } from '../../../values/instant.ts'
 import type { Phase, VmOutcome } from '../timeline.ts'
 import { html, type Markup } from './html.ts'
-
-const SECOND_US = 1_000_000
-const MINUTE_S = 60
-const HOUR_S = 3600
-/** From here on hundredths of a second say nothing. */
-const MINUTES_FROM_US = 600 * SECOND_US
-
-/** `us`: microseconds. */
-export function timeWords(us: number): string {
-  if (!Number.isFinite(us)) return 'unknown'
-  const sign = us < 0 ? '−' : ''
-  const size = Math.abs(us)
-  if (size < SECOND_US) return `${sign}${(size / 1000).toFixed(1)} ms`
-  if (size < MINUTES_FROM_US) return `${sign}${(size / SECOND_US).toFixed(2)} s`
-  const seconds = Math.round(size / SECOND_US)
-  if (seconds >= 2 * HOUR_S) return `${sign}${(seconds / HOUR_S).toFixed(1)} h`
-  return `${sign}${Math.floor(seconds / MINUTE_S)} min ${seconds % MINUTE_S} s`
-}
 
 /** `ms`: since the epoch. */
 export function dateWords(ms: number): Markup {
   const date = new Date(ms)
   if (Number.isNaN(date.getTime())) return html`at an unknown time`
-  const text = date.toISOString()
-  return html`<time datetime="${text}">${text.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time>`
+  return html`<time datetime="${date.toISOString()}">${formatInstant(ms)}</time>`
 }
 
 interface OutcomeWords {

@@ -97,7 +97,7 @@ test('guests on one time axis, and the jump as a line across all rows', () => {
 test('the figures are those of `guestmemfs report`, and every phase that is shown is explained', () => {
   const page = pageOf()
   const [figures] = ofClass(page, 'figures')
-  assert.match(textIn(figures!), /web 1G updated 10\.0\.2 → 11\.1\.0 200\.0 ms .* 4000\.0 ms$/)
+  assert.match(textIn(figures!), /web 1G updated 10\.0\.2 → 11\.1\.0 200\.0 ms .* 4\.00 s$/)
   const explained = ofClass(page, 'swatch').map(({ attributes }) => attributes.get('class')?.split(' ')[1])
   assert.deepEqual(explained, ['save', 'freeze', 'jump', 'boot', 'mount', 'load'])
 })

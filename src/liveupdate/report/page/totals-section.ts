@@ -1,16 +1,17 @@
 /** The last update in a few figures: kernels, QEMUs, guests by outcome, blackouts, memory. */
+import { formatDuration } from '../../../values/duration.ts'
 import { formatSize } from '../../../values/size.ts'
 import type { HostUpdate } from '../host-updates.ts'
 import type { VmTimeline } from '../timeline.ts'
 import { html, type Markup } from './html.ts'
-import { countWords, dateWords, KINDS, timeWords } from './page-words.ts'
+import { countWords, dateWords, KINDS } from './page-words.ts'
 
 export function totalsSection(update: HostUpdate): Markup {
   const { kind, startedAtMs, durationUs, reports, guests } = update
   const rows: readonly (readonly [string, Markup | string])[] = [
     ['Began', dateWords(startedAtMs)],
     ['Kind', KINDS[kind]],
-    ['Took', timeWords(durationUs)],
+    ['Took', formatDuration(durationUs)],
     ['Mounts', html`<bdi>${reports.map(({ mountPoint }) => mountPoint).join(', ')}</bdi>`],
     ['Kernel', kernelChangeWords(update)],
     ['QEMU', qemuWords(guests)],
@@ -60,8 +61,8 @@ function blackoutWords(guests: readonly VmTimeline[]): string {
   const [least] = known
   if (least === undefined) return 'none is known'
   const [most = least, median = least] = [known.at(-1), known[Math.floor((known.length - 1) / 2)]]
-  if (known.length === 1) return timeWords(least)
-  return `longest ${timeWords(most)}, median ${timeWords(median)}, shortest ${timeWords(least)}, of ${countWords(known.length, 'guest')}`
+  if (known.length === 1) return formatDuration(least)
+  return `longest ${formatDuration(most)}, median ${formatDuration(median)}, shortest ${formatDuration(least)}, of ${countWords(known.length, 'guest')}`
 }
 
 const sizeWords = (sizes: readonly number[]): string =>

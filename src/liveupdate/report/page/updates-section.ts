@@ -1,8 +1,9 @@
 /** The second section of the page: the updates of this host over time, one bar each. */
+import { formatDuration } from '../../../values/duration.ts'
 import type { HostUpdate } from '../host-updates.ts'
 import { isIntended } from '../update-report.ts'
 import { html, type Markup } from './html.ts'
-import { countWords, dateWords, KINDS, timeWords } from './page-words.ts'
+import { countWords, dateWords, KINDS } from './page-words.ts'
 import { kernelChangeWords, outcomeWords, qemuWords } from './totals-section.ts'
 
 /** `updates`: in the order in which they ended; the last one is shown first. */
@@ -22,7 +23,7 @@ function row(update: HostUpdate, mostUs: number): Markup {
   return html`<tr><th scope="row">${dateWords(update.startedAtMs)}</th><td>${KINDS[update.kind]}<br><span class="dim">${
     kernelChangeWords(update) || qemuWords(update.guests)
   }</span></td><td>${update.reports.every(isIntended) ? '✓' : '✗'} ${outcomeWords(update)}</td><td>${
-    us === undefined ? 'none is known' : timeWords(us)
+    us === undefined ? 'none is known' : formatDuration(us)
   }<div class="track" aria-hidden="true"><span class="bar blackout" style="left:0%;width:${percent}%"></span></div></td></tr>
 `
 }
