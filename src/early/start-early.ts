@@ -28,7 +28,7 @@ import { close } from '../linux/descriptors.ts'
 import type { EarlyGuests } from '../liveupdate/guest/early-result.ts'
 import { parseMountOptions } from '../pool/mount-options.ts'
 import type { MountRequest } from '../pool/mount-pool.ts'
-import { tapProblems } from '../qemu/taps.ts'
+import { missingOfHost } from '../qemu/host-needs.ts'
 import { lockRegion } from '../run/region-lock.ts'
 import { readState } from '../server/open-file-system.ts'
 import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
@@ -98,7 +98,7 @@ function reachGuests({ pool, mountPoint, kind, region: named }: Place): Reached 
     const { totalBlocks } = region
     const state = readState(region.readMetadata(), { storeKind: kind, totalBlocks }, pool)
     const ready = savedGuests(state, mountPoint).filter(
-      ({ definition }) => tapProblems(definition).length === 0,
+      ({ definition }) => missingOfHost(definition).length === 0,
     )
     if (ready.length === 0) return NOTHING
     const early = region.early(pool)

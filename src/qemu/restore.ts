@@ -11,6 +11,7 @@ import { compareVersions, type QemuVersion } from './qemu-version.ts'
 import type { QmpClient } from './qmp-client.ts'
 import type { QmpEvent } from './qmp-messages.ts'
 import { checkStateFile, type SavedState } from './saved-state.ts'
+import { type GoesOn, goOn } from './sleep/goes-on.ts'
 
 /** QEMU sends the event before it answers `cont`. */
 const RESUME_EVENT_MS = 1000
@@ -43,20 +44,22 @@ export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: nu
 }
 
 /**
- * Lets a loaded guest run if it ran before. Returns the time when its virtual CPUs started, or now for one
- * that was paused, in milliseconds since the epoch. Errors: QemuError.
+ * Lets a loaded guest go on as before. Returns the time when its virtual CPUs started, or now for one that
+ * was paused, in milliseconds since the epoch. Errors: QemuError.
  */
-export async function continueGuest(qmp: QmpClient, wasRunning: boolean): Promise<number> {
+export async function continueGuest(qmp: QmpClient, goesOn: GoesOn): Promise<number> {
   const sentAtMs = Date.now()
-  if (!wasRunning) return sentAtMs
+  if (!goesOn.wasRunning) return sentAtMs
   try {
     await qmp.execute('cont')
-    const isResume = ({ name }: QmpEvent) => name === 'RESUME'
-    return eventTime(await qmp.event(isResume, RESUME_EVENT_MS, 'the guest did not resume'), sentAtMs)
+    // After it the guest is suspended, as it was when it was saved.
+    if (goesOn.wakes) await qmp.execute('system_wakeup')
+    const isLast = ({ name }: QmpEvent) => name === (goesOn.wakes ? 'WAKEUP' : 'RESUME')
+    return eventTime(await qmp.event(isLast, RESUME_EVENT_MS, 'the guest did not resume'), sentAtMs)
   } catch {
     // Its answer or its event was lost: only its state says whether the guest runs.
     return await qmp.withConnection(async (live) => {
-      if (!(await runStatus(live)).running) await live.execute('cont')
+      await goOn(live, goesOn, await runStatus(live))
       return Date.now()
     })
   }

@@ -21,6 +21,8 @@ import { hasMachineType } from '../../qemu/machine-type.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import type { QemuVersion } from '../../qemu/qemu-version.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
+import { checkSleep } from '../../qemu/sleep/check-sleep.ts'
+import { KEEPS_SUSPENDED, keepsSuspended } from '../../qemu/sleep/goes-on.ts'
 import { unitProblems } from '../../qemu/start/guest-unit.ts'
 import { checkTaps } from '../../qemu/taps.ts'
 import { type BlockSizes, readBlockSizes } from '../../qemu/trial/block-sizes.ts'
@@ -73,11 +75,11 @@ export async function checkGuests(
   const trials = new Limit(TRIALS_AT_ONCE)
   const found = await Promise.all(
     vms.map(async (vm) => {
-      const { problems, unknown, stateBytes, machine } = await examine(vm, nextQemu, next)
+      const { problems, unknown, stateBytes, machine, sleeps = false } = await examine(vm, nextQemu, next)
       const isQemu = vm.definition.vmm === undefined
       const lines = [
         ...ramProblems(withNextRamFiles(vm.definition, machine)),
-        ...(isQemu ? await nextQemuProblems(vm.definition, nextQemu, probes) : []),
+        ...(isQemu ? await nextQemuProblems(vm.definition, nextQemu, probes, sleeps) : []),
         ...(vm.qemu === undefined ? [] : otherNamespaces(vm.qemu.pid, next)),
         ...(vm.qemu === undefined || next !== 'here' || !isQemu ? [] : unitProblems(vm.qemu.pid)),
       ]
@@ -96,17 +98,17 @@ export async function checkGuests(
           ...(isFit ? untried(trial) : []),
         ].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
-      return { vm, findings, stateBytes, machine, trial }
+      return { vm, findings, stateBytes, machine, sleeps, trial }
     }),
   )
   return {
     findings: [...found.flatMap(({ findings }) => findings), ...checkStateSpace(found)],
     lines: new Map(
-      found.flatMap(({ vm, machine, trial: { unproven } }) => {
+      found.flatMap(({ vm, machine, sleeps, trial: { unproven } }) => {
         if (machine === undefined) return []
         const { line, facts } = machine
         const { argv, ramFiles, plugged } = line
-        return [[vm.definition.name, { argv, ramFiles, plugged, facts, unproven }] as const]
+        return [[vm.definition.name, { argv, ramFiles, plugged, facts, unproven, sleeps }] as const]
       }),
     ),
   }
@@ -126,6 +128,7 @@ async function nextQemuProblems(
   definition: VmDefinition,
   nextQemu: string | undefined,
   probes: Map<string, Promise<QemuBinary>>,
+  sleeps: boolean,
 ): Promise<string[]> {
   const path = nextQemu ?? (definition.argv[0] as string)
   const key = `${definition.uid} ${path}`
@@ -133,6 +136,10 @@ async function nextQemuProblems(
   probes.set(key, probe)
   try {
     const binary = await probe
+    if (sleeps && !keepsSuspended(binary.version))
+      return [
+        `${path} (QEMU ${binary.version}) cannot load a suspended guest: take ${KEEPS_SUSPENDED} or newer`,
+      ]
     if (hasMachineType(binary, definition.machineType)) return []
     return [`${path} (QEMU ${binary.version}) has no machine type ${definition.machineType}`]
   } catch (error) {
@@ -195,6 +202,7 @@ interface GuestFacts {
   readonly stateBytes: number
   /** undefined: it could not be read. */
   readonly machine?: Machine
+  readonly sleeps?: boolean
 }
 
 interface Machine {
@@ -232,8 +240,10 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
     const ask = askOnce(qmp)
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
-    const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [confidential, facts, helpers, unreported, ivshmems, blocks, processor] = await Promise.all([
+    const { version } = qmp
+    const pid = qemu?.pid ?? 0
+    const line = await nextLine({ definition, ask, pid, start, now })
+    const [confidential, facts, helpers, unreported, ivshmems, blocks, processor, sleep] = await Promise.all([
       confidentialProblems(ask),
       machineFacts(ask, line.plugged),
       checkHelpers(ask, definition, now),
@@ -241,8 +251,8 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
       readIvshmemAddresses(ask),
       readBlockSizes(ask),
       readProcessor(ask),
+      checkSleep(qmp, { definition, pid, version, now }),
     ])
-    const { version } = qmp
     const bytes = streamedBytes(now.ram)
     const ofPrivate = checkPrivateRam(bytes, STATE_BYTES)
     return {
@@ -250,6 +260,7 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
         ...confidential,
         ...blocked.reasons.map((reason) => `cannot be saved: ${reason}`),
         ...helpers.problems,
+        ...sleep.problems,
         ...line.refused,
         ...ofPrivate.problems,
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? checkTaps(now).problems : []),
@@ -258,12 +269,14 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
         ...blocked.remarks,
         ...(start === undefined ? [NOT_READ] : []),
         ...helpers.remarks,
+        ...sleep.remarks,
         ...unreported,
         ...(qemu === undefined ? [] : unexplainedFiles(qemu.pid, definition.argv, now)),
         ...(blocks.size === 0 ? [SIZES_NOT_READ] : []),
         ...ofPrivate.remarks,
       ],
       stateBytes: STATE_BYTES + bytes,
+      sleeps: sleep.sleeps,
       machine: { now, isRead: start !== undefined, line, facts, ivshmems, blocks, processor, version },
     }
   } catch (error) {
