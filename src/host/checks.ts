@@ -4,6 +4,7 @@ import { checkCarveOuts } from './check-carve-out.ts'
 import { checkFuseAbilities, checkFuseDevice } from './check-fuse.ts'
 import { checkKernel, checkLiveUpdate, checkPrivileges } from './check-kernel.ts'
 import { checkHugePages, checkMemfd, checkSwap } from './check-memory.ts'
+import { checkPassthrough } from './check-passthrough.ts'
 import {
   checkDescriptors,
   checkKvm,
@@ -32,6 +33,7 @@ const CHECKS: readonly (() => FixableFinding)[] = [
   checkServiceManager,
   checkMountHelper,
   checkLiveUpdate,
+  checkPassthrough,
 ]
 
 export const examine = (): FixableFinding[] => [...CHECKS.map((check) => check()), ...checkCarveOuts()]
