@@ -38,6 +38,7 @@ import { systemd } from './systemd.ts'
 import { systemdKho } from './systemd-kho.ts'
 import { torn } from './torn.ts'
 import { update } from './update.ts'
+import { vfio } from './vfio.ts'
 
 export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   boot,
@@ -75,6 +76,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   'numa-kho': numaKho,
   'linux-guest': linuxGuest,
   'linux-share': linuxShare,
+  vfio,
   many,
   cycles,
   'fault-memory': faultMemory,
