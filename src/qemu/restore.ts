@@ -15,6 +15,8 @@ import { type GoesOn, goOn } from './sleep/goes-on.ts'
 
 /** QEMU sends the event before it answers `cont`. */
 const RESUME_EVENT_MS = 1000
+/** It resets all devices before it sends that of a guest that wakes, those of VFIO among them. */
+const WAKEUP_EVENT_MS = 30_000
 
 /** The first with `exit-on-error` (qapi/migration.json). */
 const EXIT_ON_ERROR: QemuVersion = '9.1.0'
@@ -54,8 +56,11 @@ export async function continueGuest(qmp: QmpClient, goesOn: GoesOn): Promise<num
     await qmp.execute('cont')
     // After it the guest is suspended, as it was when it was saved.
     if (goesOn.wakes) await qmp.execute('system_wakeup')
-    const isLast = ({ name }: QmpEvent) => name === (goesOn.wakes ? 'WAKEUP' : 'RESUME')
-    return eventTime(await qmp.event(isLast, RESUME_EVENT_MS, 'the guest did not resume'), sentAtMs)
+    const [last, waitMs] = goesOn.wakes
+      ? (['WAKEUP', WAKEUP_EVENT_MS] as const)
+      : (['RESUME', RESUME_EVENT_MS] as const)
+    const isLast = ({ name }: QmpEvent) => name === last
+    return eventTime(await qmp.event(isLast, waitMs, 'the guest did not resume'), sentAtMs)
   } catch {
     // Its answer or its event was lost: only its state says whether the guest runs.
     return await qmp.withConnection(async (live) => {

@@ -25,6 +25,7 @@ import { createStateFile, removeStateFile, type SavedState } from './saved-state
 import { type Asleep, goesOnFrom } from './sleep/goes-on.ts'
 import { putToSleep, wakeAfter } from './sleep/put-to-sleep.ts'
 import { checkTaps } from './taps.ts'
+import { hasVfio } from './vfio-devices.ts'
 import { withBinary } from './vm-command-line.ts'
 import {
   asBeforeUpdate,
@@ -212,8 +213,9 @@ export async function cancelSave(
   return left
 }
 
-async function quit({ definition, qmp, qemu }: SaveRequest): Promise<void> {
+async function quit({ definition, qmp, qemu, timeoutMs }: SaveRequest): Promise<void> {
   // QEMU may end before it has answered.
   await qmp.execute('quit').catch(() => {})
-  await killQemu(definition.name, qemu)
+  // Of one with VFIO the kernel first resets devices, and unpins all RAM, a page at a time.
+  await killQemu(definition.name, qemu, hasVfio(definition.argv) ? timeoutMs : undefined)
 }
