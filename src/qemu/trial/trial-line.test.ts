@@ -66,10 +66,7 @@ test('a VFIO device has another one in its place on the trial, which no other pr
     ...['-device', 'vfio-pci,host=0000:01:00.0,id=nic0,iommufd=iommufd0,romfile=,bus=port0,addr=0x0'],
     ...['-device', '{"driver":"vfio-pci","host":"02:00.1","id":"nic1","multifunction":true}'],
   )
-  assert.deepEqual(
-    [line.obstacles, line.without, line.placeholders],
-    [[], ['vfio-pci', 'vfio-pci'], ['nic0', 'nic1']],
-  )
+  assert.deepEqual([line.obstacles, line.without, line.placeholders], [[], ['vfio-pci'], ['nic0', 'nic1']])
   const devices = line.argv.filter((word) => word.startsWith('i6300esb'))
   assert.deepEqual(devices, ['i6300esb,id=nic0,bus=port0,addr=0x0', 'i6300esb,id=nic1,multifunction=on'])
   assert.doesNotMatch(line.argv.join(' '), /host=|01:00/)

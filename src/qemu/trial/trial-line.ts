@@ -112,7 +112,7 @@ export function trialLine(line: CommandLine, machineType: string): TrialLine {
     argv: printCommandLine({ ...line, arguments: tried }),
     obstacles: [...new Set(obstacles)],
     standIns: helpers.length,
-    without: devices.map(driverOf).filter((driver) => TPM.test(driver) || VFIO_PCI.test(driver)),
+    without: [...new Set(devices.map(driverOf))].filter((type) => TPM.test(type) || VFIO_PCI.test(type)),
     placeholders: devices.flatMap((device) => (VFIO_PCI.test(driverOf(device)) ? [idOf(device) ?? ''] : [])),
   }
 }
