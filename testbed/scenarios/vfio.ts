@@ -1,7 +1,7 @@
 /**
  * A Linux guest with a network card of the host's (VFIO), on a host with an emulated IOMMU: its agent
  * suspends it for a new QEMU and for a new kernel, and its one TCP connection over that card goes on. In the
- * next kernel the card is bound to vfio-pci only after the guest is resumed, which waits for it.
+ * next kernel the card is bound to vfio-pci only after the mount has begun, and the guest waits for it.
  *
  * QEMU emulates the guest's processor: where the host itself is emulated, KVM ends a guest at the first store
  * to a device after an update (see many.ts). Debian's cloud kernels have no IOMMUFD.
@@ -31,7 +31,7 @@ const BIND = `for module in vfio_iommu_type1 vfio_pci; do modprobe $module; done
 echo vfio-pci >${DEVICE}/driver_override
 [ ! -e ${DEVICE}/driver ] || echo ${PASSED_NIC} >${DEVICE}/driver/unbind
 echo ${PASSED_NIC} >/sys/bus/pci/drivers/vfio-pci/bind`
-/** Long enough that the resumption has begun. */
+/** After the mounting command has looked for guests that need not wait for it. */
 const BIND_LATE = `sleep 5\n${BIND}`
 
 const COMMAND = guestCommand({
