@@ -15,7 +15,7 @@ import { readVms } from '../../src/qemu/vm-list.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { missingHelper } from '../../testbed/debian/helpers.ts'
 import { buildWatchingGuest, type Watched } from '../../testbed/guests/watching-guest.ts'
-import { guestmemfs } from '../mount/support.ts'
+import { guestmemfs, until } from '../mount/support.ts'
 import { brokenQemu } from './fake-qemu.ts'
 import {
   listVms,
@@ -50,7 +50,13 @@ async function startLinux(t: TestContext, word: string, watched: Watched): Promi
   line.push('-device', 'virtserialport,chardev=qga0,name=org.qemu.guest_agent.0')
   const vm = runVm(pool, folder, vmName(word), pool.path(word), ['--suspend'], line)
   await Promise.race([vm.serial.until(3, BOOT_TIMEOUT_MS), vm.ended.then(() => assert.fail(vm.errors()))])
+  await until('what answers has opened its port', () => isPortOpen(vm), WAKE_TIMEOUT_MS)
   return [pool, vm]
+}
+
+async function isPortOpen({ name }: TestVm): Promise<boolean> {
+  const chardevs = (await monitor(name, 'query-chardev')) as { label: string; 'frontend-open': boolean }[]
+  return chardevs.some((each) => each.label === 'qga0' && each['frontend-open'])
 }
 
 /** How often it was suspended and woken, by its own kernel. */
@@ -58,7 +64,7 @@ const wakesOf = ({ serial }: TestVm): number =>
   Number([...serial.text().matchAll(/^suspended (\d+) times/gm)].at(-1)?.[1] ?? 0)
 
 async function goesOn({ serial }: TestVm): Promise<void> {
-  await serial.moreTicks(3, WAKE_TIMEOUT_MS)
+  await serial.moreTicks(5, WAKE_TIMEOUT_MS)
   assert.equal(serial.findBreak(), undefined)
   assert.doesNotMatch(serial.text(), /BUG|Oops|soft lockup|Call Trace|^fault:/m)
 }
