@@ -19,7 +19,7 @@ _guestmemfs_options() {
     thaw) options='--json -h --help' ;;
     format) options='--store --region --force --bad --forget-bad --json -h --help' ;;
     upgrade) options='--json -h --help' ;;
-    run) options='--name --user --mount --order --env --before --after --trust-devmem --replace --ram --save --cancel --start -h --help' ;;
+    run) options='--name --user --mount --order --env --before --after --suspend --trust-devmem --replace --ram --save --cancel --start -h --help' ;;
     vms) options='--mount --json -h --help' ;;
     resume) options='--mount --qemu --timeout-ms --json -h --help' ;;
     live-update) options='--kernel --initrd --append --reuse-cmdline --via --dry-run --rehearse --vmm-only --mount --qemu --name --abort --all-or-none --leave --patience --timeout-ms --json -h --help' ;;

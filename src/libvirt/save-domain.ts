@@ -10,14 +10,14 @@ import { bootId } from '../linux/boot-id.ts'
 import { fileChannels, runStatus } from '../qemu/migration.ts'
 import { operatorsMigration, setMigration, setOurs } from '../qemu/migration-settings.ts'
 import type { QmpCommands } from '../qemu/qmp-commands.ts'
-import { GuestStoppedError, SAVEABLE } from '../qemu/save.ts'
+import { GuestStoppedError } from '../qemu/save.ts'
 import { measureStateFile, removeStateFile } from '../qemu/saved-state.ts'
 import { errorText, QemuError } from '../values/errors.ts'
 import { DOMAIN_STATE } from '../values/libvirt-paths.ts'
 import type { ActiveDomain } from './active-domains.ts'
 import { DomainMonitor } from './domain-monitor.ts'
 import { type DomainRecord, removeDomainRecord, writeDomainRecord } from './domain-record.ts'
-import { awaitEnd, qemuVersionOf } from './domain-state.ts'
+import { awaitEnd, domainStateProblem, qemuVersionOf } from './domain-state.ts'
 import { linkInto, removeFolder, savedFolder } from './saved-ram.ts'
 import { type Virsh, virsh } from './virsh.ts'
 
@@ -62,8 +62,10 @@ export async function saveDomain(save: DomainSave): Promise<DomainRecord> {
       `it was not saved within ${patienceMs / 1000} s, while the other guests are stopped: give it more with --patience`,
     )
   }
-  const { status, running: wasRunning } = await runStatus(monitor)
-  if (!SAVEABLE.includes(status)) throw new QemuError(`the guest is in state '${status}'`)
+  const state = await runStatus(monitor)
+  const problem = domainStateProblem(state)
+  if (problem !== undefined) throw new QemuError(problem)
+  const wasRunning = state.running
   const record: DomainRecord = {
     format: 1,
     ...{ uuid, name, wasRunning },

@@ -13,13 +13,6 @@ import type { QmpCommands } from './qmp-commands.ts'
 const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
 export type RunStatus = v.InferOutput<typeof StatusSchema>
 
-/**
- * It runs, or has suspended itself (ACPI S3): `cont` after a save or a load brings it back to either
- * (`vm_was_suspended`, system/cpus.c since QEMU 9.0; an older QEMU wakes it for the save). One that its owner
- * has paused is neither, and gets no `cont`.
- */
-export const runsOrSuspends = ({ running, status }: RunStatus): boolean => running || status === 'suspended'
-
 const MigrateSchema = v.object({
   status: v.optional(v.string()),
   'error-desc': v.optional(v.string()),
