@@ -11,7 +11,7 @@ import { compareVersions, type QemuVersion } from './qemu-version.ts'
 import type { QmpClient } from './qmp-client.ts'
 import type { QmpEvent } from './qmp-messages.ts'
 import { checkStateFile, type SavedState } from './saved-state.ts'
-import { type GoesOn, goOn } from './sleep/goes-on.ts'
+import { type GoesOn, goOn, loadProblem } from './sleep/goes-on.ts'
 
 /** QEMU sends the event before it answers `cont`. */
 const RESUME_EVENT_MS = 1000
@@ -36,8 +36,13 @@ export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: nu
   await loadSaved(qmp, saved, timeoutMs)
 }
 
-/** Of a file that was measured just now, into a QEMU that is prepared. Errors: QemuError. */
+/**
+ * Of a file that was measured just now, into a QEMU that is prepared. Errors (QemuError): it refuses, or must
+ * not have the guest.
+ */
 export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
+  const problem = loadProblem(qmp.version, saved.isSuspended)
+  if (problem !== undefined) throw new QemuError(`QEMU ${qmp.version}: ${problem}`)
   qmp.dropEvents()
   // Without it QEMU ends when it cannot load the guest, before its reason can be read.
   const stays = compareVersions(qmp.version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}

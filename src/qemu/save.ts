@@ -54,6 +54,7 @@ export async function saveGuest(
       wasRunning: goesOn.wasRunning,
       stoppedAtMs: asleep?.sinceMs ?? eventTime(qmp.takeEvent('STOP'), startedAtMs),
       qemuVersion: qmp.version,
+      ...(before.status === 'suspended' && { isSuspended: true }),
     }
   } catch (error) {
     return await continueAfter(qmp, goesOn, migration, error)

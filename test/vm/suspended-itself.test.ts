@@ -67,6 +67,8 @@ test('so is one whose save for a new kernel was undone, in the QEMU that it had'
     Date.now(),
   )
   await steps.suspendAll()
+  // By it no QEMU is given the guest that would run it.
+  assert.equal(readDefinition(vm.ramFile)?.saved?.isSuspended, true)
   const [timeline] = await steps.rollBack()
   assert.deepEqual([timeline?.outcome, timeline?.problem], ['rolled-back', null])
   assert.deepEqual([qemuPid(vm.name), await statusOf(vm)], [before, 'suspended'])

@@ -13,7 +13,7 @@ test('a suspended guest is given to no QEMU that would run it in place of keepin
   assert.equal(programProblem(qemu('8.2.9'), 'pc-q35-8.2', false), undefined)
   assert.equal(
     programProblem(qemu('8.2.9'), 'pc-q35-8.2', true),
-    '/usr/bin/qemu (QEMU 8.2.9) cannot load a suspended guest: take 9.0.0 or newer',
+    '/usr/bin/qemu (QEMU 8.2.9): it cannot load a suspended guest: take QEMU 9.0.0 or newer',
   )
   assert.equal(programProblem(qemu('9.0.0'), 'pc-q35-8.2', true), undefined)
 })

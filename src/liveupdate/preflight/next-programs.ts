@@ -4,7 +4,7 @@
  */
 import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
-import { KEEPS_SUSPENDED, keepsSuspended } from '../../qemu/sleep/goes-on.ts'
+import { loadProblem } from '../../qemu/sleep/goes-on.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { errorText } from '../../values/errors.ts'
 
@@ -39,8 +39,8 @@ export function programProblem(
   isSuspended: boolean,
 ): string | undefined {
   const { path, version } = binary
-  if (isSuspended && !keepsSuspended(version))
-    return `${path} (QEMU ${version}) cannot load a suspended guest: take ${KEEPS_SUSPENDED} or newer`
+  const ofSleep = loadProblem(version, isSuspended)
+  if (ofSleep !== undefined) return `${path} (QEMU ${version}): ${ofSleep}`
   if (hasMachineType(binary, machineType)) return undefined
   return `${path} (QEMU ${version}) has no machine type ${machineType}`
 }

@@ -31,6 +31,12 @@ export const KEEPS_SUSPENDED: QemuVersion = '9.0.0'
 export const keepsSuspended = (version: QemuVersion): boolean =>
   compareVersions(version, KEEPS_SUSPENDED) >= 0
 
+/** Why a QEMU of this version must not load a guest that is suspended or not; undefined: it may. */
+export const loadProblem = (version: QemuVersion, isSuspended = false): string | undefined =>
+  isSuspended && !keepsSuspended(version)
+    ? `it cannot load a suspended guest: take QEMU ${KEEPS_SUSPENDED} or newer`
+    : undefined
+
 /** By its state before it is saved. A guest that is suspended by itself gets `cont` as well: it stays so. */
 export const goesOnFrom = ({ status, running }: RunStatus, asleep: Asleep | undefined): GoesOn => ({
   wasRunning: running || status === 'suspended' || asleep !== undefined,

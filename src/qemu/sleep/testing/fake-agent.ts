@@ -44,10 +44,14 @@ export async function serveAgent(t: TestContext, answer: AgentAnswer): Promise<s
   })
 }
 
-/** A QEMU of version 10.0 that answers each command by `answer`. Returns the path of its monitor. */
-export async function serveMonitor(t: TestContext, answer: (command: string) => unknown): Promise<string> {
+/** A QEMU that answers each command by `answer`. Returns the path of its monitor. */
+export async function serveMonitor(
+  t: TestContext,
+  answer: (command: string) => unknown,
+  [major, minor, micro]: readonly [number, number, number] = [10, 0, 2],
+): Promise<string> {
   return await listen(t, (socket) => {
-    socket.write(line({ QMP: { version: { qemu: { major: 10, minor: 0, micro: 2 } }, capabilities: [] } }))
+    socket.write(line({ QMP: { version: { qemu: { major, minor, micro } }, capabilities: [] } }))
     onLines(socket, (text) => {
       const { execute, id } = JSON.parse(text) as { execute: string; id: number }
       socket.write(line({ return: execute === 'qmp_capabilities' ? {} : answer(execute), id }))
