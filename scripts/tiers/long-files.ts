@@ -58,6 +58,7 @@ export const LONG_FILES = {
     'spread-copies',
     'spread-ram',
     'successor',
+    'suspended',
     'taps',
     'trial',
     'unread-machine',

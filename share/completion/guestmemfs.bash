@@ -19,7 +19,7 @@ _guestmemfs_options() {
     thaw) options='--json -h --help' ;;
     format) options='--store --region --force --bad --forget-bad --json -h --help' ;;
     upgrade) options='--json -h --help' ;;
-    run) options='--name --user --pool --order --env --before --after --trust-devmem --replace --ram --save --cancel --start -h --help' ;;
+    run) options='--name --user --pool --order --env --before --after --suspend --trust-devmem --replace --ram --save --cancel --start -h --help' ;;
     vms) options='--json -h --help' ;;
     resume) options='--name --qemu --timeout --json -h --help' ;;
     live-update) options='--kernel --initrd --append --reuse-cmdline --via --dry-run --rehearse --vmm-only --qemu --name --abort --all-or-none --leave --patience --timeout --json -h --help' ;;

@@ -109,6 +109,7 @@ complete -c guestmemfs -n '__guestmemfs_in run' -l order -x -d 'in an update, th
 complete -c guestmemfs -n '__guestmemfs_in run' -l env -x -d 'record one more environment variable'
 complete -c guestmemfs -n '__guestmemfs_in run' -l before -x -d 'run this before each QEMU, as its user; may be given several times'
 complete -c guestmemfs -n '__guestmemfs_in run' -l after -x -d 'run this after the end of each QEMU'
+complete -c guestmemfs -n '__guestmemfs_in run' -l suspend -d 'its agent suspends it before each update, as by default where it has a VFIO device'
 complete -c guestmemfs -n '__guestmemfs_in run' -l trust-devmem -d 'with store=devmem: this user may have QEMU open anything as root'
 complete -c guestmemfs -n '__guestmemfs_in run' -l replace -d 'take the place of a VM that is recorded on the same RAM and does not run'
 complete -c guestmemfs -n '__guestmemfs_in run' -l ram -r -F -d 'of another VMM: a file of its RAM; may be given several times'

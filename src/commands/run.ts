@@ -18,6 +18,7 @@ interface Options {
   readonly env: readonly string[]
   readonly before: readonly string[]
   readonly after: readonly string[]
+  readonly suspend?: true
   readonly trustDevmem?: true
   readonly replace?: true
   readonly ram: readonly string[]
@@ -82,6 +83,10 @@ export const command: CommandModule = {
         [],
       )
       .option('--after <command>', 'run this after the end of each QEMU', collect, [])
+      .option(
+        '--suspend',
+        'its agent suspends it before each update, as by default where it has a VFIO device',
+      )
       .option('--trust-devmem', 'with store=devmem: this user may have QEMU open anything as root')
       .option('--replace', 'take the place of a VM that is recorded on the same RAM and does not run')
       .option('--ram <file>', 'of another VMM: a file of its RAM; may be given several times', collect, [])
@@ -117,7 +122,11 @@ async function run(argv: string[], options: Options): Promise<number> {
   }
   const vmm = vmmOf(options)
   const vm = await (vmm === undefined
-    ? recordVm({ ...request, trustsDevmem: options.trustDevmem === true })
+    ? recordVm({
+        ...request,
+        suspends: options.suspend === true,
+        trustsDevmem: options.trustDevmem === true,
+      })
     : recordVmm({ ...request, ...vmm }))
   for (const note of vm.notes) complain(note)
   try {
@@ -131,8 +140,9 @@ async function run(argv: string[], options: Options): Promise<number> {
 }
 
 /** undefined: it is a QEMU. Errors (UsageError): some of another VMM's options are missing. */
-function vmmOf({ ram, save, cancel, start }: Options) {
+function vmmOf({ ram, save, cancel, start, suspend }: Options) {
   if (ram.length === 0 && [save, cancel, start].every((command) => command === undefined)) return undefined
+  if (suspend) throw new UsageError('--suspend is for QEMU: another VMM suspends its guest by its --save')
   if (ram.length === 0 || save === undefined || cancel === undefined || start === undefined)
     throw new UsageError('another VMM needs all of --ram, --save, --cancel and --start')
   return { ram, vmm: { save, cancel, start } }

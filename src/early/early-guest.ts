@@ -16,7 +16,7 @@ import type { QmpClient } from '../qemu/qmp-client.ts'
 import { continueGuest, loadSaved, prepareLoad } from '../qemu/restore.ts'
 import { CONSUMED } from '../qemu/saved-state.ts'
 import { type BeforeMount, STATE_PATH, startSaved } from '../qemu/start/start-saved.ts'
-import { ramFileOf, type VmDefinition } from '../qemu/vm-definition.ts'
+import { isWoken, ramFileOf, type VmDefinition } from '../qemu/vm-definition.ts'
 import { waitForQmp } from '../qemu/wait-for-qmp.ts'
 import { liveQemu, makeVmDirectory, tryLock, vmPaths } from '../run/vm-runtime.ts'
 import type { EarlyRegion } from '../stores/driver.ts'
@@ -126,7 +126,7 @@ async function startAndContinue(
     if (!saved.wasRunning || withdrawn.aborted) return undefined
     // From here on no QEMU loads the state again, whatever ends next.
     if (region.write(stateFile.extents, CONSUMED) !== undefined) return undefined
-    done('continue', await continueGuest(qmp, true))
+    done('continue', await continueGuest(qmp, { wasRunning: true, wakes: isWoken(definition) }))
     return { steps, unset }
   } finally {
     qmp.close()

@@ -30,7 +30,7 @@ import { close } from '../linux/descriptors.ts'
 import type { EarlyGuests, EarlyResult } from '../liveupdate/guest/early-result.ts'
 import { parseMountOptions } from '../pool/mount-options.ts'
 import type { MountRequest } from '../pool/mount-pool.ts'
-import { tapProblems } from '../qemu/taps.ts'
+import { missingOfHost } from '../qemu/host-needs.ts'
 import { lockRegion } from '../run/region-lock.ts'
 import { readState } from '../server/open-file-system.ts'
 import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
@@ -96,7 +96,7 @@ async function startGuests(
     const { totalBlocks } = region
     const state = readState(region.readMetadata(), { storeKind: kind, totalBlocks }, pool)
     const ready = savedGuests(state, mountPoint).filter(
-      ({ definition }) => tapProblems(definition).length === 0,
+      ({ definition }) => missingOfHost(definition).length === 0,
     )
     if (ready.length === 0) return NONE
     const early = region.early(pool)

@@ -5,6 +5,7 @@ import { checkFuseAbilities, checkFuseDevice } from './check-fuse.ts'
 import { checkKernel, checkLiveUpdate, checkPrivileges } from './check-kernel.ts'
 import { checkHugePages, checkMemfd, checkSwap } from './check-memory.ts'
 import { checkMemoryFailures } from './check-memory-failures.ts'
+import { checkPassthrough } from './check-passthrough.ts'
 import {
   checkDescriptors,
   checkKvm,
@@ -34,6 +35,7 @@ const CHECKS: readonly (() => FixableFinding)[] = [
   checkServiceManager,
   checkMountHelper,
   checkLiveUpdate,
+  checkPassthrough,
 ]
 
 export const examine = (): FixableFinding[] => [...CHECKS.map((check) => check()), ...checkCarveOuts()]

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { close } from '../linux/descriptors.ts'
 import { askOf } from '../qemu/machine/ask.ts'
-import { isFinal, queryMigration } from '../qemu/migration.ts'
+import { isFinal, queryMigration, type RunStatus } from '../qemu/migration.ts'
 import { type QemuVersion, VersionSchema, versionOf } from '../qemu/qemu-version.ts'
 import type { QmpCommands } from '../qemu/qmp-commands.ts'
 import { ensureFolder } from '../run/paths.ts'
@@ -22,6 +22,16 @@ export async function activeId(uuid: string, run: Virsh): Promise<number | undef
   if (!(await activeUuids(run)).includes(uuid)) return undefined
   const id = Number((await run(['domid', uuid])).trim())
   return Number.isInteger(id) ? id : undefined
+}
+
+/** States of QEMU from which a domain is saved. */
+const SAVED_FROM = ['running', 'paused']
+
+/** Why a domain in this state is not saved; undefined: it is. */
+export function domainStateProblem({ status }: RunStatus): string | undefined {
+  // libvirt starts a domain running or paused: its wake-up events would not reach it.
+  if (status === 'suspended') return "it is suspended: wake it first ('virsh dompmwakeup')"
+  return SAVED_FROM.includes(status) ? undefined : `it is in QEMU's state '${status}'`
 }
 
 /** Of the QEMU that has it. Errors: QemuError. */

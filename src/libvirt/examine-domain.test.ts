@@ -109,6 +109,7 @@ test('a domain that runs as its XML says passes, and leaves no setting behind', 
 test('each thing that keeps it from being saved is named', async () => {
   const rows: [Record<string, unknown>, RegExp][] = [
     [{ 'query-status': { status: 'io-error', running: false } }, /state 'io-error'/],
+    [{ 'query-status': { status: 'suspended', running: false } }, /^it is suspended: wake it first/],
     [{ 'query-migrate': { status: 'active' } }, /a migration of it is under way \(active\)/],
     [{ 'query-migrate': { 'blocked-reasons': ['VFIO'] } }, /cannot be saved: VFIO/],
     [{ 'query-jobs': [{ id: 'j', type: 'commit' }] }, /a job of its disks runs \(commit, j\)/],

@@ -12,10 +12,10 @@ import type { RamBlock } from '../qemu/machine/reading.ts'
 import { blockedReasons, migrationUnderWay, runStatus } from '../qemu/migration.ts'
 import { operatorsMigration, setMigration } from '../qemu/migration-settings.ts'
 import type { QmpCommands } from '../qemu/qmp-commands.ts'
-import { SAVEABLE } from '../qemu/save.ts'
 import { formatSize } from '../values/size.ts'
 import type { ActiveDomain } from './active-domains.ts'
 import type { DescribedDisk } from './describe-domain.ts'
+import { domainStateProblem } from './domain-state.ts'
 
 export interface ExaminedDomain {
   /** Why it cannot be updated, one line each. */
@@ -42,8 +42,9 @@ export async function examineDomain(
       : []),
   ]
   if (standing.length > 0) return { problems: standing, privateBytes: 0 }
-  const { status, running } = await runStatus(qmp)
-  if (!SAVEABLE.includes(status)) return { problems: [`it is in QEMU's state '${status}'`], privateBytes: 0 }
+  const state = await runStatus(qmp)
+  const ofState = domainStateProblem(state)
+  if (ofState !== undefined) return { problems: [ofState], privateBytes: 0 }
   const underWay = await migrationUnderWay(qmp)
   if (underWay !== undefined)
     return { problems: [`a migration of it is under way (${underWay})`], privateBytes: 0 }
@@ -68,7 +69,7 @@ export async function examineDomain(
       ...jobs.map(({ id, type }) => `a job of its disks runs (${type}, ${id}): wait for its end, or end it`),
     ],
     privateBytes: streamedBytes(ram),
-    isPaused: !running,
+    isPaused: !state.running,
   }
 }
 

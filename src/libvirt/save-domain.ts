@@ -4,14 +4,13 @@
  * lock.
  */
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { Base } from '../linux/beneath.ts'
 import { bootId } from '../linux/boot-id.ts'
-import { fileChannels, type RunStatus, runStatus } from '../qemu/migration.ts'
+import { fileChannels, runStatus, statusAtRest } from '../qemu/migration.ts'
 import { operatorsMigration, setMigration, setOurs } from '../qemu/migration-settings.ts'
 import type { QmpCommands } from '../qemu/qmp-commands.ts'
-import { GuestStoppedError, SAVEABLE } from '../qemu/save.ts'
+import { GuestStoppedError } from '../qemu/save.ts'
 import { measureStateFile, removeStateFile } from '../qemu/saved-state.ts'
 import { formatTimeout } from '../values/duration.ts'
 import { errorText, QemuError } from '../values/errors.ts'
@@ -19,7 +18,7 @@ import { DOMAIN_STATE } from '../values/libvirt-paths.ts'
 import type { ActiveDomain, DomainHost } from './active-domains.ts'
 import { DomainMonitor } from './domain-monitor.ts'
 import { type DomainRecord, removeDomainRecord, writeDomainRecord } from './domain-record.ts'
-import { awaitEnd, qemuVersionOf } from './domain-state.ts'
+import { awaitEnd, domainStateProblem, qemuVersionOf } from './domain-state.ts'
 import { isSameMachine } from './same-machine.ts'
 import { hasRam, linkInto, ramIn, removeFolder, savedFolder } from './saved-ram.ts'
 import { type Virsh, virsh } from './virsh.ts'
@@ -68,8 +67,10 @@ export async function saveDomain(save: DomainSave): Promise<DomainRecord> {
       `it was not saved within ${formatTimeout(patienceMs)}, while the other guests are stopped: give it more with --patience`,
     )
   }
-  const { status, running: wasRunning } = await runStatus(monitor)
-  if (!SAVEABLE.includes(status)) throw new QemuError(`the guest is in state '${status}'`)
+  const state = await runStatus(monitor)
+  const problem = domainStateProblem(state)
+  if (problem !== undefined) throw new QemuError(problem)
+  const wasRunning = state.running
   const record: DomainRecord = {
     format: 1,
     ...{ uuid, name, wasRunning },
@@ -139,9 +140,6 @@ async function undoAfter(error: unknown, record: DomainRecord, tools: DomainTool
   throw left === undefined ? error : new QemuError(`${errorText(error)}; ${left}`, { cause: error })
 }
 
-const CANCEL_TIMEOUT_MS = 5_000
-const LOOK_MS = 20
-
 /**
  * Brings the guest back in the QEMU that has it, at any point of its save, and removes all that the save has
  * made. Returns what is not as it was, one line; undefined: all is. Errors (QemuError): it is stopped.
@@ -172,17 +170,6 @@ export async function cancelDomainSave(
     ...refused,
   ]
   return left.length === 0 ? undefined : left.join('; ')
-}
-
-/** Errors (QemuError): it does not end its migration, or does not answer. */
-async function statusAtRest(qmp: QmpCommands): Promise<RunStatus> {
-  const deadline = performance.now() + CANCEL_TIMEOUT_MS
-  for (;;) {
-    const now = await runStatus(qmp)
-    if (now.status !== 'finish-migrate') return now
-    if (performance.now() > deadline) throw new QemuError('the migration could not be cancelled')
-    await sleep(LOOK_MS)
-  }
 }
 
 /**

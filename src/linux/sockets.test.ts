@@ -1,12 +1,17 @@
 /** Tests that messages and the descriptors in them arrive whole, also when the sender is gone. */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { EMSGSIZE, EPIPE } from '../values/errno.ts'
+import { EAGAIN, ECONNREFUSED, EMSGSIZE, ENAMETOOLONG, ENOENT, EPIPE, Errno } from '../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { close } from './descriptors.ts'
 import { memfdCreate, readAt, resize, writeAt } from './memory.ts'
 import {
+  connectStream,
+  listenerOf,
   MAX_DESCRIPTORS,
   type Message,
   receiveMessage,
@@ -15,6 +20,7 @@ import {
   shutdownSocket,
   socketPair,
 } from './sockets.ts'
+import { listenUnix } from './unix-listener.ts'
 
 const textOf = (message: Message | 'ended' | undefined): string | undefined =>
   message === undefined || message === 'ended' ? message : Buffer.from(message.bytes).toString()
@@ -137,4 +143,24 @@ test('a peer that is gone is EPIPE, an empty message or too many descriptors are
     BrokenInvariantError,
   )
   close(a)
+})
+
+test('a stream is connected without waiting, and tells which process listens', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sockets-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'listener')
+  assert.equal(connectStream(path), ENOENT)
+  assert.equal(connectStream(join(folder, 'x'.repeat(108))), ENAMETOOLONG)
+  const listener = listenUnix(path)
+  const streams: Fd[] = []
+  // Nobody accepts them: the queue is full at last.
+  let last: Fd | Errno
+  do {
+    last = connectStream(path)
+    if (!(last instanceof Errno)) streams.push(last)
+  } while (!(last instanceof Errno) && streams.length < 100)
+  assert.equal(last, EAGAIN)
+  assert.equal(listenerOf(streams[0] as Fd), process.pid)
+  for (const fd of [...streams, listener]) close(fd)
+  assert.equal(connectStream(path), ECONNREFUSED)
 })

@@ -15,14 +15,18 @@ const recvmsg = libcCall('recvmsg', 'int64_t', ['int', 'void *', 'int'])
 const socket = libcCall('socket', 'int', ['int', 'int', 'int'])
 const connect = libcCall('connect', 'int', ['int', 'void *', 'uint'])
 const shutdown = libcCall('shutdown', 'int', ['int', 'int'])
+const getsockopt = libcCall('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *'])
 
 export const AF_UNIX = 1
 /** `sun_path` of struct sockaddr_un, its end among them. */
 export const SUN_PATH_BYTES = 108
+const SOCK_STREAM = 1
 const SOCK_DGRAM = 2
 const SOCK_SEQPACKET = 5
 const SOCK_CLOEXEC = 0o2000000
+const SOCK_NONBLOCK = 0o4000
 const SOL_SOCKET = 1
+const SO_PEERCRED = 17
 const SCM_RIGHTS = 1
 const SCM_CREDENTIALS = 2
 const MSG_CTRUNC = 0x8
@@ -128,7 +132,15 @@ function send(fd: Fd, envelope: Envelope, flags: number): Errno | undefined {
  * A close-on-exec datagram socket connected to `address`: a path, or the name of an abstract socket after '@'
  * (unix(7)). Errors: ENAMETOOLONG, ENOENT, ECONNREFUSED, EACCES.
  */
-export function connectDatagram(address: string): Fd | Errno {
+export const connectDatagram = (address: string): Fd | Errno => connectTo(address, SOCK_DGRAM)
+
+/**
+ * As `connectDatagram`, a stream that does not block. Errors: EAGAIN besides, where the listener's queue is
+ * full.
+ */
+export const connectStream = (address: string): Fd | Errno => connectTo(address, SOCK_STREAM | SOCK_NONBLOCK)
+
+function connectTo(address: string, type: number): Fd | Errno {
   const name = Buffer.from(address)
   if (name.length >= SUN_PATH_BYTES) return ENAMETOOLONG
   const isAbstract = address.startsWith('@')
@@ -137,12 +149,24 @@ export function connectDatagram(address: string): Fd | Errno {
   const sockaddr = Buffer.alloc(2 + name.length + (isAbstract ? 0 : 1))
   sockaddr.writeUInt16LE(AF_UNIX, 0)
   name.copy(sockaddr, 2)
-  const fd = must(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), 'socket AF_UNIX') as Fd
+  const fd = must(socket(AF_UNIX, type | SOCK_CLOEXEC, 0), 'socket AF_UNIX') as Fd
   // SAFETY: connect reads sockaddr.length bytes of a struct sockaddr_un.
   if (connect(fd, sockaddr, sockaddr.length) === 0) return fd
   const errno = lastErrno()
   close(fd)
   return errno
+}
+
+/**
+ * The process that made the socket listen to which this stream is connected (SO_PEERCRED, unix(7)). 0: it is
+ * in another pid namespace.
+ */
+export function listenerOf(fd: Fd): number {
+  const credentials = new Int32Array(CREDENTIALS_BYTES / 4)
+  const lengthBytes = Uint32Array.of(CREDENTIALS_BYTES)
+  // SAFETY: getsockopt writes at most CREDENTIALS_BYTES, a struct ucred, and its length.
+  must(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, lengthBytes), `SO_PEERCRED fd ${fd}`)
+  return credentials[0] as number
 }
 
 /**

@@ -20,7 +20,8 @@ import type { QmpClient } from './qmp-client.ts'
 import { exchangedRam, releaseRam } from './ram-claims.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
-import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from './vm-definition.ts'
+import { wakeGuest } from './sleep/goes-on.ts'
+import { endUpdate, isWoken, ramFileOf, type VmDefinition, writeDefinition } from './vm-definition.ts'
 import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
 import { watchRunning } from './watch/watcher-client.ts'
 
@@ -136,18 +137,21 @@ export async function continueLoaded(
 ): Promise<ContinuedGuest> {
   const saved = definition.saved as SavedState
   const { wasRunning } = saved
-  const migration = definition.underUpdate?.migration
+  const { migration, sleep } = definition.underUpdate ?? {}
   // From here on no QEMU loads the state file again; if this process dies now, `resume` finds `underUpdate`
   // and continues the guest.
   const loaded: VmDefinition = {
     ...definition,
     qemuVersion: qmp.version,
-    underUpdate: { wasRunning, ...(migration && { migration }) },
+    underUpdate: { wasRunning, ...(migration && { migration }), ...(sleep && { sleep }) },
     saved: null,
   }
   writeDefinition(loaded)
   onRecorded()
-  const continued = hasGoneOn ? undefined : continueGuest(qmp, wasRunning)
+  const wakes = isWoken(definition)
+  const continued = hasGoneOn ? undefined : continueGuest(qmp, { wasRunning, wakes })
+  // What let it go on may have ended before it woke it.
+  if (hasGoneOn && wakes) await wakeGuest(qmp)
   // No record names the file any more, so no QEMU loads it: the guest need not wait for its removal.
   removeStateFile(saved.path)
   if (continued !== undefined) onStep('continue', await continued)

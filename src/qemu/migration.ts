@@ -2,6 +2,7 @@
  * The QMP commands that both halves of a live update share: what blocks a migration, its channel, and waiting
  * for its end. Source: QEMU `qapi/migration.json`; the mode is described in `docs/devel/migration/CPR.rst`.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { QemuError } from '../values/errors.ts'
 import { LATE, within } from '../values/within.ts'
@@ -12,13 +13,6 @@ import type { QmpCommands } from './qmp-commands.ts'
 
 const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
 export type RunStatus = v.InferOutput<typeof StatusSchema>
-
-/**
- * It runs, or has suspended itself (ACPI S3): `cont` after a save or a load brings it back to either
- * (`vm_was_suspended`, system/cpus.c since QEMU 9.0; an older QEMU wakes it for the save). One that its owner
- * has paused is neither, and gets no `cont`.
- */
-export const runsOrSuspends = ({ running, status }: RunStatus): boolean => running || status === 'suspended'
 
 const MigrateSchema = v.object({
   status: v.optional(v.string()),
@@ -31,6 +25,24 @@ const LOOK_MS = 500
 
 export async function runStatus(qmp: QmpCommands): Promise<RunStatus> {
   return await askOf(qmp)(StatusSchema, 'query-status')
+}
+
+const REST_TIMEOUT_MS = 5_000
+const REST_LOOK_MS = 20
+
+/**
+ * The state that a migration leaves the guest in. QEMU calls the migration completed or cancelled while the
+ * guest is still in state `finish-migrate` (`migration_completion_end`, `migration_iteration_finish`).
+ * Errors (QemuError): it stays in that, or QEMU does not answer.
+ */
+export async function statusAtRest(qmp: QmpCommands): Promise<RunStatus> {
+  const deadline = performance.now() + REST_TIMEOUT_MS
+  for (;;) {
+    const now = await runStatus(qmp)
+    if (now.status !== 'finish-migrate') return now
+    if (performance.now() > deadline) throw new QemuError('its migration does not come to its end')
+    await sleep(REST_LOOK_MS)
+  }
 }
 
 /** Of `query-migrate`: no migration is under way (MigrationStatus, qapi/migration.json). */

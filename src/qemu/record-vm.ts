@@ -30,6 +30,7 @@ import {
 } from './ram-claims.ts'
 import { inodeOf, prepareRamFile, removeRamFile } from './ram-file.ts'
 import { checkRootOnlyPath } from './root-only-path.ts'
+import { sleepNotes } from './sleep/sleep-notes.ts'
 import { prepareCommandLine } from './vm-command-line.ts'
 import {
   commonRam,
@@ -58,6 +59,8 @@ export interface RecordRequest {
   readonly after: readonly string[]
   /** More environment variables to record, `NAME` or `NAME=VALUE`. */
   readonly extraEnvironment: readonly string[]
+  /** Its agent suspends it before each save. */
+  readonly suspends: boolean
   /** A QEMU of another user's may be started as root, to open /dev/mem. */
   readonly trustsDevmem: boolean
   /** Take the place of a VM that is recorded on the same RAM but does not run. */
@@ -113,10 +116,17 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
     statePath: join(dirname(ramFile), `${name}.vmstate`),
     ...(request.before.length > 0 && { before: [...request.before] }),
     ...(request.after.length > 0 && { after: [...request.after] }),
+    ...(request.suspends && { suspends: true }),
     saved: null,
   }
+  const ofSleep = sleepNotes(definition)
   const ofFiles = await putOnRecord(definition, user, request)
-  const notes = [...prepared.notes, ...folderNotes(storeOf(definition.mountPoint), line), ...ofFiles]
+  const notes = [
+    ...prepared.notes,
+    ...folderNotes(storeOf(definition.mountPoint), line),
+    ...ofSleep,
+    ...ofFiles,
+  ]
   return { ramFile, definition, daemonize: prepared.daemonize, notes }
 }
 

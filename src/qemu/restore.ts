@@ -11,9 +11,12 @@ import { compareVersions, type QemuVersion } from './qemu-version.ts'
 import type { QmpClient } from './qmp-client.ts'
 import type { QmpEvent } from './qmp-messages.ts'
 import { checkStateFile, type SavedState } from './saved-state.ts'
+import { type GoesOn, goOn, loadProblem } from './sleep/goes-on.ts'
 
 /** QEMU sends the event before it answers `cont`. */
 const RESUME_EVENT_MS = 1000
+/** It resets all devices before it sends that of a guest that wakes, those of VFIO among them. */
+const WAKEUP_EVENT_MS = 30_000
 
 /** The first with `exit-on-error` (qapi/migration.json). */
 const EXIT_ON_ERROR: QemuVersion = '9.1.0'
@@ -33,8 +36,13 @@ export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: nu
   await loadSaved(qmp, saved, timeoutMs)
 }
 
-/** Of a file that was measured just now, into a QEMU that is prepared. Errors: QemuError. */
+/**
+ * Of a file that was measured just now, into a QEMU that is prepared. Errors (QemuError): it refuses, or must
+ * not have the guest.
+ */
 export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
+  const problem = loadProblem(qmp.version, saved.isSuspended)
+  if (problem !== undefined) throw new QemuError(`QEMU ${qmp.version}: ${problem}`)
   qmp.dropEvents()
   // Without it QEMU ends when it cannot load the guest, before its reason can be read.
   const stays = compareVersions(qmp.version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}
@@ -43,20 +51,25 @@ export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: nu
 }
 
 /**
- * Lets a loaded guest run if it ran before. Returns the time when its virtual CPUs started, or now for one
- * that was paused, in milliseconds since the epoch. Errors: QemuError.
+ * Lets a loaded guest go on as before. Returns the time when its virtual CPUs started, or now for one that
+ * was paused, in milliseconds since the epoch. Errors: QemuError.
  */
-export async function continueGuest(qmp: QmpClient, wasRunning: boolean): Promise<number> {
+export async function continueGuest(qmp: QmpClient, goesOn: GoesOn): Promise<number> {
   const sentAtMs = Date.now()
-  if (!wasRunning) return sentAtMs
+  if (!goesOn.wasRunning) return sentAtMs
   try {
     await qmp.execute('cont')
-    const isResume = ({ name }: QmpEvent) => name === 'RESUME'
-    return eventTime(await qmp.event(isResume, RESUME_EVENT_MS, 'the guest did not resume'), sentAtMs)
+    // After it the guest is suspended, as it was when it was saved.
+    if (goesOn.wakes) await qmp.execute('system_wakeup')
+    const [last, waitMs] = goesOn.wakes
+      ? (['WAKEUP', WAKEUP_EVENT_MS] as const)
+      : (['RESUME', RESUME_EVENT_MS] as const)
+    const isLast = ({ name }: QmpEvent) => name === last
+    return eventTime(await qmp.event(isLast, waitMs, 'the guest did not resume'), sentAtMs)
   } catch {
     // Its answer or its event was lost: only its state says whether the guest runs.
     return await qmp.withConnection(async (live) => {
-      if (!(await runStatus(live)).running) await live.execute('cont')
+      await goOn(live, goesOn, await runStatus(live))
       return Date.now()
     })
   }

@@ -15,18 +15,22 @@ import { askOnce } from './machine/ask.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { readThreads } from './machine/threads.ts'
-import { runStatus, runsOrSuspends } from './migration.ts'
+import { runStatus } from './migration.ts'
 import { operatorsMigration } from './migration-settings.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { claimRam, newClaim, releaseRam } from './ram-claims.ts'
 import { cancelMigration, checkStillSaved, continueAfter, GuestStoppedError, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
+import { type Asleep, goesOnFrom } from './sleep/goes-on.ts'
+import { putToSleep, wakeAfter } from './sleep/put-to-sleep.ts'
 import { checkTaps } from './taps.ts'
+import { hasVfio } from './vfio-devices.ts'
 import { withBinary } from './vm-command-line.ts'
 import {
   asBeforeUpdate,
   endUpdate,
+  isWoken,
   unendedUpdate,
   type VmDefinition,
   writeDefinition,
@@ -38,6 +42,8 @@ export interface SaveRequest {
   readonly qemu: ProcessIdentity
   /** What the preflight found; undefined: it read no machine. */
   readonly tried: TriedLine | undefined
+  /** Of a guest that its agent has suspended by now; left out: it is, where `tried` says so. */
+  readonly asleep?: Asleep | undefined
   /** Absolute path of another program; undefined: the recorded one. */
   readonly nextQemu: string | undefined
   readonly timeoutMs: number
@@ -80,29 +86,39 @@ export async function checkNotContinued(qmp: QmpClient, qemu: ProcessIdentity): 
  * GuestStoppedError.
  */
 export async function saveGuestState(request: SaveRequest): Promise<VmDefinition> {
-  const { definition, qmp, tried, nextQemu, timeoutMs, onStep } = request
+  const { definition, qmp, tried } = request
+  const isAsked = request.asleep === undefined && tried?.sleeps === true && (await runStatus(qmp)).running
+  const asleep = isAsked ? await putToSleep(request) : request.asleep
+  const save = saveNow({ ...request, asleep })
+  return asleep === undefined ? await save : await save.catch((error) => wakeAfter(qmp, definition, error))
+}
+
+async function saveNow(request: SaveRequest): Promise<VmDefinition> {
+  const { definition, qmp, tried, asleep, nextQemu, timeoutMs, onStep } = request
   const line = tried?.argv ?? definition.argv
   const { statePath, uid, gid } = definition
-  const [status, migration] = await Promise.all([runStatus(qmp), operatorsMigration(qmp)])
-  const wasRunning = runsOrSuspends(status)
-  const unended = unendedUpdate(definition, wasRunning)
+  const [now, migration] = await Promise.all([runStatus(qmp), operatorsMigration(qmp)])
+  const { wasRunning, wakes } = goesOnFrom(now, asleep)
+  const unended = unendedUpdate(definition, now.running || wakes)
   if (unended !== undefined) throw new QemuError(unended)
   // QEMU saves a paused guest only once: then it is in state 'postmigrate' until the operator continues it.
   if (!wasRunning) await readUnchanged(request)
   const ram = nextRam(definition, tried)
   const added = ram.ramFiles.filter(({ path }) => !definition.ramFiles.some((file) => file.path === path))
-  const begun = { ...definition, underUpdate: { wasRunning, migration }, saved: null }
+  const sleep = asleep && { sleep: { askedAtMs: asleep.askedAtMs } }
+  const begun = { ...definition, underUpdate: { wasRunning, migration, ...sleep }, saved: null }
   if (!isEqual(ram.ramFiles, definition.ramFiles)) claimRam({ ...definition, ...ram })
   const save = async (): Promise<SavedState> => {
     // In this order: a state file that a killed command leaves is found by the record.
     writeDefinition(begun)
     createStateFile(statePath, { uid, gid })
-    return await saveGuest(qmp, statePath, migration, timeoutMs)
+    return await saveGuest(qmp, statePath, migration, timeoutMs, asleep)
   }
   const saved = await save().catch((error: unknown) => {
     removeStateFile(statePath)
     releaseRam(ram, added)
-    if (!(error instanceof GuestStoppedError)) endUpdate(definition)
+    // One that was suspended for it is woken first (`wakeAfter`).
+    if (!wakes && !(error instanceof GuestStoppedError)) endUpdate(definition)
     throw error
   })
   if (saved.wasRunning) onStep('stop', saved.stoppedAtMs)
@@ -123,7 +139,8 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
     // On any error: the guest is stopped, and no other process continues it.
     removeStateFile(statePath)
     releaseRam(ram, added)
-    const undo = (live: QmpClient) => cancelMigration(live, saved.wasRunning, migration)
+    const goesOn = { wasRunning: saved.wasRunning, wakes }
+    const undo = (live: QmpClient) => cancelMigration(live, goesOn, migration)
     return await continueAfter(qmp, undo, error, () => endUpdate(definition))
   }
   onStep('save')
@@ -209,13 +226,15 @@ export async function cancelSave(
   const former = asBeforeUpdate(definition)
   writeDefinition(former)
   removeStateFile(saved.path)
-  const left = await cancelMigration(qmp, saved.wasRunning, definition.underUpdate?.migration)
+  const goesOn = { wasRunning: saved.wasRunning, wakes: isWoken(definition) }
+  const left = await cancelMigration(qmp, goesOn, definition.underUpdate?.migration)
   endUpdate(former)
   return left
 }
 
-async function quit({ definition, qmp, qemu }: SaveRequest): Promise<void> {
+async function quit({ definition, qmp, qemu, timeoutMs }: SaveRequest): Promise<void> {
   // QEMU may end before it has answered.
   await qmp.execute('quit').catch(() => {})
-  await killQemu(definition.name, qemu)
+  // Of one with VFIO the kernel first resets devices, and unpins all RAM, a page at a time.
+  await killQemu(definition.name, qemu, hasVfio(definition.argv) ? timeoutMs : undefined)
 }

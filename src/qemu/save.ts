@@ -4,33 +4,44 @@
  */
 import { errorText, QemuError } from '../values/errors.ts'
 import { eventTime } from './event-time.ts'
-import { awaitMigration, fileChannels, runStatus, runsOrSuspends } from './migration.ts'
+import { awaitMigration, fileChannels, type RunStatus, runStatus, statusAtRest } from './migration.ts'
 import { type MigrationSettings, setMigration, setOurs } from './migration-settings.ts'
+import type { QemuVersion } from './qemu-version.ts'
 import type { QmpClient } from './qmp-client.ts'
 import type { QmpCommands } from './qmp-commands.ts'
 import { measureStateFile, type SavedState } from './saved-state.ts'
+import { type Asleep, type GoesOn, goesOnFrom, goOn, keepsSuspended } from './sleep/goes-on.ts'
 
 /** States of QEMU from which a guest can be saved and later continued. */
-export const SAVEABLE = ['running', 'paused', 'suspended']
-const CANCEL_TIMEOUT_MS = 5_000
+const SAVEABLE = ['running', 'paused', 'suspended']
 
 /** The guest is still in its QEMU, stopped, and could not be continued. */
 export class GuestStoppedError extends QemuError {}
 
+/** Why a guest in this state cannot be saved; undefined: it can be. `version`: of its QEMU. */
+export function stateProblem({ status }: RunStatus, version: QemuVersion): string | undefined {
+  if (!SAVEABLE.includes(status)) return `the guest is in state '${status}'`
+  if (status !== 'suspended' || keepsSuspended(version)) return undefined
+  return `the guest is suspended, and QEMU ${version} would not keep it so: wake it ('system_wakeup') first`
+}
+
 /**
  * `path`: a file QEMU may write. `migration`: what the operator has set, which is set again if the save
- * fails. On success QEMU is in state `postmigrate`. Errors (QemuError, CorruptBytesError): the reason; the
- * guest is running again if it ran before. GuestStoppedError: it is not.
+ * fails. `asleep`: of a guest that its agent has suspended for this. On success QEMU is in state
+ * `postmigrate`. Errors (QemuError, CorruptBytesError): the reason; the guest is running again if it ran
+ * before. GuestStoppedError: it is not.
  */
 export async function saveGuest(
   qmp: QmpClient,
   path: string,
   migration: MigrationSettings,
   timeoutMs: number,
+  asleep?: Asleep,
 ): Promise<SavedState> {
   const before = await runStatus(qmp)
-  if (!SAVEABLE.includes(before.status)) throw new QemuError(`the guest is in state '${before.status}'`)
-  const wasRunning = runsOrSuspends(before)
+  const problem = stateProblem(before, qmp.version)
+  if (problem !== undefined) throw new QemuError(problem)
+  const goesOn = goesOnFrom(before, asleep)
   const startedAtMs = Date.now()
   try {
     await setOurs(qmp, 'save')
@@ -40,12 +51,13 @@ export async function saveGuest(
     return {
       path,
       ...(await measureStateFile(path, qmp.leftMs(timeoutMs))),
-      wasRunning,
-      stoppedAtMs: eventTime(qmp.takeEvent('STOP'), startedAtMs),
+      wasRunning: goesOn.wasRunning,
+      stoppedAtMs: asleep?.sinceMs ?? eventTime(qmp.takeEvent('STOP'), startedAtMs),
       qemuVersion: qmp.version,
+      ...(before.status === 'suspended' && { isSuspended: true }),
     }
   } catch (error) {
-    return await continueAfter(qmp, (live) => cancelMigration(live, wasRunning, migration), error)
+    return await continueAfter(qmp, (live) => cancelMigration(live, goesOn, migration), error)
   }
 }
 
@@ -55,7 +67,7 @@ export async function saveGuest(
  * and its disks, or QEMU does not answer.
  */
 export async function checkStillSaved(qmp: QmpCommands): Promise<void> {
-  const { status, running } = await runStatus(qmp)
+  const { status, running } = await statusAtRest(qmp)
   // Once a guest has run it gets there by another migration alone.
   if (status !== 'postmigrate' || running)
     throw new QemuError(`another client of its QEMU has continued it since it was saved (state '${status}')`)
@@ -75,19 +87,14 @@ const NOT_PAUSED =
  */
 export async function cancelMigration(
   qmp: QmpClient,
-  wasRunning: boolean,
+  goesOn: GoesOn,
   migration: MigrationSettings | undefined,
 ): Promise<string | undefined> {
   await qmp.execute('migrate_cancel')
-  const deadline = performance.now() + CANCEL_TIMEOUT_MS
-  while ((await runStatus(qmp)).status === 'finish-migrate') {
-    if (performance.now() > deadline) throw new QemuError('the migration could not be cancelled')
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  const { status, running } = await runStatus(qmp)
-  if (wasRunning && !running) await qmp.execute('cont')
+  const now = await statusAtRest(qmp)
+  await goOn(qmp, goesOn, now)
   const refused = await setMigration(qmp, migration)
-  const left = [...(!wasRunning && status === 'postmigrate' ? [NOT_PAUSED] : []), ...refused]
+  const left = [...(!goesOn.wasRunning && now.status === 'postmigrate' ? [NOT_PAUSED] : []), ...refused]
   return left.length === 0 ? undefined : left.join('; ')
 }
 

@@ -30,6 +30,8 @@ export const SavedStateSchema = v.object({
   /** When its virtual CPUs stopped, in milliseconds since the epoch. */
   stoppedAtMs: v.number(),
   qemuVersion: v.string(),
+  /** In ACPI S3; left out where it was not, and by former versions. */
+  isSuspended: v.optional(v.boolean()),
 })
 export type SavedState = v.InferOutput<typeof SavedStateSchema>
 

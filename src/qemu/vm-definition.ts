@@ -83,6 +83,8 @@ const FieldsSchema = v.object({
   after: v.optional(v.array(v.string())),
   /** Of a guest of another VMM, whose `argv` is the line for its power-on; left out for QEMU. */
   vmm: v.optional(VmmCommandsSchema),
+  /** Its agent suspends it before each save; left out: only where it has a VFIO device. */
+  suspends: v.optional(v.boolean()),
   /** Its taps when it was saved; left out until a save records them. */
   taps: v.optional(v.array(TapSchema)),
   /** Set again before the guest continues; left out until a save records them. */
@@ -106,6 +108,8 @@ const FieldsSchema = v.object({
       argv: v.optional(v.array(v.string())),
       ramFiles: v.optional(RamFilesSchema),
       migration: v.optional(MigrationSettingsSchema),
+      /** Its agent was asked to suspend it, in milliseconds since the epoch: it is woken at the end. */
+      sleep: v.optional(v.object({ askedAtMs: v.number() })),
       /** Of a guest of another VMM: the process that it was saved in. */
       vmm: v.optional(ProcessSchema),
     }),
@@ -119,6 +123,10 @@ const VmDefinitionSchema = v.pipe(
   v.check(({ format, vmm }) => (format === VM_RECORD_FORMATS.newest) === (vmm !== undefined)),
 )
 export type VmDefinition = v.InferOutput<typeof VmDefinitionSchema>
+
+/** Whether it is woken at the end of its update. */
+export const isWoken = ({ underUpdate }: Pick<VmDefinition, 'underUpdate'>): boolean =>
+  underUpdate?.sleep !== undefined
 
 export function ramFileOf(definition: VmDefinition): string {
   return (definition.ramFiles[0] as { path: string }).path

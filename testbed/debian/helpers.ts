@@ -2,11 +2,11 @@
  * The helper programs of guests, as Debian packages them: unpacked into the cache and run by their own
  * loader, so nothing is installed and the machine's C library does not matter.
  */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { UsageError } from '../../src/values/errors.ts'
 import { cached, cacheFolder } from '../cache.ts'
-import { CommandError } from '../command.ts'
+import { CommandError, command } from '../command.ts'
 import { type AptChoice, SUITES, sourcesFromThisMachine, withFreshLists } from './apt.ts'
 import { unpackPackages } from './unpack.ts'
 
@@ -27,6 +27,7 @@ const HELPERS = {
   swtpm: { packages: ['swtpm'], path: 'usr/bin/swtpm', libraries: [`${LIBRARIES}/swtpm`] },
   virtiofsd: { packages: ['virtiofsd'], path: 'usr/libexec/virtiofsd' },
   passt: { packages: ['passt'], path: 'usr/bin/passt' },
+  agent: { packages: ['qemu-guest-agent'], path: 'usr/sbin/qemu-ga' },
   'old virtiofsd': { packages: ['qemu-system-common'], path: 'usr/lib/qemu/virtiofsd', suite: 'bookworm' },
 } as const satisfies Record<string, HelperProgram>
 
@@ -65,6 +66,19 @@ const choiceOf = (suite: string): AptChoice =>
   suite === SUITES[0]
     ? {}
     : { sources: sourcesFromThisMachine([suite]), suite, folder: cacheFolder(`apt-${suite}`) }
+
+/**
+ * The files of such a program, by name: itself, its loader as `ld.so`, and the libraries that it needs, for a
+ * folder of which they are all. Errors: as of apt.
+ */
+export async function helperFiles(name: Helper): Promise<ReadonlyMap<string, Buffer>> {
+  const words = (await findHelper(name)).split(' ')
+  const [loader, program] = [words[0], words.at(-1)] as [string, string]
+  const listed = await command(loader, [...words.slice(1, -1), '--list', program])
+  const libraries = [...listed.matchAll(/=> (\/\S+) \(0x/g)].map(([, path]) => path as string)
+  const files = [program, ...libraries].map((path) => [basename(path), readFileSync(path)] as const)
+  return new Map([['ld.so', readFileSync(loader)], ...files])
+}
 
 /** Why a test that needs them cannot run here, in one line; false: it can. Fetches them. */
 export async function missingHelper(...names: readonly Helper[]): Promise<string | false> {

@@ -63,6 +63,8 @@ export interface GuestParts {
   readonly script: string
   readonly applets: readonly string[]
   readonly folders?: readonly string[]
+  /** Programs and their libraries, by path; the folders must be among those above. */
+  readonly files?: ReadonlyMap<string, Uint8Array>
   /** Loaded by the script, in the order of their names in /modules. */
   readonly modules?: readonly string[]
 }
@@ -93,7 +95,7 @@ export async function buildGuest(folder: string, parts: GuestParts): Promise<Lin
 function entries(
   busybox: Buffer,
   modules: readonly Module[],
-  { script, applets, folders = [] }: GuestParts,
+  { script, applets, folders = [], files = new Map() }: GuestParts,
 ): CpioEntry[] {
   return [
     ...['bin', 'dev', 'data', 'modules', ...folders].map((path): CpioEntry => ({ path, type: 'folder' })),
@@ -104,6 +106,7 @@ function entries(
     { path: 'bin/busybox', type: 'file', mode: 0o755, bytes: busybox },
     ...applets.map((name): CpioEntry => ({ path: `bin/${name}`, type: 'symlink', target: 'busybox' })),
     { path: 'init', type: 'file', mode: 0o755, bytes: Buffer.from(script) },
+    ...[...files].map(([path, bytes]): CpioEntry => ({ path, type: 'file', mode: 0o755, bytes })),
     // Each module after those it depends on.
     ...modules.map(
       ({ name, bytes }, index): CpioEntry => ({

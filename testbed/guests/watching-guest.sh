@@ -1,6 +1,7 @@
 #!/bin/sh
 # Process 1 of a Linux guest that watches its devices, and prints `tick N bad M` as the tiny guest does. `watch=`
-# of the kernel's command line names what it has: disks, tpm, share, nodes. A network card is used once it is plugged.
+# of the kernel's command line names what it has: disks, tpm, share, nodes, agent, deaf. A network card is used once it is
+# there.
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
@@ -85,6 +86,40 @@ watch_nodes() {
   words=$(md5sum </data/node0/words)
 }
 
+# The agent of the guest (qemu-ga), which has its kernel suspend it. A suspension that the kernel has come back from is
+# printed.
+SUSPENDED=/sys/power/suspend_stats/success
+find_port() {
+  for port in /dev/vport*p1; do [ ! -c "$port" ] || return 0; done
+  return 1
+}
+begin_agent() {
+  until find_port; do sleep 0.1; done
+  /agent/ld.so --library-path /agent /agent/qemu-ga -m virtio-serial -p "$port" -t /data &
+  suspended=$(cat $SUSPENDED)
+}
+watch_agent() {
+  [ "$(cat $SUSPENDED)" = "$suspended" ] && return 0
+  suspended=$(cat $SUSPENDED)
+  echo "suspended $suspended times"
+}
+
+# In the place of the agent, something that answers all that it is asked, and does nothing.
+begin_deaf() {
+  until find_port; do sleep 0.1; done
+  while :; do
+    while read -r asked; do
+      id=${asked##*\"id\":}
+      case $asked in
+        *guest-sync-delimited*) printf '\377{"return": %s}\n' "${id%%\}*}" ;;
+        *guest-info*) echo '{"return": {"supported_commands": [{"name": "guest-suspend-ram", "enabled": true}]}}' ;;
+        *) echo "deaf to $asked" >/dev/console ;;
+      esac
+    done
+    sleep 0.1
+  done <>"$port" >&0 &
+}
+
 # One connection to port 7 of the peer, which sends each line back.
 begin_network() {
   mac=$(cat /sys/class/net/eth0/address)
@@ -105,7 +140,7 @@ watch_network() {
   [ "$got" = "line $n" ] || fault "the peer sent '$got'"
 }
 
-for what in disks tpm share nodes; do
+for what in disks tpm share nodes agent deaf; do
   case ,$watched, in *,$what,*) begin_$what ;; *) eval "watch_$what() { :; }" ;; esac
 done
 while :; do
@@ -115,6 +150,7 @@ while :; do
   watch_tpm
   watch_share
   watch_nodes
+  watch_agent
   watch_network
   echo "tick $n bad $bad"
 done

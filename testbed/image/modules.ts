@@ -22,6 +22,8 @@ export const HOST_MODULES = [
   'tun',
   'bridge',
   'virtio_net',
+  'vfio_pci',
+  'vfio_iommu_type1',
 ] as const
 
 export interface Module {

@@ -12,6 +12,7 @@ import type { Accelerator } from '../guests/kvm-probe.ts'
 import { PORT_NAME } from '../inside/protocol.ts'
 import { humanMonitor, openControl, type Stop, whenStopped } from './control.ts'
 import { memoryNodeWords } from './memory-nodes-words.ts'
+import { IOMMU_MACHINE, IOMMU_WORDS, passedNicWords } from './passed-nic.ts'
 import { networkWords } from './peer.ts'
 
 export interface MachineOptions {
@@ -33,6 +34,8 @@ export interface MachineOptions {
   readonly resetStartsAgain: boolean
   /** The socket of the peer outside; undefined: the host has no network. */
   readonly peer?: string | undefined
+  /** It has an IOMMU, and a second network card, whose wire leads to the peer. */
+  readonly passesNic: boolean
   /** For sockets, console logs and the throw-away overlays. */
   readonly folder: string
   /** Each whole line of the console. */
@@ -124,9 +127,11 @@ export class Machine {
     const emulation = options.accelerator === 'kvm' ? ['-accel', 'kvm', '-cpu', 'host'] : TCG
     return [
       ...['-name', 'guestmemfs-testbed', '-nodefaults', '-no-user-config', '-display', 'none'],
-      ...['-machine', 'q35', ...emulation, '-smp', String(options.cpus), '-m', options.memory],
+      ...['-machine', options.passesNic ? IOMMU_MACHINE : 'q35', ...emulation],
+      ...['-smp', String(options.cpus), '-m', options.memory],
       ...memoryNodeWords(options.memory, options.cpus, options.nodes),
       ...['-kernel', options.kernel, '-initrd', options.initramfs, '-append', options.commandLine],
+      ...(options.passesNic ? IOMMU_WORDS : []),
       ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
       ...[
         '-device',
@@ -140,13 +145,18 @@ export class Machine {
       ...['-action', `${options.resetStartsAgain ? 'reboot=reset' : 'reboot=shutdown'},shutdown=pause`],
       // Triple faults and resets alone: a few kilobytes.
       ...['-d', 'cpu_reset', '-D', join(this.#folder, 'qemu.log')],
-      ...(options.peer === undefined ? [] : networkWords(options.peer)),
+      ...networkOf(options),
       ...options.disks.flatMap((file) => [
         '-drive',
         `file=${file},format=raw,if=virtio,snapshot=on,cache=unsafe`,
       ]),
     ]
   }
+}
+
+function networkOf({ peer, passesNic }: MachineOptions): string[] {
+  if (peer === undefined) return []
+  return passesNic ? passedNicWords(peer) : networkWords(peer)
 }
 
 /** Under TCG `max` emulates AMD SVM with nested paging: inside, KVM is real. */

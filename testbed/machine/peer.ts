@@ -47,9 +47,13 @@ export class Peer {
   }
 }
 
+export const PEER_CHARDEV = 'peer'
+/** Of a user network. */
+export const peerForward = `guestfwd=tcp:${PEER_ADDRESS}:${PEER_PORT}-chardev:${PEER_CHARDEV}`
+
 /** The host's network card, for QEMU: no packet leaves QEMU, but what goes to the peer. */
 export const networkWords = (path: string): string[] => [
-  ...['-chardev', `socket,id=peer,path=${path}`],
-  ...['-netdev', `user,id=outside,restrict=on,guestfwd=tcp:${PEER_ADDRESS}:${PEER_PORT}-chardev:peer`],
+  ...['-chardev', `socket,id=${PEER_CHARDEV},path=${path}`],
+  ...['-netdev', `user,id=outside,restrict=on,${peerForward}`],
   ...['-device', 'virtio-net-pci,netdev=outside,romfile='],
 ]

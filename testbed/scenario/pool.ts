@@ -16,7 +16,9 @@ export const printed = async <Command extends keyof Outputs>(
   host: Host,
   command: Command,
   words = '',
-): Promise<Outputs[Command]> => readPrinted(command, await host.run(`guestmemfs ${command} --json ${words}`))
+  options: { readonly timeoutMs?: number } = {},
+): Promise<Outputs[Command]> =>
+  readPrinted(command, await host.run(`guestmemfs ${command} --json ${words}`, options))
 
 /** How a guest maps a file: `kind` is `file`, `device`, `window`, `awaited` or `lost`. */
 export interface FileMap {

@@ -158,6 +158,7 @@ async function prepare(
     accelerator,
     memory: options.memory ?? scenario.memory ?? DEFAULT_MEMORY,
     nodes: scenario.nodes ?? 1,
+    passesNic: scenario.passesNic ?? false,
     cpus: CPUS,
     kernel: first.kernel.vmlinuz,
     initramfs: first.initramfs,

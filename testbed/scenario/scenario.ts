@@ -36,6 +36,11 @@ export interface Scenario<R = unknown> {
   readonly append?: string
   /** The host has a network card, and at the other end of its wire there is `Stage.peer`. */
   readonly hasPeer?: true
+  /**
+   * The host has an IOMMU, and a second network card (`machine/passed-nic.ts`) with the peer at its end:
+   * needs `hasPeer`.
+   */
+  readonly passesNic?: true
   /** Debian packages that the host has besides those of every host. */
   readonly packages?: readonly string[]
   /** Files that are inside under /opt/testbed/files/. */

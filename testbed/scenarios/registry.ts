@@ -42,6 +42,7 @@ import { systemd } from './systemd.ts'
 import { systemdKho } from './systemd-kho.ts'
 import { torn } from './torn.ts'
 import { update } from './update.ts'
+import { vfio } from './vfio.ts'
 
 export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   boot,
@@ -80,6 +81,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   'numa-kho': numaKho,
   'linux-guest': linuxGuest,
   'linux-share': linuxShare,
+  vfio,
   many,
   host: wholeHost,
   'host-libvirt': hostLibvirt,

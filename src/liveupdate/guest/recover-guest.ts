@@ -18,6 +18,7 @@ import { QmpClient } from '../../qemu/qmp-client.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
 import { isConsumed, removeStateFile } from '../../qemu/saved-state.ts'
+import { statusAfterSleep } from '../../qemu/sleep/put-to-sleep.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { asBeforeUpdate, endUpdate, ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { watchRunning } from '../../qemu/watch/watcher-client.ts'
@@ -90,16 +91,20 @@ export async function recoverGuest(request: RecoverRequest): Promise<ContinuedGu
  * stopped the guest: the operator may have paused it, or migrated it to another host, where it runs; only the
  * record is corrected then, unless the operator named the guest. A guest that the operator has paused is
  * continued if it was named, and else left paused: a preflight that was killed has left its QEMU set for a
- * save.
+ * save. A guest that was suspended for an update is woken, in whatever mode; where its agent was asked, it
+ * may still do so.
  */
 async function recoverUnsaved(
   { definition, isNamed, onStep }: RecoverRequest,
   qmp: QmpClient,
-  status: string,
+  found: string,
 ): Promise<ContinuedGuest> {
   const { statePath, underUpdate } = definition
+  const sleep = underUpdate?.sleep
+  const status = sleep && found === 'running' ? await statusAfterSleep(qmp, sleep.askedAtMs) : found
+  const isAsleep = sleep !== undefined && status === 'suspended'
   const isLeftSet = await isSetForSave(qmp)
-  if (!isLeftSet && !isNamed) {
+  if (!isLeftSet && !isNamed && !isAsleep) {
     if (underUpdate === undefined) return settled(definition)
     removeStateFile(statePath)
     return settled(endUpdate(definition))
@@ -109,7 +114,8 @@ async function recoverUnsaved(
   // Also for a guest that runs: a save that has just begun would stop it. Without an update on record, a
   // command may have left nothing but the mode.
   const migration = underUpdate === undefined ? await operatorsMigration(qmp) : underUpdate.migration
-  const left = await cancelMigration(qmp, underUpdate?.wasRunning ?? !isPausedByOperator, migration)
+  const goesOn = { wasRunning: underUpdate?.wasRunning ?? !isPausedByOperator, wakes: sleep !== undefined }
+  const left = await cancelMigration(qmp, goesOn, migration)
   if (underUpdate === undefined && status === 'running' && !isLeftSet) throw new UsageError('it runs')
   onStep('continue')
   const unset = left === undefined ? [] : [left]

@@ -8,7 +8,6 @@ import { probeBinary } from '../../qemu/binary.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
 import { type ContinuedGuest, GuestLoadError, loadAndContinue } from '../../qemu/load-and-continue.ts'
-import { hasMachineType } from '../../qemu/machine-type.ts'
 import { checkStateFile, isConsumed } from '../../qemu/saved-state.ts'
 import { startSaved } from '../../qemu/start/start-saved.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
@@ -16,6 +15,7 @@ import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-def
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { hasProcess, liveQemu, lockForUpdate, makeVmDirectory, vmPaths } from '../../run/vm-runtime.ts'
 import { errorText, QemuDisconnected, UsageError } from '../../values/errors.ts'
+import { programProblem } from '../preflight/next-programs.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import type { EarlyResult } from './early-result.ts'
 import { recoverGuest } from './recover-guest.ts'
@@ -209,10 +209,8 @@ async function start({ vm, nextQemu, timeoutMs }: VmRequest, onStep: OnStep): Pr
 async function unfitQemu(definition: VmDefinition): Promise<Error | undefined> {
   try {
     const binary = await probeBinary(definition.argv[0] as string, definition)
-    if (hasMachineType(binary, definition.machineType)) return undefined
-    return new UsageError(
-      `${binary.path} (QEMU ${binary.version}) has no machine type ${definition.machineType}`,
-    )
+    const problem = programProblem(binary, definition.machineType, definition.saved?.isSuspended === true)
+    return problem === undefined ? undefined : new UsageError(problem)
   } catch (error) {
     return error as Error
   }

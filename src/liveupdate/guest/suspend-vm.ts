@@ -4,8 +4,11 @@
  */
 import { close } from '../../linux/descriptors.ts'
 import type { TriedLine } from '../../qemu/carry/next-line.ts'
+import { runStatus } from '../../qemu/migration.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { checkNotContinued, saveGuestState } from '../../qemu/save-and-quit.ts'
+import type { Asleep } from '../../qemu/sleep/goes-on.ts'
+import { putToSleep } from '../../qemu/sleep/put-to-sleep.ts'
 import { ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { saveVmm } from '../../qemu/vmm/save-vmm.ts'
@@ -53,13 +56,30 @@ export interface Patience {
 }
 
 /**
- * The caller holds the VM's lock. `tried`: as of `SaveRequest`. Errors (QemuError, CorruptBytesError,
- * UsageError): the guest is as it was before. GuestStoppedError: it is stopped in its QEMU.
+ * Has its agent suspend the guest, while all others run. The caller holds the VM's lock. undefined: it does
+ * not run. Errors: as of `putToSleep`, and QemuError: its QEMU does not answer.
+ */
+export async function sleepVm({ definition }: Vm, timeoutMs: number): Promise<Asleep | undefined> {
+  const vm = readRunning(definition)
+  const qmp = await QmpClient.connect(vmPaths(definition.name).qmp, timeoutMs)
+  try {
+    if (!(await runStatus(qmp)).running) return undefined
+    return await putToSleep({ definition: vm.definition, qmp, qemu: vm.qemu, timeoutMs })
+  } finally {
+    qmp.close()
+  }
+}
+
+/**
+ * The caller holds the VM's lock. `tried`, `asleep`: as of `SaveRequest`. Errors (QemuError,
+ * CorruptBytesError, UsageError): the guest is as it was before. GuestStoppedError: it is stopped in its
+ * QEMU.
  */
 export async function suspendVm(
   { definition }: Vm,
   tried: TriedLine | undefined,
   { timeoutMs, patienceMs }: Patience,
+  asleep?: Asleep,
 ): Promise<SuspendedVm> {
   const vm = readRunning(definition)
   if (vm.definition.vmm !== undefined) {
@@ -78,7 +98,8 @@ export async function suspendVm(
       definition: vm.definition,
       qmp,
       qemu: vm.qemu,
-      tried,
+      tried: tried && { ...tried, sleeps: false },
+      asleep,
       nextQemu: undefined,
       timeoutMs,
       onStep: () => {},

@@ -1,12 +1,13 @@
 /**
  * What a saved guest needs of its host before it is resumed, and what may come later, as at boot: the files
- * of its RAM in other pools than the one with its record, the same files that it had; and its taps.
+ * of its RAM in other pools than the one with its record, the same files that it had; its taps; and its
+ * devices of VFIO.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bootId } from '../../linux/boot-id.ts'
 import { poolMounts, setFrozen } from '../../pool/pool-view.ts'
+import { missingOfHost } from '../../qemu/host-needs.ts'
 import { isInside } from '../../qemu/memory-backends.ts'
-import { tapProblems } from '../../qemu/taps.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { UsageError } from '../../values/errors.ts'
 import { readUpdateRecord } from '../kernel/update-record.ts'
@@ -30,9 +31,9 @@ export async function waitForHost(definition: VmDefinition, timeoutMs: number): 
   }
 }
 
-/** Errors (UsageError): a RAM file is missing or is another one, or a tap is not as it was. */
+/** Errors (UsageError): a RAM file is missing or is another one, or the host lacks what it needs. */
 export function checkGuestsHost(definition: VmDefinition): void {
-  const [problem] = [...ramProblems(definition), ...tapProblems(definition)]
+  const [problem] = [...ramProblems(definition), ...missingOfHost(definition)]
   if (problem !== undefined) throw new UsageError(problem)
   thawOthers(definition)
 }
@@ -40,7 +41,7 @@ export function checkGuestsHost(definition: VmDefinition): void {
 /** A file of the pool with the record will not come: that pool is mounted. */
 const lateProblems = (definition: VmDefinition): string[] => [
   ...(isSpread(definition) ? ramProblems(definition) : []),
-  ...tapProblems(definition),
+  ...missingOfHost(definition),
 ]
 
 const isSpread = ({ ramFiles, mountPoint }: VmDefinition): boolean =>

@@ -79,6 +79,8 @@ export async function updateKernel(update: KernelUpdate, kexec = REAL): Promise<
     // write to it meanwhile.
     await steps.preserve('ram')
     signals.check()
+    await steps.sleepAll()
+    signals.check()
     await steps.suspendAll()
     signals.check()
     steps.freeze()

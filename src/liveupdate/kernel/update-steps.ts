@@ -1,7 +1,7 @@
 /**
- * The steps of a kernel update between the load and the jump: save all guests at once, freeze the pools,
- * preserve memory, write the record for the next kernel. Until the jump every step can be undone. Must not:
- * jump.
+ * The steps of a kernel update between the load and the jump: have agents suspend their guests, save all
+ * guests at once, freeze the pools, preserve memory, write the record for the next kernel. Until the jump
+ * every step can be undone. Must not: jump.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -21,6 +21,7 @@ import { type HeldLock, holdLock, type SuspendedVm, suspendVm, whyNotSuspended }
 import type { SurvivesBy } from '../preflight/pool-facts.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
 import { vmMounts } from '../vm-mounts.ts'
+import { SleepingGuests } from './sleeping-guests.ts'
 import { removeUpdateRecord, type UpdateRecord, writeUpdateRecord } from './update-record.ts'
 
 export interface UpdateScope {
@@ -50,6 +51,8 @@ export class UpdateSteps {
   readonly #suspended: (SuspendedVm & HeldLock)[] = []
   /** Guests neither saved nor running: `rollBack` tries to continue them again. */
   readonly #stopped: ({ readonly vm: Vm } & HeldLock)[] = []
+  /** Suspended by their agents, and not saved yet. */
+  readonly #sleeping = new SleepingGuests()
   readonly #frozen: string[] = []
   #rtc: UpdateRecord['rtc'] = null
   #frozenAtMs: number | undefined
@@ -65,6 +68,12 @@ export class UpdateSteps {
     this.#rtc = (await measureClockOffset()) ?? null
   }
 
+  /** Errors: as of `SleepingGuests`. */
+  async sleepAll(): Promise<void> {
+    const { vms, lines, timeoutMs } = this.#scope
+    await this.#sleeping.suspend(vms, lines, timeoutMs)
+  }
+
   /**
    * All at once. Errors (UsageError): one could not be saved; each of the others has been saved or has failed
    * by then.
@@ -77,16 +86,20 @@ export class UpdateSteps {
     const ofDomains = this.#domains?.suspendAll({ timeoutMs, patienceMs }) ?? []
     await Promise.all(
       vms.map(async (vm) => {
-        let lock: HeldLock | undefined
+        const { name } = vm.definition
+        const sleeping = this.#sleeping.take(name)
+        let lock = sleeping?.lock
         try {
-          lock = await holdLock(vm)
-          const suspended = await suspendVm(vm, lines.get(vm.definition.name), { timeoutMs, patienceMs })
+          lock ??= await holdLock(vm)
+          const patience = { timeoutMs, patienceMs }
+          const suspended = await suspendVm(vm, lines.get(name), patience, sleeping?.asleep)
           this.#suspended.push({ ...suspended, ...lock })
         } catch (error) {
+          const isStopped = error instanceof GuestStoppedError || sleeping !== undefined
           // Held until `rollBack` continues it: no other command must take it for one that was left.
-          if (error instanceof GuestStoppedError && lock !== undefined) this.#stopped.push({ vm, ...lock })
+          if (isStopped && lock !== undefined) this.#stopped.push({ vm, ...lock })
           else lock?.release()
-          failures.push(`VM ${vm.definition.name}: ${errorText(error)}`)
+          failures.push(`VM ${name}: ${errorText(error)}`)
         }
       }),
     )
@@ -191,6 +204,7 @@ export class UpdateSteps {
       removeUpdateRecord(pool.mountPoint)
     }
     const ofDomains = this.#domains?.rollBack(timeoutMs, this.#startedAtMs) ?? []
+    for (const { vm, lock } of this.#sleeping.takeAll()) this.#stopped.push({ vm, ...lock })
     const ofVms = await Promise.all(
       [...this.#suspended, ...this.#stopped].map(async ({ vm, release, isReleased }) => {
         const request = { vm, nextQemu: undefined, timeoutMs, originMs: this.#startedAtMs }

@@ -2,7 +2,6 @@
  * Checks, before a guest is stopped, that each can be saved and loaded into its next QEMU. Must not: change
  * anything that lasts.
  */
-import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
 import { machineFacts } from '../../qemu/carry/machine-facts.ts'
 import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-line.ts'
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
@@ -17,10 +16,11 @@ import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
 import { unreportedRemarks } from '../../qemu/machine/unreported.ts'
-import { hasMachineType } from '../../qemu/machine-type.ts'
+import type { RunStatus } from '../../qemu/migration.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import type { QemuVersion } from '../../qemu/qemu-version.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
+import { checkSleep } from '../../qemu/sleep/check-sleep.ts'
 import { unitProblems } from '../../qemu/start/guest-unit.ts'
 import { checkTaps } from '../../qemu/taps.ts'
 import { type BlockSizes, readBlockSizes } from '../../qemu/trial/block-sizes.ts'
@@ -37,6 +37,7 @@ import { Limit } from '../../values/limit.ts'
 import { PMD_BYTES } from '../../values/units.ts'
 import { checkStateSpace } from './check-state-space.ts'
 import { examineVmm } from './check-vmm.ts'
+import { NextPrograms } from './next-programs.ts'
 import { checkPrivateRam } from './private-ram.ts'
 import { ramProblems } from './ram-problems.ts'
 import { whyBlocked } from './why-blocked.ts'
@@ -77,17 +78,22 @@ export async function checkGuests(
   nextQemu: string | undefined,
   next: NextStart,
 ): Promise<GuestCheck> {
-  const probes = new Map<string, Promise<QemuBinary>>()
+  const programs = new NextPrograms(nextQemu)
   const [looks, trials] = [new Limit(LOOKS_AT_ONCE), new Limit(TRIALS_AT_ONCE)]
   const found = await Promise.all(
     vms.map(async (vm) => {
-      const { problems, unknown, stateBytes, machine, isPaused } = await looks.run(() =>
-        examine(vm, nextQemu, next),
-      )
+      const {
+        problems,
+        unknown,
+        stateBytes,
+        machine,
+        state,
+        sleeps = false,
+      } = await looks.run(() => examine(vm, nextQemu, next))
       const isQemu = vm.definition.vmm === undefined
       const lines = [
         ...ramProblems(withNextRamFiles(vm.definition, machine)),
-        ...(isQemu ? await nextQemuProblems(vm.definition, nextQemu, probes) : []),
+        ...(isQemu ? await programs.problems(vm.definition, sleeps || state?.status === 'suspended') : []),
         ...(vm.qemu === undefined ? [] : otherNamespaces(vm.qemu.pid, next)),
         ...(vm.qemu === undefined || next !== 'here' || !isQemu ? [] : unitProblems(vm.qemu.pid)),
       ]
@@ -106,20 +112,20 @@ export async function checkGuests(
           ...(isFit ? untried(trial) : []),
         ].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
-      return { vm, findings, stateBytes, machine, isPaused, trial }
+      return { vm, findings, stateBytes, machine, state, sleeps, trial }
     }),
   )
   return {
     findings: [...found.flatMap(({ findings }) => findings), ...checkStateSpace(found)],
     lines: new Map(
-      found.flatMap(({ vm, machine, trial: { unproven } }) => {
+      found.flatMap(({ vm, machine, sleeps, trial: { unproven } }) => {
         if (machine === undefined) return []
         const { line, facts } = machine
         const { argv, ramFiles, plugged } = line
-        return [[vm.definition.name, { argv, ramFiles, plugged, facts, unproven }] as const]
+        return [[vm.definition.name, { argv, ramFiles, plugged, facts, unproven, sleeps }] as const]
       }),
     ),
-    paused: found.flatMap(({ vm, isPaused }) => (isPaused ? vm.definition.name : [])),
+    paused: found.flatMap(({ vm, state }) => (state?.running === false ? vm.definition.name : [])),
   }
 }
 
@@ -131,24 +137,6 @@ function withNextRamFiles(definition: VmDefinition, machine: Machine | undefined
   const next = machine?.line.ramFiles ?? definition.ramFiles
   const ramFiles = definition.ramFiles.filter(({ path }) => next.some((file) => file.path === path))
   return { ...definition, ramFiles }
-}
-
-async function nextQemuProblems(
-  definition: VmDefinition,
-  nextQemu: string | undefined,
-  probes: Map<string, Promise<QemuBinary>>,
-): Promise<string[]> {
-  const path = nextQemu ?? (definition.argv[0] as string)
-  const key = `${definition.uid} ${path}`
-  const probe = probes.get(key) ?? probeBinary(path, definition)
-  probes.set(key, probe)
-  try {
-    const binary = await probe
-    if (hasMachineType(binary, definition.machineType)) return []
-    return [`${path} (QEMU ${binary.version}) has no machine type ${definition.machineType}`]
-  } catch (error) {
-    return [errorText(error)]
-  }
 }
 
 async function tryNext(
@@ -204,9 +192,10 @@ interface GuestFacts {
   readonly unknown: readonly string[]
   /** The most that its state file may take. */
   readonly stateBytes: number
-  readonly isPaused?: boolean
+  readonly state?: RunStatus
   /** undefined: it could not be read. */
   readonly machine?: Machine
+  readonly sleeps?: boolean
 }
 
 interface Machine {
@@ -244,8 +233,10 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
     const ask = askOnce(qmp)
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
-    const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [confidential, facts, helpers, unreported, ivshmems, blocks, processor] = await Promise.all([
+    const { version } = qmp
+    const pid = qemu?.pid ?? 0
+    const line = await nextLine({ definition, ask, pid, start, now })
+    const [confidential, facts, helpers, unreported, ivshmems, blocks, processor, sleep] = await Promise.all([
       confidentialProblems(ask),
       machineFacts(ask, line.plugged),
       checkHelpers(ask, definition, now),
@@ -253,8 +244,8 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
       readIvshmemAddresses(ask),
       readBlockSizes(ask),
       readProcessor(ask),
+      checkSleep(qmp, { definition, pid, version, now }),
     ])
-    const { version } = qmp
     const bytes = streamedBytes(now.ram)
     const ofPrivate = checkPrivateRam(bytes, STATE_BYTES)
     return {
@@ -262,6 +253,7 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
         ...confidential,
         ...blocked.reasons.map((reason) => `cannot be saved: ${reason}`),
         ...helpers.problems,
+        ...sleep.problems,
         ...line.refused,
         ...ofPrivate.problems,
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? checkTaps(now).problems : []),
@@ -270,13 +262,15 @@ async function examineQemu({ definition, qemu }: Vm): Promise<GuestFacts> {
         ...blocked.remarks,
         ...(start === undefined ? [NOT_READ] : []),
         ...helpers.remarks,
+        ...sleep.remarks,
         ...unreported,
         ...(qemu === undefined ? [] : unexplainedFiles(qemu.pid, definition.argv, now)),
         ...(blocks.size === 0 ? [SIZES_NOT_READ] : []),
         ...ofPrivate.remarks,
       ],
       stateBytes: STATE_BYTES + bytes,
-      isPaused: blocked.isPaused,
+      state: blocked.state,
+      sleeps: sleep.sleeps,
       machine: { now, isRead: start !== undefined, line, facts, ivshmems, blocks, processor, version },
     }
   } catch (error) {

@@ -4,8 +4,8 @@ import {
   type Blocked,
   blockedReasons,
   migrationUnderWay,
+  type RunStatus,
   runStatus,
-  runsOrSuspends,
 } from '../../qemu/migration.ts'
 import {
   isSetForSave,
@@ -14,14 +14,14 @@ import {
   setMigration,
 } from '../../qemu/migration-settings.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
-import { SAVEABLE } from '../../qemu/save.ts'
+import { stateProblem } from '../../qemu/save.ts'
 import { ramFileOf, readDefinition, unendedUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { lockForUpdate } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
 export interface WhyBlocked extends Blocked {
-  /** Its processors do not run: its operator has stopped it, or it has suspended itself. */
-  readonly isPaused: boolean
+  /** Not running: its operator has paused it, or it is suspended. */
+  readonly state: RunStatus
 }
 
 /** By QEMU's state. */
@@ -39,13 +39,13 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
   if (lock === undefined) throw new UsageError('another update of it is under way')
   try {
     const state = await runStatus(qmp)
-    const { status, running } = state
     // Before its migration mode is changed, by which `resume` finds an update that did not end. By the record
-    // as it is now: another command may have ended its update while this one waited for the lock.
-    const unended = unendedUpdate(readDefinition(ramFileOf(definition)) ?? definition, runsOrSuspends(state))
+    // as it is now: another command may have ended its update while this one waited for the lock. One that is
+    // suspended, by a record of an update, may have been so by its agent: its update would not wake it.
+    const unended = unendedUpdate(readDefinition(ramFileOf(definition)) ?? definition, state.running)
     if (unended !== undefined) throw new UsageError(unended)
-    if (!SAVEABLE.includes(status))
-      throw new UsageError(`the guest is in state '${status}'${ADVICE[status] ?? ''}`)
+    const problem = stateProblem(state, qmp.version)
+    if (problem !== undefined) throw new UsageError(`${problem}${ADVICE[state.status] ?? ''}`)
     // In mode cpr-reboot that migration would end without a stop of the guest's processors
     // (migration/migration.c).
     const migration = await migrationUnderWay(qmp)
@@ -57,7 +57,7 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
       ? ['a command that was killed had left its QEMU set for a save (cpr-reboot): it is set back']
       : []
     const { reasons, remarks: refused } = await askReasons(qmp, await operatorsMigration(qmp))
-    return { reasons, remarks: [...remarks, ...refused], isPaused: !running }
+    return { reasons, remarks: [...remarks, ...refused], state }
   } finally {
     close(lock)
   }

@@ -54,6 +54,9 @@ function onRootBus(device: v.InferOutput<typeof PciSchema>[number]['devices'][nu
   return `PCI ${slot}.${part}: ${id} ${kind.vendor.toString(16)}:${kind.device.toString(16)}`
 }
 
+/** Whether it is the fact of the device with this id on the root bus. */
+export const isOfPci = (fact: string, id: string): boolean => /^PCI [\d.]+: (\S*) /.exec(fact)?.[1] === id
+
 /**
  * Properties that say where a device is on its bus (PCI, SCSI, virtio-serial, NVMe, IDE) and in the boot
  * order.

@@ -12,6 +12,7 @@ import { type NetworkClient, networkClients } from '../machine/networks.ts'
 import { processorItem, readProcessors } from '../machine/processors.ts'
 import { lostRam } from '../machine/ram-blocks.ts'
 import type { Family, Reading } from '../machine/reading.ts'
+import { isVfio } from '../vfio-devices.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { readBlockGraph } from './block-graph.ts'
 import {
@@ -52,6 +53,8 @@ export interface TriedLine {
   readonly plugged: readonly string[]
   /** Why no QEMU was tried with it beside the one that runs; empty: one was, and takes the guest. */
   readonly unproven: readonly string[]
+  /** The guest's agent answers, and suspends it before the save. */
+  readonly sleeps: boolean
 }
 
 /** By VM name. */
@@ -165,6 +168,9 @@ async function carry({ ask, definition, pid, start, now }: ReadRequest, changed:
   const { added, removed } = changed.get('devices') ?? NO_CHANGE
   const moved = new Set([...added, ...removed].flatMap((item) => PLACE_ITEM.exec(item)?.[1] ?? []))
   const plugged = [...moved].filter((id) => drivers.has(id))
+  const passed = plugged.find((id) => isVfio(drivers.get(id) as string))
+  if (passed !== undefined)
+    throw new CannotCarry(`VFIO device ${passed} was plugged, and no trial shows that the next QEMU has it`)
   if (plugged.length > MOST_PLUGGED) throw new CannotCarry(`more than ${MOST_PLUGGED} devices were plugged`)
   await refuseWithoutPort(ask, plugged)
   const unplugging = await withoutDevices(

@@ -25,6 +25,8 @@ test('what one process alone can have is named, as the line has it', () => {
     ['-D', '/var/log/q'],
     ['-tpmdev', 'passthrough,id=tpm0,path=/dev/tpm0'],
     ['-audiodev', 'alsa,id=a0'],
+    ['-device', 'vfio-pci,host=01:00.0,id=nic0'],
+    ['-device', '{"driver":"vfio-pci","host":"0000:01:00.0"}'],
   ])
     assert.deepEqual(clashes(...words), [words.join(' ')])
   assert.match(clashesOf(['qemu-system-x86_64', '-nodefaults'], 0).join(), /without -display/)
@@ -45,6 +47,7 @@ test('what two processes can have is no clash', () => {
     ['-serial', 'none', '-monitor', 'none', '-vnc', 'none'],
     ['-blockdev', 'driver=qcow2,node-name=d,file.driver=file,file.filename=/d.qcow2'],
     ['-audiodev', 'none,id=a0'],
+    ['-object', 'iommufd,id=iommufd0', '-device', 'virtio-net-pci,id=vfio-pci'],
   ])
     assert.deepEqual(clashes(...words), [], words.join(' '))
 })

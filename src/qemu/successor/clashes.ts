@@ -1,12 +1,13 @@
 /**
- * What of a QEMU's command line only one process can have: a tap, a port, a socket, a terminal, a file that
- * QEMU empties. A QEMU whose line has any of it cannot wait beside the one that has the guest. What clashes
- * with the machine itself, the trial shows (`trial-line.ts`).
+ * What of a QEMU's command line only one process can have: a tap, a port, a socket, a terminal, a device of
+ * VFIO, a file that QEMU empties. A QEMU whose line has any of it cannot wait beside the one that has the
+ * guest. What clashes with the machine itself, the trial shows (`trial-line.ts`).
  */
 import { readlinkSync } from 'node:fs'
 import {
   type Argument,
   argumentsOf,
+  driverOf,
   hasOption,
   pairsOf,
   parseCommandLine,
@@ -14,6 +15,7 @@ import {
   withoutKeys,
 } from '../command-line.ts'
 import { type OptionString, optionValue } from '../option-string.ts'
+import { isVfio } from '../vfio-devices.ts'
 import { MONITOR_ID } from '../vm-command-line.ts'
 
 /** Character devices that two processes may have. */
@@ -68,6 +70,8 @@ function clash(argument: Argument, hasTerminal: boolean): string | undefined {
       return value === 'none' ? undefined : called
     case 'tpmdev': // left out of the trial as well
       return called
+    case 'device':
+      return isVfio(driverOf(argument)) ? called : undefined
     case 'chardev':
       return chardevClash(pairs, hasTerminal) ? called : undefined
     case 'netdev':

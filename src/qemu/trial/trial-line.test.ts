@@ -57,3 +57,20 @@ test('a shared folder has a stand-in for its helper on the trial, and a TPM is l
   assert.match(tried, / socket,id=fs0,fd=4 .*vhost-user-fs-pci/)
   assert.doesNotMatch(tried, /\/run\/|tpmdev/)
 })
+
+test('a VFIO device has another one in its place on the trial, which no other process has', () => {
+  const tried = (...words: string[]) =>
+    trialLine(parseCommandLine(['qemu', '-nodefaults', ...words]), 'pc-q35-10.0')
+  const line = tried(
+    ...['-object', 'iommufd,id=iommufd0', '-device', 'pcie-root-port,id=port0,chassis=1'],
+    ...['-device', 'vfio-pci,host=0000:01:00.0,id=nic0,iommufd=iommufd0,romfile=,bus=port0,addr=0x0'],
+    ...['-device', '{"driver":"vfio-pci","host":"02:00.1","id":"nic1","multifunction":true}'],
+  )
+  assert.deepEqual([line.obstacles, line.without, line.placeholders], [[], ['vfio-pci'], ['nic0', 'nic1']])
+  const devices = line.argv.filter((word) => word.startsWith('i6300esb'))
+  assert.deepEqual(devices, ['i6300esb,id=nic0,bus=port0,addr=0x0', 'i6300esb,id=nic1,multifunction=on'])
+  assert.doesNotMatch(line.argv.join(' '), /host=|01:00/)
+  // Its place could not be told from that of a device of the board.
+  assert.deepEqual(tried('-device', 'vfio-pci,host=01:00.0').obstacles, ['device vfio-pci without id='])
+  assert.deepEqual(tried('-device', 'vfio-platform,host=x,id=a').obstacles, ['device vfio-platform'])
+})

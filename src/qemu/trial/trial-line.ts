@@ -10,10 +10,11 @@ import {
   type CommandLine,
   driverOf,
   hasOption,
+  idOf,
   pairsOf,
   printCommandLine,
 } from '../command-line.ts'
-import { impliedValue, optionValue } from '../option-string.ts'
+import { impliedValue, type OptionString, optionValue, printOptionString } from '../option-string.ts'
 import { MONITOR_FD, MONITOR_ID } from '../vm-command-line.ts'
 
 export interface TrialLine {
@@ -24,6 +25,8 @@ export interface TrialLine {
   readonly standIns: number
   /** Types of devices that the trial's machine is without. */
   readonly without: readonly string[]
+  /** Ids of those of them in whose place it has another device. */
+  readonly placeholders: readonly string[]
 }
 
 /** The first descriptor behind those that every QEMU has. */
@@ -64,11 +67,19 @@ const REMOTE_WORD = new RegExp(`^${REMOTE}(?=,|$)`)
 const ESCAPED = /\\u/
 const IMAGES = new Set(['drive', 'blockdev', 'cdrom', 'hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb'])
 const OBJECTS =
-  /^(memory-backend-(file|ram|memfd|epc|shm)|iothread|secret|tls-creds-\w+|rng-(random|builtin)|throttle-group|thread-context|authz-\w+)$/
+  /^(memory-backend-(file|ram|memfd|epc|shm)|iothread|iommufd|secret|tls-creds-\w+|rng-(random|builtin)|throttle-group|thread-context|authz-\w+)$/
 /** Its helper (virtiofsd) serves one QEMU: in a trial another one stands in (`stand-in.ts`). */
 const SHARED_FOLDER = /^vhost-user-fs(-pci|-device)?$/
 /** Its helper (swtpm) serves one QEMU. It is on no bus where it could move another device. */
 const TPM = /^tpm-(tis|crb)$/
+/**
+ * In the place of a VFIO device, which one process has at a time: QEMU would give that place to the next
+ * device. It has no firmware, no backend, and does nothing before a guest asks it to.
+ */
+const PLACEHOLDER = 'i6300esb'
+const VFIO_PCI = /^vfio-(user-)?pci(-nohotplug)?$/
+/** Where a device is. */
+const PLACE_KEYS = ['id', 'bus', 'addr', 'multifunction']
 const DEVICES = [
   /^virtio-(net|blk|scsi|rng|balloon|serial|keyboard|mouse|tablet|gpu|mem|pmem|iommu)(-pci|-device)?(-non)?(-transitional)?$/,
   /^(virtio-vga|virtserialport|virtconsole|e1000e?|igb|rtl8139|vmxnet3|pcnet|ne2k_pci)$/,
@@ -101,7 +112,8 @@ export function trialLine(line: CommandLine, machineType: string): TrialLine {
     argv: printCommandLine({ ...line, arguments: tried }),
     obstacles: [...new Set(obstacles)],
     standIns: helpers.length,
-    without: devices.map(driverOf).filter((driver) => TPM.test(driver)),
+    without: [...new Set(devices.map(driverOf))].filter((type) => TPM.test(type) || VFIO_PCI.test(type)),
+    placeholders: devices.flatMap((device) => (VFIO_PCI.test(driverOf(device)) ? [idOf(device) ?? ''] : [])),
   }
 }
 
@@ -121,6 +133,8 @@ function onTrial(argument: Argument, index: number, helpers: readonly string[]):
     case 'device': {
       const driver = driverOf(argument)
       if (TPM.test(driver)) return []
+      if (VFIO_PCI.test(driver))
+        return id === undefined ? `device ${driver} without id=` : [placeholder(pairs)]
       return DEVICES.some((known) => known.test(driver)) ? [argument] : `device ${driver}`
     }
     case 'overcommit':
@@ -155,6 +169,14 @@ function onTrial(argument: Argument, index: number, helpers: readonly string[]):
   }
   if (KEPT.has(name)) return [argument]
   return DROPPED.has(name) ? [] : `-${name}`
+}
+
+function placeholder(pairs: OptionString): Argument {
+  const place = PLACE_KEYS.flatMap((key) => {
+    const value = optionValue(pairs, key)
+    return value === undefined ? [] : [{ key, value }]
+  })
+  return option('device', printOptionString([{ key: '', value: PLACEHOLDER }, ...place]))
 }
 
 const isRemote = ({ option: name, value = '' }: Argument): boolean =>

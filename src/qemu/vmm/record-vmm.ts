@@ -19,7 +19,7 @@ import { checkRootOnlyPath } from '../root-only-path.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { NO_MACHINE_TYPE, NO_QEMU_VERSION } from './vmm-launch.ts'
 
-export interface VmmRequest extends Omit<RecordRequest, 'trustsDevmem'> {
+export interface VmmRequest extends Omit<RecordRequest, 'trustsDevmem' | 'suspends'> {
   /** As typed. */
   readonly ram: readonly string[]
   readonly vmm: NonNullable<VmDefinition['vmm']>

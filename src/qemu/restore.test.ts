@@ -1,0 +1,43 @@
+/** Tests of which QEMU is given a saved guest, by a monitor that answers as that of a QEMU that waits. */
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { QmpClient } from './qmp-client.ts'
+import { loadSaved } from './restore.ts'
+import { serveMonitor } from './sleep/testing/fake-agent.ts'
+
+/** The commands that a QEMU of this version gets for a guest that is suspended or not. */
+async function loadInto(
+  t: TestContext,
+  version: readonly [number, number, number],
+  isSuspended: boolean | undefined,
+): Promise<{ readonly commands: readonly string[]; readonly error: unknown }> {
+  const commands: string[] = []
+  const answer = (command: string) => {
+    commands.push(command)
+    return command === 'query-migrate' ? { status: 'completed' } : {}
+  }
+  const qmp = await QmpClient.connect(await serveMonitor(t, answer, version), 2000)
+  const state = { path: '/state', sizeBytes: 1, crc32: 0, wasRunning: true, stoppedAtMs: 0 }
+  const saved = { ...state, qemuVersion: '10.0.2', ...(isSuspended !== undefined && { isSuspended }) }
+  const error: unknown = await loadSaved(qmp, saved, 5000).catch((cause: unknown) => cause)
+  qmp.close()
+  return { commands: commands.filter((command) => command !== 'qmp_capabilities'), error }
+}
+
+test('a guest that was suspended when it was saved is loaded into no QEMU that would run it', async (t) => {
+  const { commands, error } = await loadInto(t, [8, 2, 7], true)
+  assert.match(String(error), /QEMU 8\.2\.7: it cannot load a suspended guest: take QEMU 9\.0\.0 or newer$/)
+  assert.deepEqual(commands, [])
+})
+
+test('one that was not is loaded there, and both are by a newer QEMU', async (t) => {
+  for (const [version, isSuspended] of [
+    [[8, 2, 7], undefined],
+    [[9, 0, 0], true],
+    [[10, 0, 2], undefined],
+  ] as const) {
+    const { commands, error } = await loadInto(t, version, isSuspended)
+    assert.equal(error, undefined)
+    assert.equal(commands[0], 'migrate-incoming')
+  }
+})

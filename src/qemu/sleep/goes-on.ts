@@ -1,0 +1,57 @@
+/**
+ * How a guest that an update stopped goes on: it runs, or sleeps again as it did, or stays paused. One that
+ * its agent suspended for the update (ACPI S3, QEMU's state `suspended`) is woken.
+ */
+import type { RunStatus } from '../migration.ts'
+import { runStatus } from '../migration.ts'
+import { compareVersions, type QemuVersion } from '../qemu-version.ts'
+import type { QmpCommands } from '../qmp-commands.ts'
+
+export interface GoesOn {
+  /** It ran or was suspended, and is so again; false: its operator had paused it. */
+  readonly wasRunning: boolean
+  /** It is suspended for the update alone, and woken at its end. */
+  readonly wakes: boolean
+}
+
+/** A guest that its agent has suspended for an update. Milliseconds since the epoch. */
+export interface Asleep {
+  /** When its agent was asked to. */
+  readonly askedAtMs: number
+  /** When its processors stopped. */
+  readonly sinceMs: number
+}
+
+/**
+ * From this version on a guest that is suspended when it is stopped, saved and loaded is so again after
+ * `cont` (`vm_was_suspended`, system/cpus.c and migration/global_state.c). Before, `cont` ran its processors.
+ */
+export const KEEPS_SUSPENDED: QemuVersion = '9.0.0'
+
+export const keepsSuspended = (version: QemuVersion): boolean =>
+  compareVersions(version, KEEPS_SUSPENDED) >= 0
+
+/** Why a QEMU of this version must not load a guest that is suspended or not; undefined: it may. */
+export const loadProblem = (version: QemuVersion, isSuspended = false): string | undefined =>
+  isSuspended && !keepsSuspended(version)
+    ? `it cannot load a suspended guest: take QEMU ${KEEPS_SUSPENDED} or newer`
+    : undefined
+
+/** By its state before it is saved. A guest that is suspended by itself gets `cont` as well: it stays so. */
+export const goesOnFrom = ({ status, running }: RunStatus, asleep: Asleep | undefined): GoesOn => ({
+  wasRunning: running || status === 'suspended' || asleep !== undefined,
+  wakes: asleep !== undefined,
+})
+
+/** Has a guest go on that is in state `now`. Errors: QemuError. */
+export async function goOn(qmp: QmpCommands, { wasRunning, wakes }: GoesOn, now: RunStatus): Promise<void> {
+  if (!wasRunning) return
+  // After it the state is `suspended` where it was so before the stop.
+  if (!now.running && now.status !== 'suspended') await qmp.execute('cont')
+  if (wakes) await wakeGuest(qmp)
+}
+
+/** Nothing where the guest is not suspended. Errors: QemuError. */
+export async function wakeGuest(qmp: QmpCommands): Promise<void> {
+  if ((await runStatus(qmp)).status === 'suspended') await qmp.execute('system_wakeup')
+}
