@@ -6,101 +6,25 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { blocks, type Fixture, fixture, n, nameAt, ok, ROOT } from '../fs/testing/fixture.ts'
 import { NODES } from '../fs/testing/memory-store.ts'
-import { decode } from '../fuse/decode.ts'
-import { ANSWERED, Reply } from '../fuse/replies.ts'
-import type { AnswerRequest, HandledRequest } from '../fuse/session.ts'
-import { requestBytes } from '../fuse/testing/request-bytes.ts'
+import { ANSWERED } from '../fuse/replies.ts'
 import { ENOENT } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
-import type { Fd, NodeId } from '../values/ids.ts'
-import { Context, type Operations } from './context.ts'
-import { Dispatcher, OPERATIONS } from './dispatch.ts'
-import { KernelView } from './kernel-view.ts'
-import { ParkedRequests } from './parked-requests.ts'
-import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
+import type { Operations } from './context.ts'
+import { OPERATIONS } from './dispatch.ts'
+import {
+  connection,
+  create,
+  fallocate,
+  forget,
+  getattr,
+  interrupt,
+  nodeIdOf,
+  RESENT,
+  request,
+  statfs,
+} from './testing/connection.ts'
 
-const ERROR = { EINTR: -4, EIO: -5, EISDIR: -21, ENOSPC: -28, ELOOP: -40, ESTALE: -116 }
-
-/** No connection: nothing here writes to it. */
-const NO_FUSE = -1 as Fd
-
-/** One server after the other on a connection, over the file system of `fx`. */
-function connection(fx: Fixture) {
-  const runtime = new RuntimeArea(new Uint8Array(RUNTIME_AREA_BYTES))
-  runtime.establish(1, {})
-  const reports: string[] = []
-  const reply = new Reply(4096)
-  const startServer = (operations: Operations = OPERATIONS) => {
-    const { fs, store, journal } = fx
-    const parked = new ParkedRequests()
-    const kernel = new KernelView(runtime, NO_FUSE, (ino) => fs.inode(ino))
-    const context = new Context({ fs, store, kernel, parked, runtime })
-    const report = (line: string) => void reports.push(line)
-    const dispatcher = new Dispatcher({
-      context,
-      runtime,
-      applied: journal.lastOrigin,
-      report,
-      operations,
-    })
-    /** The error that `request` was answered with, 0 without one; undefined: no reply. */
-    const ask = (request: HandledRequest): number | undefined => {
-      reply.begin(request.header)
-      const outcome = dispatcher.handle(request, reply)
-      assert.equal(outcome === ANSWERED, reply.isFilled)
-      return reply.isFilled ? errorOf(reply) : undefined
-    }
-    /** The errors of the requests that a retry answered, by their ids. */
-    const retry = (lastTry = false): [bigint, number][] => {
-      const answered: [bigint, number][] = []
-      const answer: AnswerRequest = (request, handle) => {
-        reply.begin(request.header)
-        if (handle(request, reply) === ANSWERED) answered.push([request.header.unique, errorOf(reply)])
-      }
-      dispatcher.retryParked(answer, { lastTry })
-      return answered
-    }
-    return { context, kernel, parked, ask, retry }
-  }
-  return { runtime, reports, reply, startServer }
-}
-
-const errorOf = (reply: Reply): number => Buffer.from(reply.bytes).readInt32LE(4)
-
-const RESENT = 1n << 63n
-
-interface Header {
-  readonly unique: bigint
-  readonly nodeid?: bigint
-}
-
-function request(number: number, body: string | Uint8Array, header: Header): HandledRequest {
-  const bytes = requestBytes(number, body, header)
-  const decoded = decode(Buffer.from(bytes), bytes.length)
-  assert.notEqual(decoded.opcode, 'malformed')
-  return decoded as HandledRequest
-}
-
-const statfs = (header: Header) => request(17, '', header)
-const getattr = (header: Header) => request(3, new Uint8Array(16), header)
-const create = (name: string, header: Omit<Header, 'nodeid'>) =>
-  request(35, Buffer.concat([Buffer.alloc(16), Buffer.from(`${name}\0`)]), { ...header, nodeid: 1n })
-function interrupt(unique: bigint) {
-  const body = Buffer.alloc(8)
-  body.writeBigUInt64LE(unique)
-  return request(36, body, { unique: unique | 1n })
-}
-/** FALLOCATE of so many bytes from the beginning: fh, offset, length, mode, padding. */
-function fallocate(lengthBytes: number, header: Header) {
-  const body = Buffer.alloc(32)
-  body.writeBigUInt64LE(BigInt(lengthBytes), 16)
-  return request(43, body, header)
-}
-
-function nodeIdOf(fx: Fixture, name: string): NodeId {
-  const { ino, generation } = ok(fx.fs.lookup(ROOT, n(name)))
-  return ((BigInt(generation) << 32n) | BigInt(ino)) as NodeId
-}
+const ERROR = { EINTR: -4, EIO: -5, EISDIR: -21, ELOOP: -40, ESTALE: -116 }
 
 /** A pool whose blocks are all dirty, with an empty file. */
 function dirtyPool() {
@@ -123,12 +47,14 @@ function zeroAll({ fs, store, rq }: Fixture) {
 
 test('an operation that has to wait is parked, and retried until it is answered', () => {
   const fx = dirtyPool()
-  const { parked, ask, retry } = connection(fx).startServer()
+  let nowMs = 0
+  const { parked, ask, retry } = connection(fx, () => nowMs).startServer()
   const asked = fallocate(blocks(2), { unique: 2n, nodeid: nodeIdOf(fx, 'new') })
   assert.equal(ask(asked), undefined)
   assert.equal(parked.size, 1)
   assert.deepEqual(retry(), [], 'nothing is zeroed yet')
-  assert.deepEqual(retry(true), [], 'a wait for slow work has no last try')
+  nowMs = 1_000_000
+  assert.deepEqual(retry(), [], 'a wait for slow work has no end')
   assert.equal(parked.size, 1)
   zeroAll(fx)
   assert.deepEqual(retry(), [[2n, 0]])
@@ -148,30 +74,6 @@ test('a parked request whose caller got a signal is answered EINTR, and others w
   assert.deepEqual(retry(), [[4n, 0]])
 })
 
-test('a full pool waits while orphans own memory, and is answered as one at the last try', () => {
-  const fx = fixture({ totalBlocks: 4 })
-  fx.file('small')
-  const large = fx.file('large', blocks(4))
-  const { ask, retry, kernel, parked } = connection(fx).startServer()
-  const nodeid = nodeIdOf(fx, 'small')
-  assert.equal(ask(fallocate(blocks(1), { unique: 2n, nodeid })), ERROR.ENOSPC, 'there are no orphans')
-
-  // The kernel has looked the file up: it is an orphan until the kernel sends FORGET.
-  kernel.stageLookup({ inode: fx.stat(large), as: 'file' })
-  kernel.beforeReply(3n)
-  kernel.afterReply(true)
-  ok(fx.fs.unlink(fx.rq(), nameAt(ROOT, 'large')) ?? 0)
-  assert.equal(fx.fs.orphanCount, 1)
-  for (const unique of [4n, 6n]) assert.equal(ask(fallocate(blocks(1), { unique, nodeid })), undefined)
-  assert.deepEqual(retry(), [])
-  assert.equal(parked.size, 2)
-  assert.deepEqual(retry(true), [
-    [4n, ERROR.ENOSPC],
-    [6n, ERROR.ENOSPC],
-  ])
-  assert.equal(fx.fs.orphanCount, 1)
-})
-
 test('memory that the kernel has forgotten already is not waited for', () => {
   const fx = fixture({ totalBlocks: 4 })
   fx.file('small')
@@ -182,7 +84,7 @@ test('memory that the kernel has forgotten already is not waited for', () => {
   kernel.beforeReply(3n)
   kernel.afterReply(true)
   ok(fx.fs.unlink(fx.rq(), nameAt(ROOT, 'large')) ?? 0)
-  assert.equal(ask(request(2, '0100000000000000', { unique: 0n, nodeid: forgotten })), undefined)
+  assert.equal(ask(forget(forgotten)), undefined)
   assert.equal(context.evictions.size, 1)
   assert.equal(ask(fallocate(blocks(4), { unique: 2n, nodeid: nodeIdOf(fx, 'small') })), 0)
   assert.deepEqual([context.evictions.size, parked.size], [0, 0])

@@ -33,11 +33,11 @@ export const OPERATIONS: Operations = {
  */
 const MAX_ATTEMPTS = 3
 
-/** `lastTry`: the wait for room in a full pool is over: a request that needs more is answered ENOSPC. */
-export interface Attempt {
-  readonly lastTry: boolean
-}
-const FIRST_TRY: Attempt = { lastTry: false }
+/**
+ * How long a request waits for the room of unlinked files. Counted for each request alone: the timer by which
+ * the server retries may have been started by an earlier request, or by work of the store.
+ */
+const ROOM_MS = 20
 
 export interface DispatcherParts {
   readonly context: Context
@@ -46,6 +46,7 @@ export interface DispatcherParts {
   readonly applied: Origin | undefined
   readonly report: (line: string) => void
   readonly operations?: Operations
+  readonly nowMs?: () => number
 }
 
 export class Dispatcher {
@@ -58,13 +59,19 @@ export class Dispatcher {
   #applied: Origin | undefined
   readonly #report: (line: string) => void
   readonly #operations: Operations
+  readonly #nowMs: () => number
+  /** Since when each parked request that waits for room has done so, by its id. */
+  #roomSinceMs = new Map<bigint, number>()
 
-  constructor({ context, runtime, applied, report, operations = OPERATIONS }: DispatcherParts) {
+  constructor(parts: DispatcherParts) {
+    const { context, runtime, applied, report, operations = OPERATIONS } = parts
+    const { nowMs = () => performance.now() } = parts
     this.#context = context
     this.#runtime = runtime
     this.#applied = applied
     this.#report = report
     this.#operations = operations
+    this.#nowMs = nowMs
   }
 
   /** A request that the kernel sent. undefined: no reply now; it is parked, or has none. */
@@ -84,15 +91,17 @@ export class Dispatcher {
   }
 
   /** Runs the operation of `request`. undefined: no reply now. */
-  dispatch(request: HandledRequest, reply: Reply, { lastTry }: Attempt = FIRST_TRY): Answered | undefined {
+  dispatch(request: HandledRequest, reply: Reply, roomSinceMs = this.#nowMs()): Answered | undefined {
     const { evictions, parked } = this.#context
-    let outcome = this.#run(request, reply, lastTry)
+    const isLast = (): boolean => evictions.size === 0 && this.#nowMs() - roomSinceMs >= ROOM_MS
+    let outcome = this.#run(request, reply, isLast())
     if (outcome instanceof Wait && evictions.size > 0) {
       // The kernel has forgotten these inodes already: evicting them may free the memory that the operation
       // waits for.
       evictions.endAll()
-      outcome = this.#run(request, reply, lastTry)
+      outcome = this.#run(request, reply, isLast())
     }
+    if (outcome === WAIT_FOR_ROOM) this.#roomSinceMs.set(request.header.unique, roomSinceMs)
     if (outcome instanceof Wait) {
       parked.add(request)
       return undefined
@@ -101,18 +110,22 @@ export class Dispatcher {
   }
 
   /** Dispatches each parked request again; `answer` sends the replies of those that are answered now. */
-  retryParked(answer: AnswerRequest, attempt: Attempt): void {
-    const retry: Handler = (request, reply) => this.dispatch(request, reply, attempt)
+  retryParked(answer: AnswerRequest): void {
     const { parked } = this.#context
+    const roomSinceMs = this.#roomSinceMs
+    this.#roomSinceMs = new Map()
+    const retry: Handler = (request, reply) =>
+      this.dispatch(request, reply, roomSinceMs.get(request.header.unique))
     for (const request of parked.take())
       answer(request, parked.takeInterrupted(request) ? answerInterrupted : retry)
   }
 
-  #run(request: HandledRequest, reply: Reply, lastTry: boolean): Outcome | undefined {
+  /** `isLast`: it has waited for room long enough, and is answered what comes of it now. */
+  #run(request: HandledRequest, reply: Reply, isLast: boolean): Outcome | undefined {
     const operation = this.#operations[request.opcode] as AnyOperation
     const outcome = operation(this.#context, request as never, reply)
     checkFilled(request, outcome, reply)
-    return !lastTry && this.#isRoomToCome(outcome) ? WAIT_FOR_ROOM : outcome
+    return !isLast && this.#isRoomToCome(outcome) ? WAIT_FOR_ROOM : outcome
   }
 
   /**

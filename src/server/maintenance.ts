@@ -14,8 +14,8 @@ import { Zeroing } from './zeroing.ts'
 /** How often the server looks again whether an orphan is still mapped. */
 const ORPHAN_RETRY_MS = 1000
 /**
- * How long the server may wait before it reports released objects to the keeper, and how long a request waits
- * before a full pool answers ENOSPC.
+ * How long the server may wait before it reports released objects to the keeper, and before it retries a
+ * request that is parked.
  */
 const FLUSH_MS = 20
 

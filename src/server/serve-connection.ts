@@ -69,12 +69,12 @@ export function serveConnection(connection: Connection): void {
     timerMs: () => maintenance.timerMs,
     onTimer: (answer) => {
       maintenance.onTimer()
-      dispatcher.retryParked(answer, { lastTry: true })
+      dispatcher.retryParked(answer)
     },
     eventsFd: () => maintenance.eventsFd,
     onEvents: (answer) => {
       maintenance.onEvents()
-      dispatcher.retryParked(answer, { lastTry: false })
+      dispatcher.retryParked(answer)
     },
     report,
   }
