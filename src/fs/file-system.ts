@@ -161,6 +161,13 @@ export class FileSystem {
   get orphanCount(): number {
     return this.#volume.index.orphans.size
   }
+  /**
+   * Whether the store has yet to find out of an orphan if a process maps it: else its blocks are free soon.
+   * Only the first search for each orphan counts, so this ends also where one stays mapped.
+   */
+  get isSearching(): boolean {
+    return this.#volume.searches.values().some((search) => search === 'begun')
+  }
   /** Files whose object has more memory than their size says, because the kernel refused to free it. */
   get oversizedCount(): number {
     return this.#volume.oversized.size

@@ -34,8 +34,9 @@ export const OPERATIONS: Operations = {
 const MAX_ATTEMPTS = 3
 
 /**
- * How long a request waits for the room of unlinked files. Counted for each request alone: the timer by which
- * the server retries may have been started by an earlier request, or by work of the store.
+ * How long a request waits for the kernel to forget unlinked files whose room it needs. Counted for each
+ * request alone: the timer by which the server retries may have been started by an earlier request, or by
+ * work of the store.
  */
 const ROOM_MS = 20
 
@@ -120,21 +121,24 @@ export class Dispatcher {
       answer(request, parked.takeInterrupted(request) ? answerInterrupted : retry)
   }
 
-  /** `isLast`: it has waited for room long enough, and is answered what comes of it now. */
+  /** `isLast`: the kernel has had its time to send FORGET. */
   #run(request: HandledRequest, reply: Reply, isLast: boolean): Outcome | undefined {
     const operation = this.#operations[request.opcode] as AnyOperation
     const outcome = operation(this.#context, request as never, reply)
     checkFilled(request, outcome, reply)
-    return !isLast && this.#isRoomToCome(outcome) ? WAIT_FOR_ROOM : outcome
+    return this.#isRoomToCome(outcome, isLast) ? WAIT_FOR_ROOM : outcome
   }
 
   /**
    * Whether the pool is full (or the store has no more descriptors) while orphans still own memory. The
    * kernel sends FORGET some time after unlink(2) has returned (fs/fuse/inode.c queues it), and a caller that
-   * deletes a file to make room must find that room.
+   * deletes a file to make room must find that room. So it must where the store searches all processes for
+   * one that maps the file, which takes as long as it takes.
    */
-  #isRoomToCome(outcome: Outcome | undefined): boolean {
-    return (outcome === ENOSPC || outcome === EMFILE) && this.#context.fs.orphanCount > 0
+  #isRoomToCome(outcome: Outcome | undefined, isLast: boolean): boolean {
+    const { fs } = this.#context
+    if ((outcome !== ENOSPC && outcome !== EMFILE) || fs.orphanCount === 0) return false
+    return !isLast || fs.isSearching
   }
 }
 

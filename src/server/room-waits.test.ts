@@ -3,11 +3,12 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { blocks, type Fixture, fixture, nameAt, ok, ROOT } from '../fs/testing/fixture.ts'
+import { blocks, type Fixture, fixture, fixtureOver, nameAt, ok, ROOT } from '../fs/testing/fixture.ts'
 import type { NodeId } from '../values/ids.ts'
 import { WAIT_FOR_STORE } from '../values/refusal.ts'
+import { Maintenance } from './maintenance.ts'
 import type { RuntimeArea } from './runtime-area.ts'
-import { connection, fallocate, forget, nodeIdOf } from './testing/connection.ts'
+import { connection, fallocate, forget, nodeIdOf, RESENT } from './testing/connection.ts'
 
 const ENOSPC = -28
 
@@ -20,7 +21,7 @@ function server() {
   const { ask, ...rest } = startServer()
   const nodeid = nodeIdOf(fx, 'small')
   const grow = (unique: bigint, count = 1) => ask(fallocate(blocks(count), { unique, nodeid }))
-  return { fx, clock, runtime, ask, grow, ...rest }
+  return { fx, clock, runtime, startServer, ask, grow, ...rest }
 }
 
 /**
@@ -87,4 +88,62 @@ test('what the kernel has forgotten is freed before a request that has waited fo
   assert.equal(ask(forget(nodeId)), undefined)
   assert.equal(context.evictions.size, 1)
   assert.deepEqual(retry(), [[2n, 0]])
+})
+
+test('a search for processes that map an unlinked file is waited for, however long it takes', () => {
+  const { fx, clock, runtime, ask, grow, context, retry } = server()
+  const maintenance = new Maintenance(context, null)
+  const { isHeld } = fx.store.failures
+  const nodeId = orphan({ fx, runtime })
+  isHeld.push(WAIT_FOR_STORE, WAIT_FOR_STORE)
+  assert.equal(ask(forget(nodeId)), undefined)
+  assert.equal(grow(2n), undefined)
+  clock.nowMs = 5000
+  maintenance.onTimer()
+  assert.deepEqual(retry(), [])
+  assert.deepEqual(isHeld, [], 'it was asked twice')
+  maintenance.onEvents()
+  assert.deepEqual(retry(), [[2n, 0]])
+})
+
+test('once a process was found to map it, the pool is full, also while the store looks again', () => {
+  const { fx, clock, runtime, ask, grow, context, retry } = server()
+  const maintenance = new Maintenance(context, null)
+  const { held, failures } = fx.store
+  const nodeId = orphan({ fx, runtime })
+  const [object] = [...fx.store.objects()].slice(-1)
+  held.add(object ?? assert.fail('it has no object'))
+  failures.isHeld.push(WAIT_FOR_STORE)
+  assert.equal(ask(forget(nodeId)), undefined)
+  assert.equal(grow(2n), undefined)
+  clock.nowMs = 5000
+  maintenance.onEvents()
+  assert.deepEqual(retry(), [[2n, ENOSPC]])
+  assert.equal(grow(4n), undefined)
+  clock.nowMs = 5020
+  failures.isHeld.push(WAIT_FOR_STORE)
+  maintenance.onTimer()
+  assert.deepEqual(retry(), [[4n, ENOSPC]])
+  held.clear()
+  maintenance.onTimer()
+  assert.equal(grow(6n), 0)
+})
+
+test('a next server makes its own search for what the former one had not freed, and waits for it', () => {
+  const { fx, clock, runtime, ask, grow, startServer } = server()
+  const nodeId = orphan({ fx, runtime })
+  fx.store.failures.isHeld.push(WAIT_FOR_STORE, WAIT_FOR_STORE, WAIT_FOR_STORE)
+  assert.equal(ask(forget(nodeId)), undefined)
+  assert.equal(grow(2n), undefined)
+  Object.assign(fx, fixtureOver(fx.journal.replay(), fx.store))
+  const next = startServer()
+  const maintenance = new Maintenance(next.context, null)
+  fx.fs.recover(next.context.internal, (ino) => next.kernel.isReferenced(ino))
+  const again = fallocate(blocks(1), { unique: 2n | RESENT, nodeid: nodeIdOf(fx, 'small') })
+  assert.equal(next.ask(again), undefined)
+  clock.nowMs = 5000
+  maintenance.onTimer()
+  assert.deepEqual(next.retry(), [])
+  maintenance.onEvents()
+  assert.deepEqual(next.retry(), [[2n, 0]])
 })

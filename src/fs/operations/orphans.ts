@@ -6,6 +6,7 @@
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import type { Errno } from '../../values/errno.ts'
 import type { Ino, ObjectId } from '../../values/ids.ts'
+import { Wait } from '../../values/refusal.ts'
 import { countBlocks } from '../space/extents.ts'
 import type { Inode } from '../state/inode.ts'
 import { type OwnTransaction, Transaction } from '../state/transaction.ts'
@@ -13,8 +14,8 @@ import type { OwnRequest, Volume } from '../state/volume.ts'
 import { markFreedDirty, shrinkObject } from './resize.ts'
 
 /**
- * `gone`: there is no such inode any more. `held`: its object is mapped, try again later. `kept`: it has a
- * name, or the pool is frozen and nothing may change.
+ * `gone`: there is no such inode any more. `held`: its object is mapped, or may be, try again later. `kept`:
+ * it has a name, or the pool is frozen and nothing may change.
  */
 export type Eviction = 'gone' | 'held' | 'kept'
 
@@ -30,12 +31,16 @@ export function evict(volume: Volume, rq: OwnRequest, ino: Ino): Eviction | Errn
   const inode = volume.state.inodes.get(ino)
   if (!inode) return 'gone'
   if (inode.links > 0 || volume.frozen) return 'kept'
-  if (inode.object !== undefined && volume.store.isHeld(inode.object)) return 'held'
+  const held = inode.object !== undefined && volume.store.isHeld(inode.object)
+  if (!(held instanceof Wait)) volume.searches.set(ino, 'ended')
+  else if (!volume.searches.has(ino)) volume.searches.set(ino, 'begun')
+  if (held) return 'held'
 
   let failure: Errno | undefined
   for (let left: Inode | undefined = inode; left && !failure; left = volume.state.inodes.get(ino))
     failure = nextEviction(volume, rq, left).commitIfRoom()
   if (failure) return failure
+  volume.searches.delete(ino)
   if (inode.object !== undefined) releaseMemory(volume, inode.object)
   return 'gone'
 }

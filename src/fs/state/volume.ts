@@ -35,6 +35,11 @@ export class Volume {
   readonly settled = new Set<ObjectId>()
   /** Files whose object the kernel has refused to shrink: see `shrinkObject`. */
   readonly oversized = new Set<Ino>()
+  /**
+   * Orphans that the store was asked about: `begun`, it has not found out yet whether a process maps them;
+   * `ended`, it has found that out at least once.
+   */
+  readonly searches = new Map<Ino, 'begun' | 'ended'>()
 
   /** How many requests were refused because the image's format version cannot hold them. */
   refusedByFormat = 0
