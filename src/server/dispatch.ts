@@ -91,18 +91,20 @@ export class Dispatcher {
     return this.dispatch(request, reply)
   }
 
-  /** Runs the operation of `request`. undefined: no reply now. */
-  dispatch(request: HandledRequest, reply: Reply, roomSinceMs = this.#nowMs()): Answered | undefined {
+  /**
+   * Runs the operation of `request`. `roomSinceMs`: since when it waits for room, if it does. undefined: no
+   * reply now.
+   */
+  dispatch(request: HandledRequest, reply: Reply, roomSinceMs?: number): Answered | undefined {
     const { evictions, parked } = this.#context
-    const isLast = (): boolean => evictions.size === 0 && this.#nowMs() - roomSinceMs >= ROOM_MS
-    let outcome = this.#run(request, reply, isLast())
+    let outcome = this.#run(request, reply, roomSinceMs)
     if (outcome instanceof Wait && evictions.size > 0) {
       // The kernel has forgotten these inodes already: evicting them may free the memory that the operation
       // waits for.
       evictions.endAll()
-      outcome = this.#run(request, reply, isLast())
+      outcome = this.#run(request, reply, roomSinceMs)
     }
-    if (outcome === WAIT_FOR_ROOM) this.#roomSinceMs.set(request.header.unique, roomSinceMs)
+    if (outcome === WAIT_FOR_ROOM) this.#roomSinceMs.set(request.header.unique, roomSinceMs ?? this.#nowMs())
     if (outcome instanceof Wait) {
       parked.add(request)
       return undefined
@@ -121,24 +123,25 @@ export class Dispatcher {
       answer(request, parked.takeInterrupted(request) ? answerInterrupted : retry)
   }
 
-  /** `isLast`: the kernel has had its time to send FORGET. */
-  #run(request: HandledRequest, reply: Reply, isLast: boolean): Outcome | undefined {
+  #run(request: HandledRequest, reply: Reply, roomSinceMs: number | undefined): Outcome | undefined {
     const operation = this.#operations[request.opcode] as AnyOperation
     const outcome = operation(this.#context, request as never, reply)
     checkFilled(request, outcome, reply)
-    return this.#isRoomToCome(outcome, isLast) ? WAIT_FOR_ROOM : outcome
+    const isRefused = outcome === ENOSPC || outcome === EMFILE
+    return isRefused && this.#isRoomToCome(roomSinceMs) ? WAIT_FOR_ROOM : outcome
   }
 
   /**
-   * Whether the pool is full (or the store has no more descriptors) while orphans still own memory. The
-   * kernel sends FORGET some time after unlink(2) has returned (fs/fuse/inode.c queues it), and a caller that
-   * deletes a file to make room must find that room. So it must where the store searches all processes for
-   * one that maps the file, which takes as long as it takes.
+   * Whether orphans still own memory that the pool (or descriptors that the store) has no more of. The kernel
+   * sends FORGET some time after unlink(2) has returned (fs/fuse/inode.c queues it), and a caller that deletes
+   * a file to make room must find that room. So it must where the store searches all processes for one that
+   * maps the file, which takes as long as it takes.
    */
-  #isRoomToCome(outcome: Outcome | undefined, isLast: boolean): boolean {
-    const { fs } = this.#context
-    if ((outcome !== ENOSPC && outcome !== EMFILE) || fs.orphanCount === 0) return false
-    return !isLast || fs.isSearching
+  #isRoomToCome(roomSinceMs: number | undefined): boolean {
+    const { fs, evictions } = this.#context
+    if (fs.orphanCount === 0) return false
+    if (roomSinceMs === undefined || evictions.size > 0 || fs.isSearching) return true
+    return this.#nowMs() - roomSinceMs < ROOM_MS
   }
 }
 
