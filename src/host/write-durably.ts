@@ -2,22 +2,45 @@
  * A file of the machine that is replaced by rename(2) once it is on the disk: a reader finds the former one
  * or the new one, also after a power cut.
  */
-import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
 /** Hidden, so that no reader of the folder takes it for a unit or a generator. A crash may leave it. */
 const unfinished = (path: string): string => join(dirname(path), `.${basename(path)}.guestmemfs`)
 
-/** Folders are made where they are missing. Errors: Node's. */
+/** Folders are made where they are missing. Errors: Node's; then the former file is there, unless the kernel refused to sync the folder. */
 export function writeDurably(path: string, text: string, mode: number): void {
   mkdirSync(dirname(path), { recursive: true })
   const fd = openSync(unfinished(path), 'w', 0o600)
   try {
-    writeSync(fd, text)
+    writeFileSync(fd, text)
     fchmodSync(fd, mode)
+    fsyncSync(fd)
+    renameSync(unfinished(path), path)
+  } catch (error) {
+    rmSync(unfinished(path), { force: true })
+    throw error
+  } finally {
+    closeSync(fd)
+  }
+  syncFolder(dirname(path))
+}
+
+/** So that the rename is there after a power cut. */
+function syncFolder(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
     fsyncSync(fd)
   } finally {
     closeSync(fd)
   }
-  renameSync(unfinished(path), path)
 }

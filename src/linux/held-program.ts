@@ -51,6 +51,9 @@ function instructions(socket: number): Buffer {
   ])
 }
 
+/** An errno of the kernel. */
+const REPLY_BYTES = 4
+
 const programs = new Map<number, string | undefined>()
 
 /**
@@ -83,9 +86,13 @@ export function executeHeld(socket: Duplex): Promise<Errno | undefined> {
     let reply = Buffer.alloc(0)
     socket.on('data', (bytes: Buffer) => {
       reply = Buffer.concat([reply, bytes])
+      // Its user may have another program write there.
+      if (reply.length > REPLY_BYTES) socket.destroy()
     })
     socket.once('error', () => {}) // the child was killed
-    socket.once('close', () => resolve(reply.length === 4 ? errnoFromCode(reply.readInt32LE(0)) : undefined))
+    socket.once('close', () =>
+      resolve(reply.length === REPLY_BYTES ? errnoFromCode(reply.readInt32LE(0)) : undefined),
+    )
     socket.end(Buffer.of(1))
   })
 }

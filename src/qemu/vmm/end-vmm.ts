@@ -1,4 +1,5 @@
 /** The end of a program of another VMM whose guest is saved, or that never got it. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { close } from '../../linux/descriptors.ts'
 import { groupMembers, pidfdOpen, processStartTime, waitExit } from '../../linux/process.ts'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
@@ -8,6 +9,7 @@ import { QemuError } from '../../values/errors.ts'
 /** It may close its disks meanwhile. */
 const TERM_TIMEOUT_MS = 3000
 const KILL_TIMEOUT_MS = 10_000
+const LOOK_MS = 5
 
 /**
  * By SIGTERM, then after `termTimeoutMs` by SIGKILL, with all of its process group: a helper of the program
@@ -50,18 +52,22 @@ function signalAll(vmm: ProcessIdentity, signal: 'SIGTERM' | 'SIGKILL'): void {
 
 async function haveEnded(name: string, vmm: ProcessIdentity, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs
-  // Again while there are any: a helper may be started meanwhile.
-  for (let pids = living(vmm); pids.length > 0; pids = living(vmm))
-    for (const pid of pids) {
-      const pidfd = pidfdOpen(pid)
-      if (pidfd === ESRCH) continue
-      if (pidfd instanceof Errno)
-        throw new QemuError(`program of VM ${name} (process ${pid}) cannot be ended: ${pidfd}`)
-      try {
-        if (!(await waitExit(pidfd, Math.max(0, deadline - performance.now())))) return false
-      } finally {
-        close(pidfd)
-      }
+  // Again while there are any: a member may start others without end.
+  for (let [first] = living(vmm); first !== undefined; [first] = living(vmm)) {
+    const leftMs = deadline - performance.now()
+    if (leftMs <= 0) return false
+    const pidfd = pidfdOpen(first)
+    if (pidfd === ESRCH) {
+      await sleep(LOOK_MS)
+      continue
     }
+    if (pidfd instanceof Errno)
+      throw new QemuError(`program of VM ${name} (process ${first}) cannot be ended: ${pidfd}`)
+    try {
+      await waitExit(pidfd, leftMs)
+    } finally {
+      close(pidfd)
+    }
+  }
   return true
 }

@@ -57,20 +57,42 @@ test('a state file that is gone was taken, unless all of its mount is', (t) => {
   assert.equal(isTaken(definition, base), false)
 })
 
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** The pid that the program has written to `child`. */
+async function childOf(folder: string): Promise<number> {
+  const written = join(folder, 'child')
+  const read = (): number => (existsSync(written) ? Number(readFileSync(written, 'utf8')) : 0)
+  while (read() === 0) await sleep(5)
+  return read()
+}
+
 for (const [what, script] of [
   ['that ignores SIGTERM', 'trap "" TERM; sleep 600 & echo $! >child; wait'],
   ['whose child alone ignores it', '(trap "" TERM; exec sleep 600) & echo $! >child; wait'],
-  ['that has ended before its child', 'sleep 600 & echo $! >child'],
 ])
   test(`an end is that of the whole group, also of a program ${what}`, async (t) => {
     const { vmm, folder } = started(t, script as string)
-    const written = join(folder, 'child')
-    const read = (): number => (existsSync(written) ? Number(readFileSync(written, 'utf8')) : 0)
-    while (read() === 0) await new Promise((resolve) => setTimeout(resolve, 5))
-    const child = read()
+    const child = await childOf(folder)
     await endVmm('web', vmm, 50)
     assert.deepEqual([identify(vmm.pid), identify(child)], [undefined, undefined])
   })
+
+test('what a program that has ended left in its group is ended', async (t) => {
+  const { vmm, folder } = started(t, 'sleep 600 & echo $! >child; until [ -e end ]; do sleep 0.01; done')
+  const child = await childOf(folder)
+  writeFileSync(join(folder, 'end'), '')
+  while (identify(vmm.pid) !== undefined) await sleep(5)
+  await endVmm('web', vmm, 50)
+  assert.equal(identify(child), undefined)
+})
+
+test('a program whose group starts others without end is ended in bounded time', async (t) => {
+  // Each lives for a moment, and ignores SIGTERM.
+  const { vmm } = started(t, 'trap "" TERM; while :; do (trap "" TERM; :) & wait; done')
+  await endVmm('web', vmm, 200)
+  assert.equal(identify(vmm.pid), undefined)
+})
 
 test('from power-on the line is started, and a saved guest by its command, with the path of its state', () => {
   const definition = {
