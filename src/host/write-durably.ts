@@ -17,7 +17,10 @@ import { basename, dirname, join } from 'node:path'
 /** Hidden, so that no reader of the folder takes it for a unit or a generator. A crash may leave it. */
 const unfinished = (path: string): string => join(dirname(path), `.${basename(path)}.guestmemfs`)
 
-/** Folders are made where they are missing. Errors: Node's; then the former file is there, unless the kernel refused to sync the folder. */
+/**
+ * Folders are made where they are missing. Errors: Node's; the former file is there then, unless the kernel has
+ * refused to sync the folder.
+ */
 export function writeDurably(path: string, text: string, mode: number): void {
   mkdirSync(dirname(path), { recursive: true })
   const fd = openSync(unfinished(path), 'w', 0o600)
