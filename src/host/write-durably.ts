@@ -18,8 +18,8 @@ import { basename, dirname, join } from 'node:path'
 const unfinished = (path: string): string => join(dirname(path), `.${basename(path)}.guestmemfs`)
 
 /**
- * Folders are made where they are missing. Errors: Node's; the former file is there then, unless the kernel has
- * refused to sync the folder.
+ * Folders are made where they are missing. Errors: Node's; the former file is there then, unless the kernel
+ * has refused to sync the folder.
  */
 export function writeDurably(path: string, text: string, mode: number): void {
   mkdirSync(dirname(path), { recursive: true })

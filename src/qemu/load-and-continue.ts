@@ -127,7 +127,8 @@ export interface LoadedGuest extends Pick<LoadRequest, 'definition' | 'onStep'> 
 }
 
 /**
- * Lets a guest run whose load is complete. `onRecorded`: the guest counts as running from there on. Errors: QemuError.
+ * Lets a guest run whose load is complete. `onRecorded`: the guest counts as running from there on. Errors:
+ * QemuError.
  */
 export async function continueLoaded(
   { qmp, definition, unset, hasGoneOn = false, onStep }: LoadedGuest,

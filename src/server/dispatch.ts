@@ -133,9 +133,9 @@ export class Dispatcher {
 
   /**
    * Whether orphans still own memory that the pool (or descriptors that the store) has no more of. The kernel
-   * sends FORGET some time after unlink(2) has returned (fs/fuse/inode.c queues it), and a caller that deletes
-   * a file to make room must find that room. So it must where the store searches all processes for one that
-   * maps the file, which takes as long as it takes.
+   * sends FORGET some time after unlink(2) has returned (fs/fuse/inode.c queues it), and a caller that
+   * deletes a file to make room must find that room. So it must where the store searches all processes for
+   * one that maps the file, which takes as long as it takes.
    */
   #isRoomToCome(roomSinceMs: number | undefined): boolean {
     const { fs, evictions } = this.#context

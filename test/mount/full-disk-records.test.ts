@@ -1,4 +1,6 @@
-/** Tests of a record that is written where the disk has no room for all of it: the former one stays, whole. */
+/**
+ * Tests of a record that is written where the disk has no room for all of it: the former one stays, whole.
+ */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'

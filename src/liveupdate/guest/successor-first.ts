@@ -45,8 +45,8 @@ export interface TransferRequest extends Omit<SaveRequest, 'onStep'> {
 export class GuestSavedError extends QemuError {}
 
 /**
- * Returns the guest that goes on in its successor. Errors: QemuError, CorruptBytesError, UsageError: the guest is in its old QEMU, as it was; GuestSavedError; GuestStoppedError: it is stopped in
- * one of the two.
+ * Returns the guest that goes on in its successor. Errors: QemuError, CorruptBytesError, UsageError: the
+ * guest is in its old QEMU, as it was; GuestSavedError; GuestStoppedError: it is stopped in one of the two.
  */
 export async function transferGuest(request: TransferRequest): Promise<ContinuedGuest> {
   const { definition, successor, qmp, qemu, timeoutMs, onStep, onSaved } = request
@@ -89,8 +89,8 @@ export async function transferGuest(request: TransferRequest): Promise<Continued
 }
 
 /**
- * Called when the guest runs: its unit would end with its old QEMU. Returns a line where the unit did not take
- * the next one.
+ * Called when the guest runs: its unit would end with its old QEMU. Returns a line where the unit did not
+ * take the next one.
  */
 async function moveUnit({ unit, qemu, successor }: TransferRequest): Promise<string[]> {
   if (unit === undefined || (await moveMainProcess(unit, qemu.pid, successor.qemu.pid))) return []
