@@ -32,8 +32,8 @@ const REST_LOOK_MS = 20
 
 /**
  * The state that a migration leaves the guest in. QEMU calls the migration completed or cancelled while the
- * guest is still in state `finish-migrate` (`migration_completion_end`, `migration_iteration_finish`).
- * Errors (QemuError): it stays in that, or QEMU does not answer.
+ * guest is still in state `finish-migrate` (`migration_completion_end`, `migration_iteration_finish`). Errors
+ * (QemuError): it stays in that, or QEMU does not answer.
  */
 export async function statusAtRest(qmp: QmpCommands): Promise<RunStatus> {
   const deadline = performance.now() + REST_TIMEOUT_MS
