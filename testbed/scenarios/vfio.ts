@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { FILES, guestCommand } from '../guests/qemu.ts'
 import { buildWatchingGuest } from '../guests/watching-guest.ts'
 import { PASSED_NIC } from '../machine/passed-nic.ts'
+import { doctorLines } from '../scenario/guest-nodes.ts'
 import { expectReady, liveUpdate, updateOnce } from '../scenario/live-update.ts'
 import { expectClean, onlyVm, printed, refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
@@ -66,9 +67,9 @@ export const vfio: Scenario = {
     await host.run(BIND)
     expect(
       'doctor',
-      await host.run('guestmemfs doctor | grep passthrough'),
+      (await doctorLines(stage, /^passthrough$/)).join(),
       new RegExp(
-        `^ok +passthrough +${PASSED_NIC} bound to VFIO, .* Linux 6\\.12 keeps no DMA mapping over a kexec`,
+        `^ok passthrough: ${PASSED_NIC} bound to VFIO, .* Linux 6\\.12 keeps no DMA mapping over a kexec`,
       ),
     )
     await host.start('run', `exec guestmemfs run --name guest -- ${COMMAND}`)

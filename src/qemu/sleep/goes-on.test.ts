@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type GoesOn, goesOnFrom, goOn } from './goes-on.ts'
+import { QemuRefusal } from '../../values/errors.ts'
+import { type GoesOn, goesOnFrom, goOn, wakeGuest } from './goes-on.ts'
 
 /** A QEMU in state `status`, which was suspended before its stop or not, and the commands that it got. */
 function qemuIn(status: string, wasSuspended = false) {
@@ -39,6 +40,24 @@ test('one that was suspended for the update is woken, wherever it was left, and 
   assert.deepEqual(await after(qemuIn('suspended', true), woken), ['running', 'system_wakeup'])
   assert.deepEqual(await after(qemuIn('running'), woken), ['running'])
   assert.deepEqual(await after(qemuIn('postmigrate'), woken), ['running', 'cont'], 'it woke before its save')
+})
+
+test('one that wakes by itself right before it would be woken is no failure, and one that stays suspended is', async () => {
+  for (const [then, isFailure] of [
+    ['running', false],
+    ['suspended', true],
+  ] as const) {
+    const states = ['suspended', then]
+    const qemu = {
+      execute: async (command: string) => {
+        if (command === 'query-status') return { status: states.shift(), running: states.length === 0 }
+        throw new QemuRefusal('system_wakeup: Unable to wake up')
+      },
+    }
+    const woken = wakeGuest(qemu)
+    await (isFailure ? assert.rejects(woken, /Unable to wake up/) : woken)
+    assert.deepEqual(states, [])
+  }
 })
 
 test('a guest that is suspended by itself is continued, not woken, and one that is paused is neither', () => {

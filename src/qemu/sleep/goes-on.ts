@@ -51,7 +51,16 @@ export async function goOn(qmp: QmpCommands, { wasRunning, wakes }: GoesOn, now:
   if (wakes) await wakeGuest(qmp)
 }
 
-/** Nothing where the guest is not suspended. Errors: QemuError. */
+/** Nothing where the guest is not suspended. Errors (QemuError): it stays so, or QEMU does not answer. */
 export async function wakeGuest(qmp: QmpCommands): Promise<void> {
-  if ((await runStatus(qmp)).status === 'suspended') await qmp.execute('system_wakeup')
+  if (!(await isSuspended(qmp))) return
+  try {
+    await qmp.execute('system_wakeup')
+  } catch (error) {
+    // QEMU refuses it for a guest that its clock or its network card has woken since.
+    if (await isSuspended(qmp)) throw error
+  }
 }
+
+const isSuspended = async (qmp: QmpCommands): Promise<boolean> =>
+  (await runStatus(qmp)).status === 'suspended'
