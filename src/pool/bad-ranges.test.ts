@@ -46,7 +46,7 @@ test('each block that has a byte of a range is bad; what lies elsewhere, or unde
   assert.deepEqual(blocks(4 * GIB + 507 * 2 * MIB, 2 * MIB), [507])
   assert.throws(
     () => blocks(4 * GIB - 1, 2),
-    /--bad 0xffffffff\+2 does not lie in region dax0\.0, which is 0x100000000\+1G$/,
+    /--bad 0xffffffff\+2B does not lie in region dax0\.0, which is 0x100000000\+1G$/,
   )
   assert.throws(() => blocks(5 * GIB - 1, 2), /does not lie in region/)
   for (const [start, length] of [

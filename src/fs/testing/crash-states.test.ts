@@ -23,7 +23,17 @@ const KINDS: readonly MemoryKind[] = [
 /** What only looks, and what is not an operation but how a server begins. */
 const NO_CHANGE = [
   ...['constructor', 'inode', 'lookup', 'parentOf', 'readDirectory', 'readlink', 'read', 'seek', 'getXattr'],
-  ...['listXattrs', 'addRootXattr', 'statfs', 'frozen', 'dirtyExtent', 'orphans', 'orphanCount', 'guestRam'],
+  ...[
+    'listXattrs',
+    'addRootXattr',
+    'statfs',
+    'frozen',
+    'dirtyExtent',
+    'orphans',
+    'orphanCount',
+    'isSearching',
+    'guestRam',
+  ],
   ...['recover', 'oversizedCount', 'retryShrinks'],
 ]
 
