@@ -51,8 +51,8 @@ export class DomainSteps {
   }
 
   /**
-   * Locks all and looks at each once more, before any guest is saved: it takes longer than a save. Returns one
-   * line for each that cannot be saved any more.
+   * Locks all and looks at each once more, before any guest is saved: it takes longer than a save. Returns
+   * one line for each that cannot be saved any more.
    */
   async lookAgain(): Promise<string[]> {
     const failures: string[] = []
