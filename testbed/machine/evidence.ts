@@ -12,8 +12,19 @@ export const MAX_LAST_WORDS = 64 * 1024
  * A script that prints the last lines of guestmemfs processes: the pools' logs, and standard error of
  * programs.
  */
-export const PRINT_WORDS =
-  'shopt -s nullglob; for file in /run/guestmemfs/pools/*.log /run/testbed/logs/*.err; do echo "== $file"; tail -c 16384 "$file"; done'
+export const PRINT_WORDS = `shopt -s nullglob
+  for file in /run/guestmemfs/pools/*.log /run/guestmemfs/vm/*/log /run/testbed/logs/*.err; do
+    echo "== $file"; tail -c 16384 "$file"
+  done
+  if [ -d /run/systemd/system ]; then
+    echo '== journal'; journalctl --no-pager -b -u 'guestmemfs*' -u 'libvirt*' -u 'virt*' | tail -c 65536
+  fi`
+
+/** Prints the states of guests that are still saved, in base64 of gzip: what their QEMUs did not take. */
+export const PRINT_STATES = `shopt -s nullglob
+  for file in /mnt/*/*.vmstate; do
+    echo "== $file"; head -c 4194304 "$file" | gzip -9 | base64
+  done`
 
 /** Prints StoppedGuest[] as JSON. */
 export const PRINT_STOPPED = 'node /opt/testbed/guestmemfs/testbed/programs/guests/stopped.ts'

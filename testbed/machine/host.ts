@@ -12,6 +12,7 @@ import { ConsoleTicks } from './console-ticks.ts'
 import {
   type HostEvidence,
   MAX_LAST_WORDS,
+  PRINT_STATES,
   PRINT_STOPPED,
   PRINT_WORDS,
   type QemuStart,
@@ -90,8 +91,8 @@ export class Host {
 
   /**
    * The evidence for the verdict. Waits for the agent's last notices where it still runs, and writes the last
-   * lines of guestmemfs processes, QEMUs that were seen, and the registers and stacks of a host that was
-   * reset, to the folder of the logs.
+   * lines of guestmemfs processes and of guests' QEMUs, states of guests that are still saved, QEMUs that were
+   * seen, and the registers and stacks of a host that was reset, to the folder of the logs.
    */
   async evidence(): Promise<HostEvidence> {
     await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})
@@ -104,8 +105,13 @@ export class Host {
     const qemuStarts = [...this.#qemuStarts.values()]
     const guests = JSON.stringify({ qemuStarts, stoppedGuests }, null, 2)
     writeFileSync(join(this.#folder, 'logs', 'qemus'), `${guests}\n`)
-    const said = await this.run(PRINT_WORDS, { timeoutMs: 10_000 }).catch(() => undefined)
-    if (said !== undefined) writeFileSync(join(this.#folder, 'logs', 'processes'), `${said}\n`)
+    for (const [name, script] of [
+      ['processes', PRINT_WORDS],
+      ['states', PRINT_STATES],
+    ] as const) {
+      const said = await this.run(script, { timeoutMs: 30_000 }).catch(() => undefined)
+      if (said !== undefined) writeFileSync(join(this.#folder, 'logs', name), `${said}\n`)
+    }
     const { stop } = this.#machine
     const kvm = this.#hello?.kvm ?? []
     if (stop !== undefined) {
