@@ -12,7 +12,7 @@ export const MAX_LAST_WORDS = 64 * 1024
  * A script that prints the last lines of guestmemfs processes: the pools' logs, and standard error of
  * programs.
  */
-export const PRINT_WORDS = `shopt -s nullglob
+const PRINT_WORDS = `shopt -s nullglob
   for file in /run/guestmemfs/pools/*.log /run/guestmemfs/vm/*/log /run/testbed/logs/*.err; do
     echo "== $file"; tail -c 16384 "$file"
   done
@@ -21,10 +21,13 @@ export const PRINT_WORDS = `shopt -s nullglob
   fi`
 
 /** Prints the states of guests that are still saved, in base64 of gzip: what their QEMUs did not take. */
-export const PRINT_STATES = `shopt -s nullglob
+const PRINT_STATES = `shopt -s nullglob
   for file in /mnt/*/*.vmstate; do
     echo "== $file"; head -c 4194304 "$file" | gzip -9 | base64
   done`
+
+/** By the name of the file in the folder of the logs that gets what the script prints. */
+export const PRINTS = { processes: PRINT_WORDS, states: PRINT_STATES } as const
 
 /** Prints StoppedGuest[] as JSON. */
 export const PRINT_STOPPED = 'node /opt/testbed/guestmemfs/testbed/programs/guests/stopped.ts'

@@ -105,10 +105,7 @@ export class Host {
     const qemuStarts = [...this.#qemuStarts.values()]
     const guests = JSON.stringify({ qemuStarts, stoppedGuests }, null, 2)
     writeFileSync(join(this.#folder, 'logs', 'qemus'), `${guests}\n`)
-    for (const [name, script] of [
-      ['processes', PRINT_WORDS],
-      ['states', PRINT_STATES],
-    ] as const) {
+    for (const [name, script] of Object.entries(PRINTS)) {
       const said = await this.run(script, { timeoutMs: 30_000 }).catch(() => undefined)
       if (said !== undefined) writeFileSync(join(this.#folder, 'logs', name), `${said}\n`)
     }
