@@ -12,9 +12,8 @@ import { ConsoleTicks } from './console-ticks.ts'
 import {
   type HostEvidence,
   MAX_LAST_WORDS,
-  PRINT_STATES,
   PRINT_STOPPED,
-  PRINT_WORDS,
+  PRINTS,
   type QemuStart,
   readTail,
   type StoppedGuest,
