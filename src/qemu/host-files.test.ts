@@ -33,7 +33,7 @@ test('mounts are those that the line names a path in, however it is written, and
 
 test('devices are those that the line names in /dev itself', () => {
   const { devices, mounts } = read('/bin/q', 'file=/dev/null', '/dev/null', '/dev/shm/null', '/dev/none')
-  assert.deepEqual([devices, mounts], [['/dev/null'], ['/dev', '/dev/shm']])
+  assert.deepEqual([devices, mounts], [[{ path: '/dev/null', sectors: null }], ['/dev', '/dev/shm']])
   // No path can be as long.
   assert.deepEqual(read('/bin/q', `/dev/${'x'.repeat(5000)}`).devices, [])
 })
@@ -47,10 +47,10 @@ test('what QEMU has open counts as well, but for what has no name', (t) => {
 })
 
 test('what is missing is named, and what is there is not', () => {
-  const files = { mounts: ['/proc', '/nowhere/mounted'], devices: ['/dev/nothing/of/this/name'] }
-  assert.deepEqual(missingHostFiles(files), {
-    mounts: ['/nowhere/mounted'],
-    devices: ['/dev/nothing/of/this/name'],
-  })
+  const gone = { path: '/dev/nothing/of/this/name', sectors: null }
+  // No character device has sectors.
+  const changed = { path: '/dev/null', sectors: 8 }
+  const files = { mounts: ['/proc', '/nowhere/mounted'], devices: [gone, changed] }
+  assert.deepEqual(missingHostFiles(files), { mounts: ['/nowhere/mounted'], devices: [gone, changed] })
   assert.deepEqual(missingHostFiles({ mounts: ['/', '/proc'], devices: [] }), { mounts: [], devices: [] })
 })

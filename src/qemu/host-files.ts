@@ -7,16 +7,23 @@
 import * as v from 'valibot'
 import { type Mount, mountHolding, mountTable } from '../linux/mounts.ts'
 import { openFiles } from '../linux/open-files.ts'
-import { deviceKind, isReadyDevice } from '../linux/ready-device.ts'
-import type { VmDefinition } from './vm-definition.ts'
+import { deviceAt, isReadyDevice } from '../linux/ready-device.ts'
 
 export const HostFilesSchema = v.object({
   /** Mount points, without the root and that of the pool with the guest's record. */
   mounts: v.array(v.string()),
-  /** Paths in /dev. */
-  devices: v.array(v.string()),
+  /** Paths in /dev, and as of `Device`: a disk that is still to be assembled has fewer. */
+  devices: v.array(v.object({ path: v.string(), sectors: v.nullable(v.number()) })),
 })
 export type HostFiles = v.InferOutput<typeof HostFilesSchema>
+
+/** Of the next QEMU. */
+export interface HostPlace {
+  readonly argv: readonly string[]
+  readonly cwd: string
+  /** Of the pool with the guest's record. */
+  readonly mountPoint: string
+}
 
 /** QEMU opens them where its line names no file. */
 const UNNAMED_DEVICES = ['/dev/kvm', '/dev/net/tun', '/dev/vhost-net', '/dev/vhost-vsock']
@@ -27,7 +34,7 @@ const UNNAMED_DEVICES = ['/dev/kvm', '/dev/net/tun', '/dev/vhost-net', '/dev/vho
  */
 export function readHostFiles(
   pid: number,
-  { argv, cwd, mountPoint }: Pick<VmDefinition, 'argv' | 'cwd' | 'mountPoint'>,
+  { argv, cwd, mountPoint }: HostPlace,
   table: readonly Mount[] = mountTable(),
 ): HostFiles {
   const open = (openFiles(pid) ?? []).map(({ path }) => path).filter(isInFileSystem)
@@ -35,12 +42,15 @@ export function readHostFiles(
   const targets = [cwd, ...open, ...named].flatMap((path) => mountHolding(path, table)?.target ?? [])
   // Where only root makes names.
   const isInDev = (path: string): boolean => mountHolding(path, table)?.target === '/dev'
-  const devices = [
-    ...named.filter((path) => isInDev(path) && deviceKind(path) !== undefined),
-    ...open.filter((path) => UNNAMED_DEVICES.includes(path)),
-  ]
+  const devices = [...named.filter(isInDev), ...open.filter((path) => UNNAMED_DEVICES.includes(path))]
   const isOther = (target: string): boolean => target !== '/' && target !== mountPoint
-  return { mounts: unique(targets.filter(isOther)), devices: unique(devices) }
+  return {
+    mounts: unique(targets.filter(isOther)),
+    devices: unique(devices).flatMap((path) => {
+      const device = deviceAt(path)
+      return device === undefined ? [] : [{ path, sectors: device.sectors }]
+    }),
+  }
 }
 
 const unique = (paths: readonly string[]): string[] => [...new Set(paths)].toSorted()
