@@ -75,6 +75,7 @@ test('the unit ends no QEMU, is required by nothing, ends in time, and runs what
     'Type=oneshot',
     'RemainAfterExit=yes',
     'KillMode=process',
+    'OOMPolicy=continue',
     'TimeoutStartSec=30s',
   ])
     assert.ok(unit.split('\n').includes(line), line)

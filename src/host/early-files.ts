@@ -45,8 +45,8 @@ const LOADED_BY_KEXEC = 208
  * 15 s, TimeoutStartSec= ends one that hangs, and nothing requires the unit. A boot that no kexec began has
  * no guest to start, so ExecCondition= skips it. RemainAfterExit= keeps a later mount in the same boot from
  * starting it again. The guests' QEMUs stay in its cgroup, as those of guestmemfs-resume.service in that
- * one's, unless they have one of their own: KillMode=process, so that it ends none of them. `command`: the
- * words that run guestmemfs.
+ * one's, unless they have one of their own: KillMode= and OOMPolicy=, so that neither its end nor that of one
+ * QEMU ends the others. `command`: the words that run guestmemfs.
  */
 export const earlyStartUnit = (
   command: readonly string[],
@@ -66,6 +66,7 @@ RemainAfterExit=yes
 ExecCondition=/bin/sh -c 'read -r loader </proc/sys/kernel/bootloader_type && [ $$loader = ${LOADED_BY_KEXEC} ]'
 ExecStart=${command.map(unitWord).join(' ')} early %i
 KillMode=process
+OOMPolicy=continue
 TimeoutStartSec=30s
 TimeoutStopSec=2s
 LimitNOFILE=infinity
