@@ -39,25 +39,35 @@ import type { SavedGuest } from './saved-guests.ts'
 import { MOST_BEFORE_MOUNT_MS, startEach } from './start-early.ts'
 import { startWhenReady } from './start-when-ready.ts'
 
-/** For what drivers, udev and other units bring: longer, and the others are better off with the mount. */
-const MOST_WAIT_MS = 5000
+/** Tests have others. */
+export interface EarlyHost {
+  readonly fstab: string
+  /** For what drivers, udev and other units bring: longer, and the others are better off with the mount. */
+  readonly waitMs: number
+}
+
+const HOST: EarlyHost = { fstab: '/etc/fstab', waitMs: 5000 }
 const LOOK_MS = 50
 
 /**
  * `say`: one line for the journal. When this resolves, the process must end: a guest that has not gone on by
  * then is left as it is. Never rejects: the mount follows, whatever went wrong here.
  */
-export async function startForUnit(pool: string, say: (line: string) => void): Promise<void> {
+export async function startForUnit(
+  pool: string,
+  say: (line: string) => void,
+  { fstab, waitMs } = HOST,
+): Promise<void> {
   try {
-    const lines = readFstab()
+    const lines = readFstab(fstab)
     const line = lines.find((each) => isPoolLine(each) && each.source === checkPoolName(pool))
-    if (line === undefined) return say(`pool '${pool}': no line of /etc/fstab mounts it`)
+    if (line === undefined) return say(`pool '${pool}': no line of ${fstab} mounts it`)
     if (hasRecordInRun(pool)) return say(`pool '${pool}' was mounted already: 'guestmemfs resume'`)
     const until = performance.now() + MOST_BEFORE_MOUNT_MS
-    const opened = await openWhenThere(line, lines, performance.now() + MOST_WAIT_MS)
+    const opened = await openWhenThere(line, lines, performance.now() + waitMs)
     if (opened === undefined || opened.savedCount === 0)
       return say(`pool '${pool}': no guest of it can go on before its mount`)
-    await startGuestsOf(pool, opened, lateMounts(lines), until, say)
+    await startGuestsOf(pool, opened, { late: lateMounts(lines), waitMs, until }, say)
   } catch (error) {
     say(`pool '${pool}': no guest of it goes on before its mount: ${errorText(error)}`)
   }
@@ -119,11 +129,18 @@ const whatItLacks = ({ definition }: SavedGuest, late: ReadonlySet<string>): Lac
     ? { soon: [], late: ['its record does not say yet which mounts and devices it needs'] }
     : hostLacks(definition, late)
 
+interface Limits {
+  /** As of `hostLacks`. */
+  readonly late: ReadonlySet<string>
+  readonly waitMs: number
+  /** The end of all, by the clock of `performance`. */
+  readonly until: number
+}
+
 async function startGuestsOf(
   pool: string,
   { guests, reach, savedCount }: EarlyPool,
-  late: ReadonlySet<string>,
-  until: number,
+  { late, waitMs, until }: Limits,
   say: (line: string) => void,
 ): Promise<void> {
   const waiting = savedCount - guests.length
@@ -141,7 +158,7 @@ async function startGuestsOf(
         (guest) => reachGuest(region, guest),
         (guest) => outcome.of(guest, continueEarly(region, guest, limits)),
       ),
-    waitMs: MOST_WAIT_MS,
+    waitMs,
   })
   await within(Promise.all(found.started.values()), until - performance.now())
   // From here on no mark is written.
