@@ -5,7 +5,8 @@
  * wait for every command that resumes them.
  */
 import { DEFAULT_TIMEOUT, timeoutOption } from './cli/options.ts'
-import { resumingMount } from './early/mount-words.ts'
+import { complain } from './cli/print.ts'
+import { earlyPool, resumingMount } from './early/mount-words.ts'
 import { useCompileCache } from './linux/compile-cache.ts'
 import { fixUmask } from './linux/umask.ts'
 import { hasUnit } from './pool/has-unit.ts'
@@ -14,6 +15,12 @@ import { WaitingKeeper } from './pool/waiting-keeper.ts'
 fixUmask()
 useCompileCache()
 const words = process.argv.slice(2)
+const pool = earlyPool(words)
+if (pool !== undefined) {
+  const { startForUnit } = await import('./early/early-unit.ts')
+  await startForUnit(pool, complain)
+  process.exit()
+}
 const resuming = resumingMount(words)
 const early =
   resuming &&

@@ -15,7 +15,7 @@ const FOLDER = 'dist'
 const STARTS = /`([\w./-]+)\$\{import\.meta\.url\.slice\(-3\)\}`/g
 
 /** What the entry loads when it needs it, so that Node reads no more than that. */
-const LOADED_LATER = ['early/before-mount.ts', 'cli/program.ts']
+const LOADED_LATER = ['early/before-mount.ts', 'early/early-unit.ts', 'cli/program.ts']
 
 /** Started by processes of former versions that still run. */
 const FORMER = ['keeper/luo-worker.ts']
@@ -75,7 +75,7 @@ const whereItWas: Plugin = {
 const besideIt: Plugin = {
   name: 'beside-it',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.{1,2}\/(cli\/program|early\/before-mount)\.ts$/ }, ({ path }) => ({
+    onResolve({ filter: /^\.{1,2}\/(cli\/program|early\/(?:before-mount|early-unit))\.ts$/ }, ({ path }) => ({
       path: path.replace(/\.ts$/, '.js'),
       external: true,
     }))

@@ -115,7 +115,7 @@ test('the machine’s files run what the package has made current, and pages are
   const command = '/usr/lib/guestmemfs/versions/current/guestmemfs'
   for (const path of ['/usr/bin/guestmemfs', '/usr/sbin/mount.guestmemfs', '/usr/sbin/mount.fuse.guestmemfs'])
     assert.match(text(path), new RegExp(`^exec ${command} `, 'm'), path)
-  for (const path of ['guestmemfs@.service', 'guestmemfs-resume.service'])
+  for (const path of ['guestmemfs@.service', 'guestmemfs-early@.service', 'guestmemfs-resume.service'])
     assert.match(text(`/usr/lib/systemd/system/${path}`), new RegExp(`^ExecStart="${command}" `, 'm'), path)
   assert.match(text('/usr/share/man/man8/guestmemfs.8.gz'), /^\.TH GUESTMEMFS 8 /m)
   assert.match(text('/usr/share/bash-completion/completions/guestmemfs'), /^complete .*guestmemfs$/m)

@@ -8,6 +8,7 @@ export const LONG_FILES = {
   mount: [
     'both-dead',
     'descriptor-store',
+    'early-unit',
     'forced-unmount',
     'format-upgrade',
     'hidden-processes',

@@ -29,6 +29,7 @@ export function printReport(report: UpdateReport): void {
   printTable(header, rows)
   for (const { part, durationUs, advice } of longestParts(report.kernel?.parts ?? []))
     print(`${part}: ${formatDuration(durationUs)}${advice === null ? '' : `; ${advice}`}`)
+  for (const line of report.kernel?.early ?? []) print(`not before the mount: ${line}`)
   for (const { name, problem, quitFirst } of report.vms) {
     if (typeof quitFirst === 'string') print(`${name}: its old QEMU had to end first: ${quitFirst}`)
     if (problem !== null) print(`${name}: ${problem}`)

@@ -9,10 +9,7 @@ import { hasUnit } from '../pool/has-unit.ts'
 import type { MountRequest } from '../pool/mount-pool.ts'
 import { hasRecordInRun } from '../run/pool-record.ts'
 import { LATE, within } from '../values/within.ts'
-import { type Early, NONE, startEarly } from './start-early.ts'
-
-/** A QEMU that hangs holds up the mount no longer. */
-const MOST_BEFORE_MOUNT_MS = 15_000
+import { type Early, MOST_BEFORE_MOUNT_MS, NONE, startEarly } from './start-early.ts'
 
 export interface GuestsBeforeMount extends Early {
   /** Resolves when all of them have gone on, or have not; undefined: that is so. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { resumingMount } from './mount-words.ts'
+import { earlyPool, resumingMount } from './mount-words.ts'
 
 const read = (line: string) => resumingMount(line.split(' ').filter(Boolean))
 
@@ -35,4 +35,10 @@ test('other commands, and words that need the parser, are left to it', () => {
 test('a remount resumes nothing', () => {
   assert.equal(read('mount guestmemfs /mnt --resume -o remount,ro'), undefined)
   assert.equal(read('mount guestmemfs /mnt --resume -o ro,remount'), undefined)
+})
+
+test('the words of the early start are those of its unit alone', () => {
+  assert.equal(earlyPool(['early', 'guestmemfs']), 'guestmemfs')
+  for (const words of [[], ['early'], ['early', 'a', 'b'], ['mount', 'early'], ['earl', 'a']])
+    assert.equal(earlyPool(words), undefined, words.join(' '))
 })

@@ -1,8 +1,16 @@
 /**
- * The words of a `mount --resume` that need no parser: as /sbin/mount.guestmemfs, a unit and an operator type
- * them. Read before the program is loaded, so it imports no other file of guestmemfs.
+ * The words that guests wait for and that need no parser: those of a `mount --resume`, as
+ * /sbin/mount.guestmemfs, a unit and an operator type them, and those of the unit of the early start. Read
+ * before the program is loaded, so it imports no other file of guestmemfs.
  */
 import type { MountRequest } from '../pool/mount-pool.ts'
+
+/**
+ * The pool of `early POOL`, which the unit guestmemfs-early@POOL.service runs and nobody else. undefined: it
+ * is another command.
+ */
+export const earlyPool = ([command, pool, ...more]: readonly string[]): string | undefined =>
+  command === 'early' && pool !== undefined && more.length === 0 ? pool : undefined
 
 /**
  * `words`: after the program's name. undefined: it is another command, or its words need the parser, which

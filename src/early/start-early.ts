@@ -20,40 +20,29 @@
  *
  * Why no QEMU gets another file than it had: where a guest's line, environment or directory names the mount,
  * and where anything lies below the mount point, the guest waits for the mount; so it does where its QEMU is
- * seen to have opened a file there, through a symlink. Must not: change the image.
+ * seen to have opened a file there, through a symlink. It is not started either while a mount or a device is
+ * missing that its QEMU had when it was saved, whose place another file may have (`lacks.ts`). Must not:
+ * change the image.
  */
-import { readdirSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { setImmediate as immediate } from 'node:timers/promises'
-import { probe } from '../fs/image/header.ts'
-import { close } from '../linux/descriptors.ts'
 import type { EarlyGuests, EarlyResult } from '../liveupdate/guest/early-result.ts'
-import { parseMountOptions } from '../pool/mount-options.ts'
 import type { MountRequest } from '../pool/mount-pool.ts'
-import { missingOfHost } from '../qemu/host-needs.ts'
-import { lockRegion } from '../run/region-lock.ts'
-import { readState } from '../server/open-file-system.ts'
-import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
-import { findRegion } from '../stores/registry.ts'
-import { isRegionKind, type RegionKind } from '../values/store-kinds.ts'
 import { continueEarly, type EarlyGuest, reachGuest } from './early-guest.ts'
-import { countSaved, type SavedGuest, savedGuests } from './saved-guests.ts'
+import { type EarlyPlace, earlyPlace, openEarlyPool } from './early-pool.ts'
+import { hostLacks, isLacking } from './lacks.ts'
+import type { SavedGuest } from './saved-guests.ts'
+
+/** A QEMU that hangs holds up the mount no longer. */
+export const MOST_BEFORE_MOUNT_MS = 15_000
 
 /**
  * Resolves when the QEMUs are started. None where the store needs its server for that, or the pool is held by
  * a process already. Never rejects: the mount says what is wrong.
  */
-export async function startEarly(
-  { pool, mountPoint, options }: MountRequest,
-  timeoutMs: number,
-): Promise<Early> {
+export async function startEarly(request: MountRequest, timeoutMs: number): Promise<Early> {
   try {
-    const { store, region } = parseMountOptions(options)
-    if (store === undefined || !isRegionKind(store)) return NONE
-    // What lies there would be found in place of a file of the pool.
-    if (readdirSync(mountPoint).length > 0) return NONE
-    const place = { pool, mountPoint: resolve(mountPoint), kind: store, region: region ?? null }
-    return await startGuests(place, timeoutMs)
+    const place = earlyPlace(request)
+    return place === undefined ? NONE : await startGuests(place, timeoutMs)
   } catch {
     return NONE
   }
@@ -71,48 +60,30 @@ export interface Early {
 }
 export const NONE: Early = { guests: new Map(), areAll: false, withdraw: () => {} }
 
-interface Place {
-  readonly pool: string
-  readonly mountPoint: string
-  readonly kind: RegionKind
-  readonly region: string | null
-}
-
 /**
  * Errors (UsageError, SystemCallError, CorruptBytesError): no QEMU was started, and the mount will say the
  * same. What was made by then is what a former server could have left.
  */
-async function startGuests(
-  { pool, mountPoint, kind, region: named }: Place,
-  timeoutMs: number,
-): Promise<Early> {
-  checkSeesHolders(kind)
-  const region = findRegion({ kind, region: named })
-  if (region.early === undefined) return NONE
-  // Another process that has it serves the pool, or formats the region.
-  const locks = lockRegion(region)
+async function startGuests(place: EarlyPlace, timeoutMs: number): Promise<Early> {
+  const pool = openEarlyPool(place)
+  if (pool === undefined) return NONE
   try {
-    if (region.probe(probe).content !== 'ours') return NONE
-    const { totalBlocks } = region
-    const state = readState(region.readMetadata(), { storeKind: kind, totalBlocks }, pool)
-    const ready = savedGuests(state, mountPoint).filter(
-      ({ definition }) => missingOfHost(definition).length === 0,
-    )
+    const ready = pool.guests.filter(({ definition }) => !isLacking(hostLacks(definition)))
     if (ready.length === 0) return NONE
-    const early = region.early(pool)
+    const region = pool.reach()
     const withdrawal = new AbortController()
     const limits = { timeoutMs, withdrawn: withdrawal.signal }
     const guests = await startEach(
       ready,
-      (guest) => reachGuest(early, guest),
-      (guest) => continueEarly(early, guest, limits),
+      (guest) => reachGuest(region, guest),
+      (guest) => continueEarly(region, guest, limits),
     )
-    void Promise.all(guests.values()).then(() => early.close())
-    const areAll = guests.size === countSaved(state)
+    void Promise.all(guests.values()).then(() => region.close())
+    const areAll = guests.size === pool.savedCount
     return { guests, areAll, withdraw: () => withdrawal.abort() }
   } finally {
     // The keeper takes them next. The memory of these guests is in use by then, and no server takes that.
-    for (const lock of locks) close(lock)
+    pool.release()
   }
 }
 

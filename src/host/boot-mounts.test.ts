@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { readBootMounts } from './boot-mounts.ts'
-import { keeperUnit, resumeUnit } from './install-files.ts'
+import { earlyStartUnit } from './early-files.ts'
+import { keeperUnit, LOCAL_PLACES, resumeUnit } from './install-files.ts'
 
 function machine(t: TestContext): string {
   const root = mkdtempSync(join(tmpdir(), 'boot-mounts-'))
@@ -38,6 +39,7 @@ test('units that mount a pool are found by the mount point, and those of guestme
   const command = ['/usr/local/lib/guestmemfs/current/guestmemfs']
   writeFileSync(join(etc, 'guestmemfs@.service'), keeperUnit(command))
   writeFileSync(join(etc, 'guestmemfs-resume.service'), resumeUnit(command))
+  writeFileSync(join(etc, 'guestmemfs-early@.service'), earlyStartUnit(command, LOCAL_PLACES))
   writeFileSync(join(etc, 'mnt-other.mount'), '[Mount]\nWhat=tmp\nWhere=/mnt/other\nType=tmpfs\n')
   symlinkSync('/nowhere', join(etc, 'gone.service'))
   assert.deepEqual(readBootMounts(root).mountPoints, [])

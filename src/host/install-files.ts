@@ -5,6 +5,7 @@
 
 import { join } from 'node:path'
 import { shellWord, unitWord } from '../values/shell-word.ts'
+import { earlyGenerator, earlyStartUnit, generatorScript } from './early-files.ts'
 import { CURRENT, LAUNCHER, LIBRARY } from './versions/version-folder.ts'
 
 export interface InstallFile {
@@ -169,27 +170,13 @@ TasksMax=infinity
 `
 
 /**
- * A generator (systemd.generator(7)): it reads fstab as systemd-fstab-generator does, symlinks followed, and
- * orders `units` after each guestmemfs mount there, by a drop-in `fstab.conf`. They wait for a line with
- * `noauto` only where another unit mounts it. `why`: for who reads the file.
+ * A generator that orders `units` after each guestmemfs mount of fstab, by a drop-in `fstab.conf`. They wait
+ * for a line with `noauto` only where another unit mounts it. `why`: for who reads the file.
  */
-export const fstabGenerator = (
-  why: string,
-  units: readonly string[],
-  { remover } = LOCAL_PLACES,
-): string => `#!/bin/sh
-# Installed by guestmemfs: ${why}. "${remover}" removes it.
-fstab=\${SYSTEMD_FSTAB:-/etc/fstab}
-[ -r "$fstab" ] || exit 0
-while read -r source directory type options rest || [ -n "$source" ]; do
-  case $source:$type in
-    '#'*) continue ;;
-    *:guestmemfs | *:fuse.guestmemfs) ;;
-    *) continue ;;
-  esac
-  directory=$(realpath -m -- "$(printf '%b' "$directory")") || continue
-  unit=$(systemd-escape --path --suffix=mount -- "$directory") || continue
-  for each in ${units.join(' ')}; do
+export const fstabGenerator = (why: string, units: readonly string[], { remover } = LOCAL_PLACES): string =>
+  generatorScript(
+    `${why}. "${remover}" removes it.`,
+    `  for each in ${units.join(' ')}; do
     folder=\${1:?}/$each.d
     mkdir -p "$folder" || exit 1
     [ -e "$folder/fstab.conf" ] || echo '[Unit]' >"$folder/fstab.conf"
@@ -199,9 +186,8 @@ while read -r source directory type options rest || [ -n "$source" ]; do
       *) echo "Wants=$unit" >>"$folder/fstab.conf" ;;
     esac
   done
-done <"$fstab"
-exit 0
-`
+`,
+  )
 
 const resumeGenerator = (places: InstallPlaces): string =>
   fstabGenerator('saved guests are resumed after the mounts of fstab', ['guestmemfs-resume.service'], places)
@@ -226,7 +212,9 @@ export function installFiles(command: CommandWords, places: InstallPlaces = LOCA
     { path: `${helpers}/mount.fuse.guestmemfs`, mode: 0o755, text: helper },
     { path: `${commands}/guestmemfs`, mode: 0o755, text: program },
     { path: `${units}/guestmemfs@.service`, mode: 0o644, text: keeperUnit(command, places) },
+    { path: `${units}/guestmemfs-early@.service`, mode: 0o644, text: earlyStartUnit(command, places) },
     { path: `${units}/guestmemfs-resume.service`, mode: 0o644, text: resumeUnit(command, places) },
+    { path: `${generators}/guestmemfs-early`, mode: 0o755, text: earlyGenerator(places) },
     { path: `${generators}/guestmemfs-resume`, mode: 0o755, text: resumeGenerator(places) },
     { path: `${units}/multi-user.target.d/guestmemfs.conf`, mode: 0o644, text: resumeAtBoot(places) },
   ]

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { keeperUnit, mountHelper, resumeUnit } from './install-files.ts'
+import { earlyStartUnit } from './early-files.ts'
+import { keeperUnit, LOCAL_PLACES, mountHelper, resumeUnit } from './install-files.ts'
 import { installProgram } from './install-program.ts'
 import { commandIn, readNextBoot } from './next-boot.ts'
 import { smallProgram } from './testing/small-program.ts'
@@ -21,7 +22,12 @@ test('what a helper and a unit run is read back, whatever is in its path', () =>
     ["/it's a/node", '/b "c"/$HOME/%i/\\x/cli.ts'],
     ['/a/current/guestmemfs'],
   ])
-    for (const text of [mountHelper(command), keeperUnit(command), resumeUnit(command)])
+    for (const text of [
+      mountHelper(command),
+      keeperUnit(command),
+      earlyStartUnit(command, LOCAL_PLACES),
+      resumeUnit(command),
+    ])
       assert.deepEqual(commandIn(text), command, text)
   assert.deepEqual(commandIn('#!/bin/sh\nexec "$@"\n'), [])
   assert.deepEqual(commandIn(''), [])

@@ -4,17 +4,18 @@
  */
 import { accessSync, existsSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { isPoolLine, readFstab } from '../linux/fstab.ts'
 import { type CommandWords, LOCAL_PLACES, PACKAGE_PLACES } from './install-files.ts'
 import { LAUNCHER, lacksOf, type Reads, readVersion } from './versions/version-folder.ts'
 
 const HELPER = '/sbin/mount.guestmemfs'
 /**
- * What mount(8) runs for a line of fstab, the unit of a pool's keeper, and the unit that resumes the guests:
- * of several paths systemd reads the first one that is there.
+ * What mount(8) runs for a line of fstab, the unit of a pool's keeper, and the units that bring the guests
+ * back: of several paths systemd reads the first one that is there.
  */
 const FILES = [
   [HELPER],
-  ...['guestmemfs@.service', 'guestmemfs-resume.service'].map((name) =>
+  ...['guestmemfs@.service', 'guestmemfs-early@.service', 'guestmemfs-resume.service'].map((name) =>
     [LOCAL_PLACES, PACKAGE_PLACES].map(({ units }) => `${units}/${name}`),
   ),
 ]
@@ -74,13 +75,10 @@ export const numberedPools = (root = '/'): NumberedPool[] =>
   })
 
 /** Of each line for guestmemfs: the pool's name and the options. */
-export function poolsOfFstab(root: string): { readonly pool: string; readonly options: string }[] {
-  const lines = textOf(join(root, '/etc/fstab')).split('\n')
-  return lines.flatMap((line) => {
-    const [pool = '', , type = '', options = ''] = line.trim().split(/\s+/)
-    return !pool.startsWith('#') && /^(fuse\.)?guestmemfs$/.test(type) ? [{ pool, options }] : []
-  })
-}
+export const poolsOfFstab = (root: string): { readonly pool: string; readonly options: string }[] =>
+  readFstab(join(root, '/etc/fstab'))
+    .filter(isPoolLine)
+    .map(({ source, options }) => ({ pool: source, options }))
 
 function textOf(path: string): string {
   try {

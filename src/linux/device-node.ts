@@ -51,7 +51,7 @@ export function readDeviceNode(path: string): DeviceNode | Errno | undefined {
   try {
     const { mode, uid, gid, rdev } = lstatSync(path)
     return (mode & S_IFMT) === S_IFCHR
-      ? { device: numberOf(rdev), uid, gid, mode: mode & PERMISSION_BITS }
+      ? { device: deviceNumber(rdev), uid, gid, mode: mode & PERMISSION_BITS }
       : undefined
   } catch (error) {
     return unlessGone(errnoOfNodeError(error))
@@ -87,7 +87,7 @@ export function deviceWord(device: DeviceNumber): bigint {
 }
 
 /** Node returns st_rdev as a number; device numbers in use are far below 2^53. */
-function numberOf(rdev: number): DeviceNumber {
+export function deviceNumber(rdev: number): DeviceNumber {
   const word = BigInt(rdev)
   const major = ((word >> 8n) & 0xfffn) | ((word >> 32n) & 0xffff_f000n)
   const minor = (word & 0xffn) | ((word >> 12n) & 0xffff_ff00n)

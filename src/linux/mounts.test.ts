@@ -5,7 +5,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ENOENT } from '../values/errno.ts'
-import { abortFuseConnection, isPoolMount, mountTable, parseMountInfo, unmount } from './mounts.ts'
+import {
+  abortFuseConnection,
+  isPoolMount,
+  mountHolding,
+  mountTable,
+  parseMountInfo,
+  unmount,
+} from './mounts.ts'
 
 test('a line with everything in it', () => {
   const line =
@@ -39,6 +46,21 @@ test('lines of another shape are left out', () => {
 test("the machine's own table has a root and /proc", () => {
   const targets = mountTable().map(({ target }) => target)
   assert.ok(targets.includes('/') && targets.includes('/proc'))
+})
+
+test('a path lies in the mount that is deepest, and was made last', () => {
+  const lines = ['/ - ext4 a rw', '/srv - ext4 b rw', '/srv/vm - autofs c rw', '/srv/vm - ext4 d rw']
+  const table = parseMountInfo(lines.map((line) => `1 0 8:1 / ${line.replace(' -', ' rw -')}`).join('\n'))
+  const source = (path: string) => mountHolding(path, table)?.source
+  assert.deepEqual(['/', '/srvx', '/srv', '/srv/a', '/srv/vm', '/srv/vm/disk'].map(source), [
+    'a',
+    'a',
+    'b',
+    'b',
+    'd',
+    'd',
+  ])
+  assert.equal(mountHolding('/srv', []), undefined)
 })
 
 test('a mount or connection that does not exist cannot be unmounted or aborted', () => {

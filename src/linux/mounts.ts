@@ -138,9 +138,25 @@ export function parseMountInfo(text: string): Mount[] {
 }
 
 /**
- * The kernel writes space, tab, newline, backslash and `#` as three octal digits (`mangle()`, fs/seq_file.c).
+ * The mount of `table` that `path`, absolute and without symlinks, lies in; of several at one place the last
+ * one. undefined: the table has no root.
  */
-function unmangle(field: string): string {
+export function mountHolding(path: string, table: readonly Mount[]): Mount | undefined {
+  const holds = ({ target }: Mount): boolean =>
+    target === '/' || path === target || path.startsWith(`${target}/`)
+  return table
+    .filter(holds)
+    .reduce<Mount | undefined>(
+      (found, each) => (each.target.length >= (found?.target.length ?? 0) ? each : found),
+      undefined,
+    )
+}
+
+/**
+ * A field as it was: the kernel writes space, tab, newline, backslash and `#` as three octal digits
+ * (`mangle()`, fs/seq_file.c), and fstab(5) has the same. `field`: read as latin1.
+ */
+export function unmangle(field: string): string {
   const bytes = field.replace(/\\([0-7]{3})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
   )

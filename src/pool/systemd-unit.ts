@@ -18,6 +18,8 @@ import { type MountAnswer, parseMountRequest, readAnswer } from './unit-messages
 
 const path = (pool: string, kind: 'request' | 'answer' | 'pid'): string => `${POOLS}/${pool}.${kind}`
 export const unit = (pool: string): string => `guestmemfs@${pool}.service`
+/** Lets saved guests go on before the pool is mounted (src/early/early-unit.ts). */
+export const earlyUnit = (pool: string): string => `guestmemfs-early@${pool}.service`
 
 const write = (file: string, text: string): void => replaceFileWhenFull(file, text, 0o600)
 

@@ -5,7 +5,7 @@
  */
 import { QemuError } from '../values/errors.ts'
 import { eventTime } from './event-time.ts'
-import { awaitMigration, fileChannels, runStatus } from './migration.ts'
+import { awaitMigration, fileChannels, migrationUnderWay, runStatus } from './migration.ts'
 import { setOurs } from './migration-settings.ts'
 import { compareVersions, type QemuVersion } from './qemu-version.ts'
 import type { QmpClient } from './qmp-client.ts'
@@ -48,6 +48,17 @@ export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: nu
   const stays = compareVersions(qmp.version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}
   await qmp.execute('migrate-incoming', { ...fileChannels(saved.path), ...stays })
   await awaitMigration(qmp, timeoutMs)
+}
+
+/**
+ * Of a QEMU that was started for a saved guest: its state, once a load is over that a process has begun which
+ * has ended since. Begins none. Errors (QemuError): that load has failed, or takes longer than `timeoutMs`.
+ */
+export async function statusAfterLoad(qmp: QmpClient, timeoutMs: number): Promise<string> {
+  const { status } = await runStatus(qmp)
+  if (status !== 'inmigrate' || (await migrationUnderWay(qmp)) === undefined) return status
+  await awaitMigration(qmp, timeoutMs)
+  return (await runStatus(qmp)).status
 }
 
 /**

@@ -10,6 +10,7 @@ import { QemuError } from '../values/errors.ts'
 import { firstOther, machineFacts } from './carry/machine-facts.ts'
 import { nextLine, type TriedLine } from './carry/next-line.ts'
 import { killQemu } from './end-qemu.ts'
+import { readHostFiles } from './host-files.ts'
 import { readIvshmemAddresses } from './ivshmem-addresses.ts'
 import { askOnce } from './machine/ask.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
@@ -94,7 +95,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
 }
 
 async function saveNow(request: SaveRequest): Promise<VmDefinition> {
-  const { definition, qmp, tried, asleep, nextQemu, timeoutMs, onStep } = request
+  const { definition, qmp, qemu, tried, asleep, nextQemu, timeoutMs, onStep } = request
   const line = tried?.argv ?? definition.argv
   const { statePath, uid, gid } = definition
   const [now, migration] = await Promise.all([runStatus(qmp), operatorsMigration(qmp)])
@@ -106,7 +107,10 @@ async function saveNow(request: SaveRequest): Promise<VmDefinition> {
   const ram = nextRam(definition, tried)
   const added = ram.ramFiles.filter(({ path }) => !definition.ramFiles.some((file) => file.path === path))
   const sleep = asleep && { sleep: { askedAtMs: asleep.askedAtMs } }
-  const begun = { ...definition, underUpdate: { wasRunning, migration, ...sleep }, saved: null }
+  // While the guest runs: the save finds the same machine.
+  const argv = withBinary(line, nextQemu)
+  const hostFiles = readHostFiles(qemu.pid, { ...definition, argv })
+  const begun = { ...definition, hostFiles, underUpdate: { wasRunning, migration, ...sleep }, saved: null }
   if (!isEqual(ram.ramFiles, definition.ramFiles)) claimRam({ ...definition, ...ram })
   const save = async (): Promise<SavedState> => {
     // In this order: a state file that a killed command leaves is found by the record.
@@ -125,7 +129,6 @@ async function saveNow(request: SaveRequest): Promise<VmDefinition> {
   let next: VmDefinition
   try {
     const found = await readUnchanged(request)
-    const argv = withBinary(line, nextQemu)
     next = {
       ...begun,
       ...found,

@@ -13,6 +13,7 @@ import { UsageError } from '../values/errors.ts'
 import { KIB } from '../values/units.ts'
 import { VM_RECORD_FORMATS } from '../values/vm-record-format.ts'
 import { VM_XATTR } from '../values/xattr-names.ts'
+import { HostFilesSchema } from './host-files.ts'
 import { IvshmemAddressSchema } from './ivshmem-addresses.ts'
 import { SettingsSchema } from './machine/settings.ts'
 import { ThreadSchema } from './machine/threads.ts'
@@ -87,6 +88,8 @@ const FieldsSchema = v.object({
   suspends: v.optional(v.boolean()),
   /** Its taps when it was saved; left out until a save records them. */
   taps: v.optional(v.array(TapSchema)),
+  /** The mounts and devices of the host that its QEMU had; left out until a save records them. */
+  hostFiles: v.optional(HostFilesSchema),
   /** Set again before the guest continues; left out until a save records them. */
   settings: v.optional(SettingsSchema),
   /** The guest address of the memory of each ivshmem, set before the load; left out where it has none. */

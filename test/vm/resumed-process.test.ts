@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, readlinkSync, renameSync } from 'node:fs'
 import { test } from 'node:test'
 import { openFiles } from '../../src/linux/open-files.ts'
 import { readProcessLimits } from '../../src/linux/process-limits.ts'
+import { missingHostFiles } from '../../src/qemu/host-files.ts'
 import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { moodyQemu } from './fake-qemu.ts'
@@ -17,6 +18,9 @@ test('a resumed guest has a QEMU as `run` makes it, and none where its program i
   const vm = await startTinyVm(t, pool, 'saved', { qemu: qemu.path, options: quitFirst(scratchFolder(t)) })
   const limits = readProcessLimits(qemuPid(vm.name))
   await leaveSaved(pool, qemu)
+  const hostFiles = readDefinition(vm.ramFile)?.hostFiles
+  assert.ok(hostFiles !== undefined && !hostFiles.mounts.includes(pool.mountPoint))
+  assert.deepEqual(missingHostFiles(hostFiles), { mounts: [], devices: [] }, 'what it had is there still')
   const lastTick = vm.serial.ticks().length
 
   renameSync(qemu.path, `${qemu.path}.gone`)

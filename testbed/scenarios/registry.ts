@@ -7,6 +7,7 @@ import { daxStore } from './dax-store.ts'
 import { devmem } from './devmem.ts'
 import { devmemUpdate } from './devmem-update.ts'
 import { earlyKilled } from './early-killed.ts'
+import { earlySystemd } from './early-systemd.ts'
 import { faultCode, faultMemory, faultPanic, faultProcessor, faultRestart } from './faults.ts'
 import { gigantic } from './gigantic.ts'
 import { hidden } from './hidden.ts'
@@ -57,6 +58,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   'kho-refuse': khoRefuse,
   'kho-from-older': khoFromOlder,
   'early-killed': earlyKilled,
+  'early-systemd': earlySystemd,
   'dax-store': daxStore,
   devmem,
   'devmem-update': devmemUpdate,

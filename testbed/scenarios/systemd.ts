@@ -17,7 +17,7 @@ const GUESTS = ['first', 'second'] as const
 const MEBIBYTES = 128
 const UPDATES = 2
 /** Under emulation on a busy machine, systemd alone takes a minute to come up. */
-const PATIENCE_MS = 300_000
+export const PATIENCE_MS = 300_000
 
 /**
  * A guest as a service: `systemctl start vm@first`. No target has a `Wants=` of it, so a boot starts only
@@ -26,8 +26,14 @@ const PATIENCE_MS = 300_000
 const VM_UNIT = `[Unit]
 RequiresMountsFor=/mnt/guestmemfs
 [Service]
-ExecStart=/usr/local/bin/guestmemfs run --name %i -- ${guestCommand({ name: '%i', mebibytes: MEBIBYTES })}
+${startGuest()}
 `
+
+/** `words`: as of `GuestOptions`. */
+export function startGuest(words?: string): string {
+  const line = guestCommand({ name: '%i', mebibytes: MEBIBYTES, ...(words !== undefined && { words }) })
+  return `ExecStart=/usr/local/bin/guestmemfs run --name %i -- ${line}`
+}
 
 interface Choice extends Pick<Scenario, 'about' | 'kernel' | 'memory' | 'append'> {
   /** In the line of fstab. */
@@ -45,8 +51,8 @@ export const onSystemd = ({ options, ...choice }: Choice): Scenario => ({
     ),
   async run(stage) {
     const { host, next, phase, keep } = stage
-    await phase('install', () => install(stage, options))
-    const guests = await phase('guests run', () => startGuests(stage))
+    await phase('install', () => installByFstab(stage, options))
+    const guests = await phase('guests run', () => startUnits(stage, GUESTS))
     await phase('unit restarted', () => restartUnit(stage, guests))
     await phase('keeper and server killed', () => killBoth(stage, guests))
     const command = `${liveUpdate(next)} --via systemctl`
@@ -58,7 +64,7 @@ export const onSystemd = ({ options, ...choice }: Choice): Scenario => ({
         Promise.all(guests.map((each) => each.waitForTicks(10, PATIENCE_MS))),
       )
       // `resume` writes the report when all guests run.
-      await host.run('until [[ $(systemctl is-active guestmemfs-resume) == inactive ]]; do sleep 1; done')
+      await host.run(RESUMED)
       await expectUpdated(stage, GUESTS, { what: `report ${update}` })
     }
     keep('units', await host.run('systemctl --no-legend --plain list-units "guestmemfs*" "mnt-*"'))
@@ -75,7 +81,10 @@ export const systemd = onSystemd({
   options: 'store=dax,nofail',
 })
 
-const POOL_UNIT = 'guestmemfs@guestmemfs.service'
+/** Inside: waits until guestmemfs-resume.service has done its work. */
+export const RESUMED = 'until [[ $(systemctl is-active guestmemfs-resume) == inactive ]]; do sleep 1; done'
+
+export const POOL_UNIT = 'guestmemfs@guestmemfs.service'
 const MAIN_PID = `systemctl show -P MainPID ${POOL_UNIT}`
 
 /** Waits for new processes of the unit: files must be there and guests go on. */
@@ -104,7 +113,8 @@ async function killBoth(stage: Stage, guests: readonly GuestLog[]): Promise<void
   await comesBack(stage, guests, keeper)
 }
 
-async function install(stage: Stage, options: string): Promise<void> {
+/** A pool by a line of fstab with `options`, and units `vm@NAME` for guests in it. */
+export async function installByFstab(stage: Stage, options: string): Promise<void> {
   const { host, keep, expect } = stage
   keep('systemd', await host.run('systemctl --version | head -1'))
   await host.run(`guestmemfs install --yes; mkdir -p /mnt/guestmemfs
@@ -116,11 +126,12 @@ async function install(stage: Stage, options: string): Promise<void> {
   keep('pool', await poolStatus(host))
 }
 
-async function startGuests({ host, guest }: Stage): Promise<GuestLog[]> {
-  for (const name of GUESTS)
+/** The unit of each guest, whose RAM file is made. Resolves when all of them run. */
+export async function startUnits({ host, guest }: Stage, names: readonly string[]): Promise<GuestLog[]> {
+  for (const name of names)
     await host.run(`cd /mnt/guestmemfs; touch ${name}-ram; truncate -s ${MEBIBYTES}M ${name}-ram
       systemctl start vm@${name}`)
-  const guests = GUESTS.map((name) => guest(name))
+  const guests = names.map((name) => guest(name))
   await Promise.all(guests.map((each) => each.waitForTicks(5)))
   return guests
 }

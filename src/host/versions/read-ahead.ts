@@ -6,7 +6,7 @@
 
 /** `node`: a word of sh that names its file. */
 export const readAhead = (node: string): string => `case $* in
-*--resume* | resume*)
+*--resume* | resume* | early*)
   for file in ${node} "$(command -v qemu-system-x86_64)"; do cat "$file"; done </dev/null >/dev/null 2>&1 &
   ;;
 esac

@@ -15,6 +15,7 @@ import {
 import { runStatus } from '../../qemu/migration.ts'
 import { isSetForSave, operatorsMigration } from '../../qemu/migration-settings.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
+import { statusAfterLoad } from '../../qemu/restore.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
 import { isConsumed, removeStateFile } from '../../qemu/saved-state.ts'
@@ -48,8 +49,8 @@ export async function recoverGuest(request: RecoverRequest): Promise<ContinuedGu
   linkQmp(name)
   const qmp = await QmpClient.connect(qmpSocket(name), timeoutMs)
   try {
-    const { status } = await runStatus(qmp)
-    if (saved === null) return await recoverUnsaved(request, qmp, status)
+    if (saved === null) return await recoverUnsaved(request, qmp, (await runStatus(qmp)).status)
+    const status = await statusAfterLoad(qmp, timeoutMs)
     // No `quit` was sent yet: the old QEMU still has all of the guest. Where another client of it has
     // continued the guest meanwhile, its state is too old: `cancelSave` takes it off the record first.
     if (status === 'postmigrate' || (HAS_RUN.includes(status) && !isConsumed(saved.path))) {

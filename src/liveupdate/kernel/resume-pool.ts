@@ -7,8 +7,10 @@ import { readKernelLog } from '../../linux/kernel-log.ts'
 import { kernelCommandLine, kernelRelease } from '../../linux/memory-info.ts'
 import { measureClockOffset } from '../../linux/rtc.ts'
 import { type PoolMount, readVirtual, setFrozen } from '../../pool/pool-view.ts'
-import { unit } from '../../pool/systemd-unit.ts'
+import { earlyUnit, unit } from '../../pool/systemd-unit.ts'
 import type { VmBatch } from '../for-each-vm.ts'
+import { type EarlyRecord, goneOnBefore, readEarlyRecord } from '../guest/early-record.ts'
+import { earlyLines } from '../report/early-lines.ts'
 import { type BootFacts, type KernelPart, kernelParts } from '../report/kernel-parts.ts'
 import { type BootTimes, clockShift, joinTimeline } from '../report/kernel-timeline.ts'
 import { readManagerTimes } from '../report/unit-times.ts'
@@ -37,6 +39,8 @@ interface PartTimes {
   readonly jumpUs: number
   /** By the next kernel's clock. */
   readonly mountStartUs: number
+  /** Of the unit that let guests go on before the mount; undefined: it let none. */
+  readonly early: EarlyRecord | undefined
 }
 
 export interface ResumedPool {
@@ -46,8 +50,11 @@ export interface ResumedPool {
 }
 
 /** The pool must be thawed. One guest's failure holds back no other, and is in the report. */
-export async function resumePool(pool: string, batch: VmBatch): Promise<ResumedPool> {
-  const { mountPoint, vms, others = [] } = batch
+export async function resumePool(pool: string, given: VmBatch): Promise<ResumedPool> {
+  const { mountPoint, vms, others = [] } = given
+  // A process that has let guests go on itself knows better.
+  const early = (given.early?.size ?? 0) === 0 ? readEarlyRecord(pool) : undefined
+  const batch = early === undefined ? given : { ...given, early: goneOnBefore(early, vms) }
   const record = readUpdateRecord(mountPoint)
   if (record === undefined || record.bootId === bootId())
     return { report: await resumeVms(batch), partTimes: undefined }
@@ -55,7 +62,8 @@ export async function resumePool(pool: string, batch: VmBatch): Promise<ResumedP
   const report = await resumeVms(batch)
   // After the guests are started: it waits for the RTC, and is more exact when the machine is idle.
   const rtc = await measureClockOffset()
-  const boot: BootTimes = { ...bootTimesOf(mountPoint, report.startedAtMs), rtc }
+  const beganAtMs = early?.beganAtMs ?? Number.POSITIVE_INFINITY
+  const boot: BootTimes = { ...bootTimesOf(mountPoint, report.startedAtMs, beganAtMs), rtc }
   const stops = new Map([
     ...vms.map(
       ({ definition: { name, saved } }) => [name, saved?.wasRunning ? saved.stoppedAtMs : undefined] as const,
@@ -85,6 +93,7 @@ export async function resumePool(pool: string, batch: VmBatch): Promise<ResumedP
       pool,
       jumpUs: Math.round((boot.kernelStartMs - shiftMs - record.jumpAtMs) * 1000),
       mountStartUs: Math.round((boot.mountStartMs - boot.kernelStartMs) * 1000),
+      early,
     },
   }
 }
@@ -98,7 +107,7 @@ export function withParts(resumed: readonly ResumedPool[]): UpdateReport[] {
   return resumed.map(({ report, partTimes }) =>
     report.kernel === undefined || partTimes === undefined || boot === undefined
       ? report
-      : { ...report, kernel: { ...report.kernel, parts: partsOf(partTimes, boot) } },
+      : { ...report, kernel: { ...report.kernel, ...factsOf(partTimes, boot) } },
   )
 }
 
@@ -113,9 +122,18 @@ function readBoot(): BootAnswers | undefined {
   }
 }
 
-function partsOf({ pool, ...times }: PartTimes, boot: BootAnswers): KernelPart[] {
-  const own = unit(pool)
-  return kernelParts({ ...times, ...boot, unit: boot.manager?.units.has(own) ? own : undefined })
+function factsOf(
+  { pool, early, ...times }: PartTimes,
+  boot: BootAnswers,
+): { parts: KernelPart[]; early?: string[] } {
+  const units = boot.manager?.units
+  // The first of them that brought guests back.
+  const own = [...(early === undefined ? [] : [earlyUnit(pool)]), unit(pool)].find((name) => units?.has(name))
+  const lines = earlyLines(early, units?.get(earlyUnit(pool)))
+  return {
+    parts: kernelParts({ ...times, ...boot, unit: own }),
+    ...(lines.length > 0 && { early: lines }),
+  }
 }
 
 /** The update whose record a mount has; undefined: none. */
@@ -129,8 +147,8 @@ export function removeEndedRecord(mountPoint: string, id: string | undefined): v
   if (id !== undefined && updateOf(mountPoint) === id) removeUpdateRecord(mountPoint)
 }
 
-/** From `guestmemfs.server`. */
-function bootTimesOf(mountPoint: string, resumedAtMs: number): Omit<BootTimes, 'rtc'> {
+/** From `guestmemfs.server`. `beganAtMs`: guests were let go on from then on, before the mount. */
+function bootTimesOf(mountPoint: string, resumedAtMs: number, beganAtMs: number): Omit<BootTimes, 'rtc'> {
   const { startedAt, askedAtMs } = readVirtual(mountPoint, 'server') as {
     startedAt: string
     askedAtMs: number
@@ -140,7 +158,7 @@ function bootTimesOf(mountPoint: string, resumedAtMs: number): Omit<BootTimes, '
   const servedAtMs = Math.min(Date.parse(startedAt), resumedAtMs)
   return {
     kernelStartMs: startMs,
-    mountStartMs: Math.min(askedAtMs, servedAtMs),
+    mountStartMs: Math.min(askedAtMs, servedAtMs, beganAtMs),
     servedAtMs,
     resumedAtMs,
   }

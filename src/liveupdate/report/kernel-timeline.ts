@@ -14,6 +14,7 @@ import { type Phase, type PhaseTime, toUs, type VmTimeline } from './timeline.ts
 export interface BootTimes {
   /** Its clocks began to run. */
   readonly kernelStartMs: number
+  /** Mounting began, or the unit did that lets guests go on before it. */
   readonly mountStartMs: number
   readonly servedAtMs: number
   /** `resume` began: the origin of the timelines it made. */

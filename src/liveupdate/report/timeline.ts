@@ -18,7 +18,7 @@ export const PHASES = [
   'preserve',
   /** → The next kernel's clock runs. */
   'jump',
-  /** → Mounting begins. */
+  /** → Mounting begins, or what lets guests go on before it. */
   'boot',
   /** → The pool serves. */
   'mount',

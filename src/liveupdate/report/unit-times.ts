@@ -1,6 +1,6 @@
 /**
- * When the service manager started each unit, as `systemctl show` prints it, and which units a unit waited
- * for.
+ * When the service manager started each unit and what came of it, as `systemctl show` prints it, and which
+ * units a unit waited for.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -12,6 +12,9 @@ export interface UnitTimes {
   /** It began to start, and was up: microseconds by CLOCK_MONOTONIC; 0: never. */
   readonly beganUs: number
   readonly activeUs: number
+  /** `LoadState=` and `Result=`, as systemd has them; empty where it says none. */
+  readonly loadState: string
+  readonly result: string
 }
 
 export interface ManagerTimes {
@@ -27,7 +30,10 @@ export interface UnitWait {
   readonly durationUs: number
 }
 
-const PROPERTIES = ['Id', 'After', 'InactiveExitTimestampMonotonic', 'ActiveEnterTimestampMonotonic']
+const PROPERTIES = [
+  ...['Id', 'After', 'InactiveExitTimestampMonotonic', 'ActiveEnterTimestampMonotonic'],
+  ...['LoadState', 'Result'],
+]
 const TIMEOUT_MS = 10_000
 const MAX_BYTES = 16 * MIB
 
@@ -59,6 +65,8 @@ export function parseUnits(text: string): Map<string, UnitTimes> {
         .filter((word) => word !== ''),
       beganUs: Number(of('InactiveExitTimestampMonotonic')),
       activeUs: Number(of('ActiveEnterTimestampMonotonic')),
+      loadState: of('LoadState'),
+      result: of('Result'),
     })
   }
   return units

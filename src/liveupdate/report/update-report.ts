@@ -30,6 +30,12 @@ const KernelChangeSchema = v.object({
       v.description('What the kernel and the service manager did from the jump to the mount, in order.'),
     ),
   ),
+  early: v.exactOptional(
+    v.pipe(
+      v.array(v.string()),
+      v.description('Why guests that need nothing of the mount did not go on before it, one line each.'),
+    ),
+  ),
 })
 export type KernelChange = Readonly<v.InferOutput<typeof KernelChangeSchema>>
 

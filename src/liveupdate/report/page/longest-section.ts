@@ -6,7 +6,12 @@ import type { PhaseTime, VmTimeline } from '../timeline.ts'
 import { html, type Markup } from './html.ts'
 
 export function longestSection(update: HostUpdate): Markup {
-  const parts = [longestBlackout(update.guests), quitFirst(update.guests), ...kernelTables(update)]
+  const parts = [
+    longestBlackout(update.guests),
+    quitFirst(update.guests),
+    notBeforeMount(update),
+    ...kernelTables(update),
+  ]
   if (parts.every((part) => part === undefined)) return html``
   return html`<section><h2>What took longest</h2>
 ${parts}</section>`
@@ -35,6 +40,15 @@ function quitFirst(guests: readonly VmTimeline[]): Markup | undefined {
   if (reasons.length === 0) return undefined
   return html`<p>The old QEMU of these guests had to end before the next one was started; without the reason the guest is stopped for less time:</p>
 <ul>${reasons.map(({ name, quitFirst }) => html`<li><bdi>${name}</bdi>: ${quitFirst}</li>`)}</ul>
+`
+}
+
+/** Of an update of the kernel: guests waited for their mounts that need not have. */
+function notBeforeMount({ reports }: HostUpdate): Markup | undefined {
+  const lines = reports.flatMap(({ kernel }) => kernel?.early ?? [])
+  if (lines.length === 0) return undefined
+  return html`<p>These guests could have gone on before the mount of their pool:</p>
+<ul>${lines.map((line) => html`<li><bdi>${line}</bdi></li>`)}</ul>
 `
 }
 

@@ -201,7 +201,8 @@ test('names and reasons with markup in them stay text', () => {
     clockUncertaintyUs: 1,
   } as const
   const parts = [{ part: hostile, durationUs: 1, advice: hostile }]
-  const last = sampleUpdate({ vms, mountPoint: hostile, kernel: { ...kernel, parts }, left: [hostile] })
+  const facts = { kernel: { ...kernel, parts, early: [hostile] }, left: [hostile] }
+  const last = sampleUpdate({ vms, mountPoint: hostile, ...facts })
   const page = pageOf(last, [last], hostile)
   const shown = `<script>alert('1')</script>&"\\u0000\\u001b[31m\ufffd`
   assert.equal(textIn(elementsIn(page, 'h1')[0]!), `Live updates of ${shown}`)
