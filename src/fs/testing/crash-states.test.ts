@@ -24,7 +24,7 @@ const KINDS: readonly MemoryKind[] = [
 const NO_CHANGE = [
   ...['constructor', 'inode', 'lookup', 'parentOf', 'readDirectory', 'readlink', 'read', 'seek', 'getXattr'],
   ...['listXattrs', 'addRootXattr', 'statfs', 'frozen', 'dirtyExtent', 'orphans', 'orphanCount', 'guestRam'],
-  ...['recover', 'oversizedCount', 'retryShrinks'],
+  ...['isSearching', 'recover', 'oversizedCount', 'retryShrinks'],
 ]
 
 test('the operations are every way to change the file system, and each of them changes it', () => {
