@@ -1,6 +1,6 @@
 /**
- * Prepares, runs, counts and prints one tier's jobs, one after the other or a few at once. Must not: depend
- * on what a test tests.
+ * Prepares, runs, counts and prints one tier's jobs, one after the other or a few at once, and those that
+ * bear no other beside them at the end. Must not: depend on what a test tests.
  */
 import { rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -45,13 +45,15 @@ export async function runTier(
   if (jobs.length === 0 || !(await isReady(() => tier.obstacle(phase), jobs.length, tally))) return tally
   const startMs = performance.now()
   const before = tally.preparedMs
-  const queue = [...jobs.entries()]
-  const worker = async (): Promise<void> => {
+  const all = [...jobs.entries()]
+  const drain = async (queue: typeof all): Promise<void> => {
     for (let next = queue.shift(); next; next = queue.shift())
       if (goesOn(next[1]))
         await runJob(tier, next[1], join(run.folder, `${tier.name[0]}${next[0]}`), tally, phase, run)
   }
-  await Promise.all(Array.from({ length: tier.parallel }, worker))
+  const together = all.filter(([, { isAlone }]) => isAlone !== true)
+  await Promise.all(Array.from({ length: tier.parallel }, () => drain(together)))
+  await drain(all.filter(([, { isAlone }]) => isAlone === true))
   tally.ranMs = performance.now() - startMs - (tally.preparedMs - before)
   return tally
 }
