@@ -2,8 +2,9 @@
  * The guestmemfs that the next boot of this machine runs: what its mount helper and its units name, whether
  * that is there and complete, and which formats it reads. Must not: decide whether it suits a pool.
  */
-import { accessSync, existsSync, readFileSync, realpathSync } from 'node:fs'
+import { accessSync, existsSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { textIfReadable } from '../linux/readable-file.ts'
 import { type CommandWords, LOCAL_PLACES, PACKAGE_PLACES } from './install-files.ts'
 import { LAUNCHER, lacksOf, type Reads, readVersion } from './versions/version-folder.ts'
 
@@ -51,7 +52,7 @@ export function readNextBoot(root = '/'): NextBoot {
   const programs = new Map<string, BootProgram>()
   for (const paths of FILES) {
     const by = paths.find((path) => existsSync(join(root, path)))
-    const command = by === undefined ? [] : commandIn(textOf(join(root, by)))
+    const command = by === undefined ? [] : commandIn(textIfReadable(join(root, by)))
     if (by === undefined || command.length === 0) continue
     const program = look(by, command)
     if (!programs.has(program.place)) programs.set(program.place, program)
@@ -75,19 +76,11 @@ export const numberedPools = (root = '/'): NumberedPool[] =>
 
 /** Of each line for guestmemfs: the pool's name and the options. */
 export function poolsOfFstab(root: string): { readonly pool: string; readonly options: string }[] {
-  const lines = textOf(join(root, '/etc/fstab')).split('\n')
+  const lines = textIfReadable(join(root, '/etc/fstab')).split('\n')
   return lines.flatMap((line) => {
     const [pool = '', , type = '', options = ''] = line.trim().split(/\s+/)
     return !pool.startsWith('#') && /^(fuse\.)?guestmemfs$/.test(type) ? [{ pool, options }] : []
   })
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
 }
 
 /**
