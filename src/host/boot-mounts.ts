@@ -2,8 +2,9 @@
  * What mounts pools in the next boot of this machine, as far as /etc/fstab and systemd's units say. Must not:
  * decide what follows from it. What a script of the machine mounts is not known here.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { textIfReadable } from '../linux/readable-file.ts'
 import { poolsOfFstab } from './next-boot.ts'
 
 export interface BootMounts {
@@ -21,10 +22,11 @@ export function readBootMounts(root = '/'): BootMounts {
   const lines = poolsOfFstab(root).filter(
     ({ options }) => !/(^|,)noauto(,|$)/.test(options) || /(^|,)x-systemd\./.test(options),
   )
+  // A unit may be a link to nothing, or to /dev/null.
   const units = UNITS.flatMap((folder) => unitsIn(join(root, folder)))
   return {
     pools: lines.map(({ pool }) => pool),
-    mountPoints: [...new Set(units.flatMap((path) => mountPointsIn(textOf(path))))],
+    mountPoints: [...new Set(units.flatMap((path) => mountPointsIn(textIfReadable(path))))],
   }
 }
 
@@ -44,13 +46,4 @@ function mountPointsIn(unit: string): string[] {
   const commands = [...text.matchAll(/^Exec\w+=(.*\bguestmemfs\b.*)$/gm)].map(([, line = '']) => line)
   const words = commands.flatMap((line) => (/\bmount\b/.test(line) ? line.split(/[\s"';]+/) : []))
   return [...(where === undefined ? [] : [where]), ...words.filter((word) => word.startsWith('/'))]
-}
-
-/** A unit may be a link to nothing, or to /dev/null. */
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
 }

@@ -2,7 +2,7 @@
  * The guestmemfs that the next boot of this machine runs: what its mount helper and its units name, whether
  * that is there and complete, and which formats it reads. Must not: decide whether it suits a pool.
  */
-import { accessSync, existsSync, readFileSync, realpathSync } from 'node:fs'
+import { accessSync, existsSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isPoolLine, readFstab } from '../linux/fstab.ts'
 import { type CommandWords, LOCAL_PLACES, PACKAGE_PLACES } from './install-files.ts'
@@ -52,7 +52,7 @@ export function readNextBoot(root = '/'): NextBoot {
   const programs = new Map<string, BootProgram>()
   for (const paths of FILES) {
     const by = paths.find((path) => existsSync(join(root, path)))
-    const command = by === undefined ? [] : commandIn(textOf(join(root, by)))
+    const command = by === undefined ? [] : commandIn(textIfReadable(join(root, by)))
     if (by === undefined || command.length === 0) continue
     const program = look(by, command)
     if (!programs.has(program.place)) programs.set(program.place, program)
@@ -79,14 +79,6 @@ export const poolsOfFstab = (root: string): { readonly pool: string; readonly op
   readFstab(join(root, '/etc/fstab'))
     .filter(isPoolLine)
     .map(({ source, options }) => ({ pool: source, options }))
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
-}
 
 /**
  * The absolute paths with which a helper's `exec` or a unit's `ExecStart=` begins: the launcher of a version,

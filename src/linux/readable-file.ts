@@ -1,4 +1,4 @@
-/** Files of procfs and sysfs that need not be there, or not for this user. */
+/** Files that need not be there, or not for this user, as many of procfs and sysfs. */
 import { readFileSync } from 'node:fs'
 import { errnoOfNodeError } from './library.ts'
 
@@ -11,3 +11,6 @@ export function readIfReadable(path: string): Buffer | undefined {
     return undefined
   }
 }
+
+/** Empty where it is not there, or not readable for this process. */
+export const textIfReadable = (path: string): string => readIfReadable(path)?.toString() ?? ''

@@ -15,7 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
 import { readDefinition, type VmDefinition, writeDefinition } from '../../src/qemu/vm-definition.ts'
 import { identify } from '../../src/run/process-identity.ts'
-import { readRuntime, vmPaths, writeRuntime } from '../../src/run/vm-runtime.ts'
+import { makeVmDirectory, readRuntime, vmPaths, writeRuntime } from '../../src/run/vm-runtime.ts'
 import { typed, until } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
 import { qemusOf } from './holders-of-ram.ts'
@@ -159,7 +159,17 @@ test('a guest whose old QEMU was ending when its update was killed goes on in an
   t.after(() => ending.kill())
   const process = identify(ending.pid as number)
   assert.ok(process)
-  writeRuntime(vm.name, { ramFile: vm.ramFile, qemu: process, end: null })
+  // The watcher may be settling the old QEMU's end just now, once, and removes the record with its folder.
+  await until('the record stays', async () => {
+    try {
+      makeVmDirectory(vm.name)
+      writeRuntime(vm.name, { ramFile: vm.ramFile, qemu: process, end: null })
+      await sleep(200)
+      return readRuntime(vm.name)?.qemu?.pid === ending.pid
+    } catch {
+      return false
+    }
+  })
   const resumption = resumeVms(pool)
   await sleep(1500)
   assert.equal(readRuntime(vm.name)?.qemu?.pid, ending.pid, 'no second QEMU beside it')

@@ -31,16 +31,18 @@ export async function endVmm(
   throw new QemuError(`program of VM ${name} (process ${vmm.pid}) cannot be ended`)
 }
 
+/** The kernel gives the number to another process only when nothing is left of the group. */
+const isAnothers = (vmm: ProcessIdentity): boolean => !isAlive(vmm) && processStartTime(vmm.pid) !== undefined
+
 /** The program and what is left of its process group, where it leads one. */
 function living(vmm: ProcessIdentity): number[] {
-  // The kernel gives the number to another process only when nothing is left of the group.
-  if (!isAlive(vmm) && processStartTime(vmm.pid) !== undefined) return []
+  if (isAnothers(vmm)) return []
   const group = groupMembers(vmm.pid)
   return group.length === 0 && isAlive(vmm) ? [vmm.pid] : group
 }
 
 function signalAll(vmm: ProcessIdentity, signal: 'SIGTERM' | 'SIGKILL'): void {
-  if (living(vmm).length === 0) return
+  if (isAnothers(vmm)) return
   for (const target of [-vmm.pid, vmm.pid])
     try {
       process.kill(target, signal)

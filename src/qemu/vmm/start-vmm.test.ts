@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { baseAt } from '../../linux/testing/base-at.ts'
 import { identify, type ProcessIdentity } from '../../run/process-identity.ts'
 import type { VmDefinition } from '../vm-definition.ts'
@@ -56,8 +57,6 @@ test('a state file that is gone was taken, unless all of its mount is', (t) => {
   rmSync(ram)
   assert.equal(isTaken(definition, base), false)
 })
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** The pid that the program has written to `child`. */
 async function childOf(folder: string): Promise<number> {
