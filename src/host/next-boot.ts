@@ -5,6 +5,7 @@
 import { accessSync, existsSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isPoolLine, readFstab } from '../linux/fstab.ts'
+import { textIfReadable } from '../linux/readable-file.ts'
 import { type CommandWords, LOCAL_PLACES, PACKAGE_PLACES } from './install-files.ts'
 import { LAUNCHER, lacksOf, type Reads, readVersion } from './versions/version-folder.ts'
 
