@@ -17,6 +17,8 @@ const PUT = fileURLToPath(new URL('put-into-store.ts', import.meta.url))
 const FILES = 40
 /** So many that objects made ahead are used up, and new ones get the numbers of those that went. */
 const MORE = 180
+/** The server makes memory objects ahead, for files that come after these. */
+const LAST = MORE + 8
 /** From version 254 on systemd passes the limit by itself. */
 const LIMIT = `[Service]
 Environment=FDSTORE=40
@@ -80,14 +82,15 @@ test('more files than the store takes: warned of before, counted, and lost by na
   })
 
   await t.test('both die: what was stored is there, the rest is lost by name, nothing is wrong', async () => {
+    assert.equal(write(MORE + 1, LAST).status, 0)
     const keeper = Number(show(pool, 'MainPID'))
     run('kill', '-9', String(keeper), String(JSON.parse(good('status', '--json', pool)).server.pid))
     await until('a new keeper', () => ![0, keeper].includes(Number(show(pool, 'MainPID'))))
-    const { output } = run('sh', '-c', `for i in $(seq 19 ${MORE}); do cat ${mnt}/$i 2>&1; done`)
+    const { output } = run('sh', '-c', `for i in $(seq 19 ${LAST}); do cat ${mnt}/$i 2>&1; done`)
     const lines = output.trim().split('\n')
     const whole = lines.filter((line) => /^file \d+$/.test(line)).length
     const lost = lines.filter((line) => line.endsWith('Input/output error')).length
-    assert.equal(whole + lost, MORE - 18, output)
+    assert.equal(whole + lost, LAST - 18, output)
     assert.ok(whole >= 10 && lost >= 10, `${whole} whole, ${lost} lost`)
     assert.equal(health().lostFiles, lost)
     assert.equal(run('sh', '-ec', `rm ${mnt}/*; echo new >${mnt}/new; cat ${mnt}/new`).output, 'new\n')
@@ -95,6 +98,18 @@ test('more files than the store takes: warned of before, counted, and lost by na
       const { storedFiles, unstoredFiles: rest } = health()
       return rest === 0 && Number(show(pool, 'NFileDescriptorStore')) === storedFiles + 4
     })
+  })
+
+  await t.test('new files get the numbers of lost ones, and are there after a server died', async () => {
+    // More than were there: some get numbers of objects that were made ahead, and lost without a file.
+    const files = LAST + FILES
+    assert.equal(write(1, files).status, 0)
+    const { server } = JSON.parse(good('status', '--json', pool))
+    run('kill', '-9', String(server.pid))
+    const { output } = run('sh', '-c', `for i in $(seq 1 ${files}); do cat ${mnt}/$i 2>&1; done`)
+    const all = Array.from({ length: files }, (_, index) => `file ${index + 1}`)
+    assert.deepEqual(output.trim().split('\n'), all)
+    assert.equal(health().lostFiles, 0)
   })
   good('umount', '--discard', pool)
 })

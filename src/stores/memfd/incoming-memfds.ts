@@ -88,9 +88,13 @@ export class IncomingMemfds {
     return this.#lost.get(object)
   }
 
-  /** Its file was deleted or truncated to 0: the object is not lost any more. */
+  /**
+   * Its file was deleted or truncated to 0, or no file owns it (an object made ahead, lost with both
+   * processes): the next object of that row is not lost.
+   */
   clearLost(object: ObjectId): void {
-    if (this.#lost.delete(object)) this.#table.setState(object, 'present')
+    this.#lost.delete(object)
+    if (this.#table.state(object) === 'lost') this.#table.setState(object, 'present')
   }
 
   /**

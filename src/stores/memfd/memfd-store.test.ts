@@ -71,6 +71,28 @@ test('no other file gets a row that a file owns, though its memfd was not handed
   assert.ok(!made.includes(5 as ObjectId), `${made}`)
 })
 
+test('a file that gets the row of a lost object of no file is there after the next start of a server', () => {
+  const table = emptyTable()
+  const start = (): MemfdStore =>
+    new MemfdStore({
+      table,
+      channel: SILENT,
+      metadata: new Uint8Array(0),
+      totalBlocks: 8,
+      descriptorLimit: 1000,
+    })
+  const placement = { sizeBytes: 0, extents: [], guestRam: false }
+  // Made ahead for no file, and lost with keeper and server both: recovery releases them.
+  for (const object of [1, 2] as ObjectId[]) table.setState(object, 'lost')
+  const first = start()
+  for (const object of first.objects()) first.release(object)
+  const file = first.create() as ObjectId
+  assert.ok([1, 2].includes(file), `${file}`)
+  const second = start()
+  second.adopt(file, placement)
+  assert.equal(second.state(file), 'present')
+})
+
 test('what the kernel refuses of a memfd is the answer, not an exception', () => {
   const table = emptyTable()
   const store = new MemfdStore({
