@@ -1,6 +1,7 @@
 /** One scenario of the testbed as a job with one test, by its summary. Must not: print. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { readTail } from '../../testbed/machine/evidence.ts'
 import type { Summary } from '../../testbed/scenario/recorder.ts'
 import type { TestEvent } from './event-log.ts'
 import { type Place, runChild } from './run-child.ts'
@@ -40,5 +41,7 @@ export async function runScenarioJob(
 
 function eventOf(about: string, { verdict, failure, folder }: Said): TestEvent {
   if (verdict === 'passed') return { name: about, outcome: 'passed' }
-  return { name: about, outcome: 'failed', reason: `${failure}\nconsoles and logs: ${folder}` }
+  const guests = folder === undefined ? '' : readTail(join(folder, 'logs', 'guests')).trimEnd()
+  const reason = [failure, guests, `consoles and logs: ${folder}`].filter((line) => line !== '').join('\n')
+  return { name: about, outcome: 'failed', reason }
 }

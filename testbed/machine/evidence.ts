@@ -26,8 +26,11 @@ const PRINT_STATES = `shopt -s nullglob
     echo "== $file"; head -c 4194304 "$file" | gzip -9 | base64
   done`
 
+/** Prints the run state of each guest, and where its processor is. */
+const PRINT_GUESTS = 'exec node /opt/testbed/guestmemfs/testbed/programs/guests/registers.ts'
+
 /** By the name of the file in the folder of the logs that gets what the script prints. */
-export const PRINTS = { processes: PRINT_WORDS, states: PRINT_STATES } as const
+export const PRINTS = { guests: PRINT_GUESTS, processes: PRINT_WORDS, states: PRINT_STATES } as const
 
 /** Prints StoppedGuest[] as JSON. */
 export const PRINT_STOPPED = 'node /opt/testbed/guestmemfs/testbed/programs/guests/stopped.ts'

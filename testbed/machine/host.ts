@@ -90,8 +90,9 @@ export class Host {
 
   /**
    * The evidence for the verdict. Waits for the agent's last notices where it still runs, and writes the last
-   * lines of guestmemfs processes and of guests' QEMUs, states of guests that are still saved, QEMUs that were
-   * seen, and the registers and stacks of a host that was reset, to the folder of the logs.
+   * lines of guestmemfs processes and of guests' QEMUs, registers of guests, states of guests that are still
+   * saved, QEMUs that were seen, and the registers and stacks of a host that was reset, to the folder of the
+   * logs.
    */
   async evidence(): Promise<HostEvidence> {
     await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})

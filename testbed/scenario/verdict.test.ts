@@ -4,14 +4,12 @@ import { test } from 'node:test'
 import type { HostEvidence, QemuStart, StoppedGuest } from '../machine/evidence.ts'
 import { emulatorFault, type GuestEvidence, type RunEvidence } from './verdict.ts'
 
+const KVM_MODULES = ['kvm_amd 229376 1 - Live 0xffffffffc0c00000', 'kvm 1449984 1 - Live 0xffffffffc0a00000']
 const host = (more: Partial<HostEvidence> = {}): HostEvidence => ({
   crash: undefined,
   stop: undefined,
   isBooting: false,
-  kvmModules: [
-    'kvm_amd 229376 1 - Live 0xffffffffc0c00000',
-    'kvm 1449984 1 kvm_amd, Live 0xffffffffc0a00000',
-  ],
+  kvmModules: KVM_MODULES,
   qemuStarts: [start('guest', 0)],
   stoppedGuests: [],
   ...more,
@@ -258,6 +256,9 @@ test('a guest that left its code, all of which is in its RAM, is the emulator', 
   const trial = { ...start('', 1200, false, 'second'), isIncoming: true }
   const tried = { ...WILD, qemuStarts: [...WILD.qemuStarts, trial] }
   assert.match(emulatorFault(run({ ...wild, host: tried, failure: SILENT })) ?? '', /left its code/)
+  // Nothing was restored into the only QEMU that the guest ever had.
+  const first = { ...WILD, qemuStarts: WILD.qemuStarts.slice(1) }
+  assert.match(emulatorFault(run({ guests: [guest()], host: first, failure: SILENT })) ?? '', /after tick 0/)
 })
 
 test('a guest that stopped is a failure unless nothing else can be the cause', () => {
@@ -270,11 +271,10 @@ test('a guest that stopped is a failure unless nothing else can be the cause', (
     'it runs': wild({ stoppedGuests: [] }),
     'another one has stopped': wild({ stoppedGuests: [stopped(1)] }),
     'one tick since its restore': wild({}, [guest(1, 2, 3)]),
+    'restored, and silent': wild({ qemuStarts: [{ ...after, isIncoming: true }] }, [guest()]),
     'a bad word': wild({}, [{ ...guest(1, 2, 3, 4), ticks: [...guest(1, 2, 3).ticks, bad] }]),
     'a tick is missing': wild({}, [guest(1, 2, 3, 5)]),
-    'a second QEMU in this boot': wild({
-      qemuStarts: [before, start('guest', 1100, false, 'second'), after],
-    }),
+    'two QEMUs in this boot': wild({ qemuStarts: [before, { ...after, atMs: 1100, pid: 1 }, after] }),
     'a QEMU of an unknown log': wild({ qemuStarts: [before, after, start('', 1200, false, 'second')] }),
     'no QEMU of it in this boot': wild({ qemuStarts: [before, start('other', 1150, false, 'second')] }),
     'the wait for another': wild({}, undefined, SILENT.replace('guest', 'at-boot')),

@@ -73,15 +73,16 @@ function resetAlone({ name, ticks }: GuestEvidence, at: number, host: HostEviden
  */
 const STOPS = ['internal-error', 'shutdown']
 
-/** So many ticks show that the guest's processor and memory were whole in this QEMU. */
+/** So many ticks show that what was restored of the guest's processor and devices was whole in this QEMU. */
 const PROVEN_TICKS = 2
 
 /**
  * The guest's processor stopped by itself, some right ticks after the only QEMU that this boot had for it was
  * started, and all of the guest's code and tables is in its RAM as it was built: so no page was lost, changed
  * or exchanged, and the processor executed something else. Two ticks use every register, table and device
- * that the guest has, so what was restored wrongly shows before. A trial of its next QEMU is none of it. The
- * failure must be of that guest, by its run state or by the wait for its log.
+ * that the guest has, so what was restored wrongly shows before; into the only QEMU that the guest ever had,
+ * nothing was restored. A trial of its next QEMU is none of it. The failure must be of that guest, by its run
+ * state or by the wait for its log.
  */
 function leftItsCode(
   { name, ticks }: GuestEvidence,
@@ -89,18 +90,18 @@ function leftItsCode(
   failure: string,
 ): string | undefined {
   const boot = host.qemuStarts.reduce((last, start) => (start.atMs > last.atMs ? start : last), NO_START)
-  const starts = host.qemuStarts.filter(
-    ({ key, logs, isIncoming, hasOwnRam }) =>
-      bootOf(key) === bootOf(boot.key) &&
-      (logs.includes(name) || (logs.length === 0 && !isIncoming && !hasOwnRam)),
+  const all = host.qemuStarts.filter(
+    ({ logs, isIncoming, hasOwnRam }) =>
+      logs.includes(name) || (logs.length === 0 && !isIncoming && !hasOwnRam),
   )
-  const [start, ...more] = starts
+  const [start, ...more] = all.filter(({ key }) => bootOf(key) === bootOf(boot.key))
   if (start === undefined || more.length > 0 || !start.logs.includes(name)) return undefined
   const stopped = host.stoppedGuests.find(({ pid }) => pid === start.pid)
   if (stopped === undefined || !stopped.hasItsCode || !STOPS.includes(stopped.state)) return undefined
-  if (ticks.filter(({ atMs }) => atMs > start.atMs).length < PROVEN_TICKS) return undefined
+  const isRestored = all.length > 1 || start.isIncoming
+  if (isRestored && ticks.filter(({ atMs }) => atMs > start.atMs).length < PROVEN_TICKS) return undefined
   if (!tellsState(failure, stopped.state) && !failure.startsWith(`${name} did not print `)) return undefined
-  const last = ticks.at(-1)?.number
+  const last = ticks.at(-1)?.number ?? 0
   return `the processor of guest ${name} left its code after tick ${last} (${stopped.state}), all of which is in its RAM`
 }
 
