@@ -29,7 +29,8 @@ export function otherNamespaces(pid: number, next: NextStart): string[] {
   return KINDS.flatMap((kind) => {
     if (next === 'here' && ENTERED.includes(kind)) return []
     const its = namespaceOf(String(pid), kind)
-    const starter = namespaceOf(starterOf(kind, next), kind)
+    // A machine may hide those of process 1 even from root.
+    const starter = namespaceOf(starterOf(kind, next), kind) ?? namespaceOf('self', kind)
     if (its === undefined || its === starter) return []
     return [
       `its QEMU runs in a ${WHAT[kind]} namespace of its own, and the next one would not: start it by 'guestmemfs run' in the host's, and have what it needs there`,

@@ -112,7 +112,7 @@ test('a reader that has closed its pipe ends no command half way', options, (t) 
     'freeze 0',
     '1',
     'thaw 0',
-    'KEY',
+    'POOL',
     'umount 0',
     'gone',
     'umount 0',
@@ -120,7 +120,7 @@ test('a reader that has closed its pipe ends no command half way', options, (t) 
   ]
   assert.deepEqual(
     done.stdout
-      .replace(/^KEY .*$/m, 'KEY')
+      .replace(/^pool .*$/m, 'POOL')
       .trim()
       .split('\n'),
     said,

@@ -9,6 +9,7 @@ import { readUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { beforeJump } from '../kept/module-scripts.ts'
 import { OlderTree } from '../kept/older-run.ts'
+import { formerWords } from '../mount/former-words.ts'
 import { cannotRunOlder, mountOlderPool, type OlderPool } from '../mount/older.ts'
 import { guestmemfs, until } from '../mount/support.ts'
 import { Serial } from './serial.ts'
@@ -40,7 +41,14 @@ async function startElder(t: TestContext): Promise<Elder> {
     return (await mounted.promise).pool
   })
   const { older } = await mounted.promise
-  return { pool, older, vm: await startTinyVm(t, pool, 'elder', { command: [process.execPath, older.cli] }) }
+  return {
+    pool,
+    older,
+    vm: await startTinyVm(t, pool, 'elder', {
+      command: [process.execPath, older.cli],
+      spell: formerWords,
+    }),
+  }
 }
 
 async function update(pool: VmPool, vm: TestVm): Promise<void> {

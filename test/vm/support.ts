@@ -107,6 +107,7 @@ export interface TestVm {
 }
 
 type Command = readonly [string, ...string[]]
+type Spell = (words: readonly string[]) => readonly string[]
 
 /**
  * Starts `guestmemfs run -- qemu…` with the tiny guest, its serial port on standard output, and waits for its
@@ -130,6 +131,8 @@ export async function startTinyVm(
     hasSerialFile?: boolean
     /** The words that run guestmemfs; default: Node, and the command line of the tree under test. */
     command?: Command
+    /** How that program spells the options of `run`; default: as the tree under test. */
+    spell?: Spell
   } = {},
 ): Promise<TestVm> {
   const folder = scratchFolder(t)
@@ -139,7 +142,7 @@ export async function startTinyVm(
     ...(suspendAfter !== undefined && { suspendAfter }),
   })
   const ramFile = pool.path(word)
-  const { options = [], runOptions = [], qemu = QEMU, command } = more
+  const { options = [], runOptions = [], qemu = QEMU, command, spell } = more
   const file = more.hasSerialFile ? serialFile(folder) : undefined
   const line = [
     qemu,
@@ -150,7 +153,7 @@ export async function startTinyVm(
     ...(file?.options ?? ['-serial', 'stdio']),
     ...options,
   ]
-  const started = runVm(pool, folder, vmName(word), ramFile, runOptions, line, command)
+  const started = runVm(pool, folder, vmName(word), ramFile, runOptions, line, command, spell)
   const vm = { ...started, serial: file?.serial ?? started.serial }
   await firstTick(vm)
   return vm
@@ -165,13 +168,14 @@ export function runVm(
   runOptions: readonly string[],
   line: readonly string[],
   command: Command = [process.execPath, CLI],
+  spell: Spell = spelled,
 ): TestVm {
   const serial = new Serial(join(folder, `${name}.out`))
   const errorPath = join(folder, `${name}.err`)
   const [output, errors] = [serial.path, errorPath].map((path) => openSync(path, 'a')) as [number, number]
   const words = ['run', '--name', name, '--pool', pool.mountPoint, ...runOptions]
   const [program, ...before] = command
-  const child = spawn(program, [...before, ...spelled(words), '--', ...line], {
+  const child = spawn(program, [...before, ...spell(words), '--', ...line], {
     stdio: ['ignore', output, errors],
   })
   closeSync(output)

@@ -11,6 +11,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lacksOf } from '../../src/host/versions/version-folder.ts'
 import { processStartTime } from '../../src/linux/process.ts'
+import { formerWords } from '../mount/former-words.ts'
 import { executableOf, formerTree, Installation, makePackage } from '../mount/installation.ts'
 import { cannotRunOlder, mountOlderPool, type OlderPool } from '../mount/older.ts'
 import {
@@ -152,7 +153,10 @@ test('a pool and a guest of the oldest tree: taken over, upgraded, updated', {
     return (await mounted.promise).pool
   })
   const { older } = await mounted.promise
-  const vm = await startTinyVm(t, pool, 'oldest', { command: [process.execPath, older.cli] })
+  const vm = await startTinyVm(t, pool, 'oldest', {
+    command: [process.execPath, older.cli],
+    spell: formerWords,
+  })
   await kill(pool.keeperPid())
   assertDone(await guestmemfs('mount', pool.pool, pool.mountPoint))
   await goesOn(vm)
