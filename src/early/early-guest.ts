@@ -126,7 +126,14 @@ async function startAndContinue(
     if (!saved.wasRunning || withdrawn.aborted) return undefined
     // From here on no QEMU loads the state again, whatever ends next.
     if (region.write(stateFile.extents, CONSUMED) !== undefined) return undefined
-    done('continue', await continueGuest(qmp, { wasRunning: true, wakes: isWoken(definition) }))
+    done(
+      'continue',
+      await continueGuest(qmp, {
+        wasRunning: true,
+        wakes: isWoken(definition),
+        wasSuspended: saved.isSuspended === true,
+      }),
+    )
     return { steps, unset }
   } finally {
     qmp.close()

@@ -149,7 +149,8 @@ export async function continueLoaded(
   writeDefinition(loaded)
   onRecorded()
   const wakes = isWoken(definition)
-  const continued = hasGoneOn ? undefined : continueGuest(qmp, { wasRunning, wakes })
+  const wasSuspended = saved.isSuspended === true
+  const continued = hasGoneOn ? undefined : continueGuest(qmp, { wasRunning, wakes, wasSuspended })
   // What let it go on may have ended before it woke it.
   if (hasGoneOn && wakes) await wakeGuest(qmp)
   // No record names the file any more, so no QEMU loads it: the guest need not wait for its removal.

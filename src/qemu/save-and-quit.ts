@@ -6,7 +6,7 @@ import { cgroupOf } from '../linux/cgroup.ts'
 import { readProcessLimits } from '../linux/process-limits.ts'
 import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
 import { readRuntime } from '../run/vm-runtime.ts'
-import { QemuError } from '../values/errors.ts'
+import { errorText, QemuError } from '../values/errors.ts'
 import { firstOther, machineFacts } from './carry/machine-facts.ts'
 import { nextLine, type TriedLine } from './carry/next-line.ts'
 import { killQemu } from './end-qemu.ts'
@@ -23,7 +23,7 @@ import type { QmpClient } from './qmp-client.ts'
 import { claimRam, newClaim, releaseRam } from './ram-claims.ts'
 import { cancelMigration, checkStillSaved, continueAfter, GuestStoppedError, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
-import { type Asleep, goesOnFrom } from './sleep/goes-on.ts'
+import { type Asleep, checkCanContinue, goesOnFrom } from './sleep/goes-on.ts'
 import { putToSleep, wakeAfter } from './sleep/put-to-sleep.ts'
 import { checkTaps } from './taps.ts'
 import { hasVfio } from './vfio-devices.ts'
@@ -99,14 +99,16 @@ async function saveNow(request: SaveRequest): Promise<VmDefinition> {
   const line = tried?.argv ?? definition.argv
   const { statePath, uid, gid } = definition
   const [now, migration] = await Promise.all([runStatus(qmp), operatorsMigration(qmp)])
-  const { wasRunning, wakes } = goesOnFrom(now, asleep)
+  const goesOn = goesOnFrom(now, asleep)
+  const { wasRunning, wakes, wasSuspended } = goesOn
   const unended = unendedUpdate(definition, now.running || wakes)
   if (unended !== undefined) throw new QemuError(unended)
-  // QEMU saves a paused guest only once: then it is in state 'postmigrate' until the operator continues it.
-  if (!wasRunning) await readUnchanged(request)
+  // QEMU saves a paused guest only once: then it is in state 'postmigrate' until the operator continues it. A
+  // suspended one it cannot continue then.
+  if (!wasRunning || wasSuspended) await readUnchanged(request)
   const ram = nextRam(definition, tried)
   const added = ram.ramFiles.filter(({ path }) => !definition.ramFiles.some((file) => file.path === path))
-  const sleep = asleep && { sleep: { askedAtMs: asleep.askedAtMs } }
+  const sleep = asleep ? { sleep: { askedAtMs: asleep.askedAtMs } } : wasSuspended && { isSuspended: true }
   // While the guest runs: the save finds the same machine.
   const argv = withBinary(line, nextQemu)
   const hostFiles = readHostFiles(qemu.pid, { ...definition, argv })
@@ -119,6 +121,8 @@ async function saveNow(request: SaveRequest): Promise<VmDefinition> {
     return await saveGuest(qmp, statePath, migration, timeoutMs, asleep)
   }
   const saved = await save().catch((error: unknown) => {
+    // Its state may be complete: `resume` has another QEMU load it.
+    if (wasSuspended && error instanceof GuestStoppedError) throw error
     removeStateFile(statePath)
     releaseRam(ram, added)
     // One that was suspended for it is woken first (`wakeAfter`).
@@ -140,9 +144,9 @@ async function saveNow(request: SaveRequest): Promise<VmDefinition> {
     writeDefinition(next)
   } catch (error) {
     // On any error: the guest is stopped, and no other process continues it.
+    if (wasSuspended) throw new GuestStoppedError(errorText(error), { cause: error })
     removeStateFile(statePath)
     releaseRam(ram, added)
-    const goesOn = { wasRunning: saved.wasRunning, wakes }
     const undo = (live: QmpClient) => cancelMigration(live, goesOn, migration)
     return await continueAfter(qmp, undo, error, () => endUpdate(definition))
   }
@@ -219,17 +223,20 @@ function movedTo({ name, cgroup }: VmDefinition, pid: number): string | undefine
 
 /**
  * Undoes a finished save whose QEMU still runs. The record first: once the guest runs again, the state file
- * must not be found. Returns what is not as it was, one line; undefined: all is.
+ * must not be found. Returns what is not as it was, one line; undefined: all is. Errors: QemuError;
+ * NeedsAnotherQemuError: the guest is saved as before.
  */
 export async function cancelSave(
   definition: VmDefinition,
   qmp: QmpClient,
   saved: SavedState,
 ): Promise<string | undefined> {
+  const { wasRunning, isSuspended: wasSuspended = false } = saved
+  checkCanContinue(await runStatus(qmp), wasSuspended)
   const former = asBeforeUpdate(definition)
   writeDefinition(former)
   removeStateFile(saved.path)
-  const goesOn = { wasRunning: saved.wasRunning, wakes: isWoken(definition) }
+  const goesOn = { wasRunning, wakes: isWoken(definition), wasSuspended }
   const left = await cancelMigration(qmp, goesOn, definition.underUpdate?.migration)
   endUpdate(former)
   return left

@@ -113,6 +113,8 @@ const FieldsSchema = v.object({
       migration: v.optional(MigrationSettingsSchema),
       /** Its agent was asked to suspend it, in milliseconds since the epoch: it is woken at the end. */
       sleep: v.optional(v.object({ askedAtMs: v.number() })),
+      /** It had suspended itself; left out where it had not. */
+      isSuspended: v.optional(v.boolean()),
       /** Of a guest of another VMM: the process that it was saved in. */
       vmm: v.optional(ProcessSchema),
     }),
@@ -130,6 +132,10 @@ export type VmDefinition = v.InferOutput<typeof VmDefinitionSchema>
 /** Whether it is woken at the end of its update. */
 export const isWoken = ({ underUpdate }: Pick<VmDefinition, 'underUpdate'>): boolean =>
   underUpdate?.sleep !== undefined
+
+/** Whether it was suspended when its update stopped it, or may have been: its agent was asked. */
+export const wasSuspended = ({ underUpdate }: Pick<VmDefinition, 'underUpdate'>): boolean =>
+  underUpdate?.sleep !== undefined || underUpdate?.isSuspended === true
 
 export function ramFileOf(definition: VmDefinition): string {
   return (definition.ramFiles[0] as { path: string }).path

@@ -36,6 +36,17 @@ function expectUnbroken({ serial }: TestVm): void {
   assert.equal(serial.ticks().length, LAST_TICK)
 }
 
+const scopeOf = (pool: VmPool, { ramFile }: TestVm) => ({
+  vms: readVms([ramFile]).vms,
+  recorded: [ramFile],
+  pools: [{ pool: pool.pool, mountPoint: pool.mountPoint, by: 'carve-out' as const }],
+  lines: new Map(),
+  timeoutMs: 20_000,
+  patienceMs: 10_000,
+  left: [],
+  change: { via: 'kexec', before: '6.12', next: '7.3' } as const,
+})
+
 test('a guest that has suspended itself is suspended in its next QEMU', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startSuspended(t, pool)
@@ -49,30 +60,43 @@ test('a guest that has suspended itself is suspended in its next QEMU', async (t
   await monitor(vm.name, 'system_wakeup')
 })
 
-test('so is one whose save for a new kernel was undone, in the QEMU that it had', async (t) => {
+test('so is one whose save for a new kernel was undone, in another QEMU', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startSuspended(t, pool)
   const before = qemuPid(vm.name)
-  const steps = new UpdateSteps(
-    {
-      vms: readVms([vm.ramFile]).vms,
-      recorded: [vm.ramFile],
-      pools: [{ pool: pool.pool, mountPoint: pool.mountPoint, by: 'carve-out' }],
-      lines: new Map(),
-      timeoutMs: 20_000,
-      patienceMs: 10_000,
-      left: [],
-      change: { via: 'kexec', before: '6.12', next: '7.3' },
-    },
-    Date.now(),
-  )
+  const steps = new UpdateSteps(scopeOf(pool, vm), Date.now())
   await steps.suspendAll()
   // By it no QEMU is given the guest that would run it.
   assert.equal(readDefinition(vm.ramFile)?.saved?.isSuspended, true)
   const [timeline] = await steps.rollBack()
   assert.deepEqual([timeline?.outcome, timeline?.problem], ['rolled-back', null])
-  assert.deepEqual([qemuPid(vm.name), await statusOf(vm)], [before, 'suspended'])
+  // The one that had saved it would abort.
+  assert.notEqual(qemuPid(vm.name), before)
+  assert.equal(await statusOf(vm), 'suspended')
   expectUnbroken(vm)
+  await monitor(vm.name, 'system_wakeup')
+})
+
+test('one whose update was killed right after its save gets another QEMU by plain resume', async (t) => {
+  const pool = await mountVmPool(t)
+  for (const isOnRecord of [true, false]) {
+    const vm = await startSuspended(t, pool)
+    const before = qemuPid(vm.name)
+    const steps = new UpdateSteps(scopeOf(pool, vm), Date.now())
+    await steps.suspendAll()
+    steps.releaseLocks()
+    const saved = readDefinition(vm.ramFile) as VmDefinition
+    assert.equal(saved.underUpdate?.isSuspended, true)
+    if (!isOnRecord) writeDefinition({ ...saved, saved: null })
+    const { report } = await resumeVms(pool)
+    assert.deepEqual([report.vms[0]?.outcome, report.vms[0]?.problem], ['resumed', null])
+    assert.notEqual(qemuPid(vm.name), before)
+    assert.equal(readDefinition(vm.ramFile)?.underUpdate, undefined)
+    assert.equal(await statusOf(vm), 'suspended')
+    expectUnbroken(vm)
+    await monitor(vm.name, 'system_wakeup')
+    await monitor(vm.name, 'quit').catch(() => {})
+  }
 })
 
 test('a killed update that had not come to its save is ended by plain resume, and the guest stays suspended', async (t) => {

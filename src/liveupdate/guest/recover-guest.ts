@@ -18,10 +18,18 @@ import { QmpClient } from '../../qemu/qmp-client.ts'
 import { statusAfterLoad } from '../../qemu/restore.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
-import { isConsumed, removeStateFile } from '../../qemu/saved-state.ts'
+import { isConsumed, measureStateFile, removeStateFile } from '../../qemu/saved-state.ts'
+import { NeedsAnotherQemuError } from '../../qemu/sleep/goes-on.ts'
 import { statusAfterSleep } from '../../qemu/sleep/put-to-sleep.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
-import { asBeforeUpdate, endUpdate, ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
+import {
+  asBeforeUpdate,
+  endUpdate,
+  ramFileOf,
+  type VmDefinition,
+  wasSuspended,
+  writeDefinition,
+} from '../../qemu/vm-definition.ts'
 import { watchRunning } from '../../qemu/watch/watcher-client.ts'
 import { linkQmp, liveQemu, qmpSocket } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
@@ -40,7 +48,10 @@ export interface RecoverRequest {
 /** States of QEMU that a guest is only in where it runs, or has run since it was saved. */
 const HAS_RUN = ['running', 'suspended', 'shutdown', 'guest-panicked', 'io-error', 'watchdog']
 
-/** Errors (UsageError, QemuError): the guest runs already, or QEMU refuses. */
+/**
+ * Errors (UsageError, QemuError): the guest runs already, or QEMU refuses. NeedsAnotherQemuError: the guest
+ * is on record as saved, and this QEMU is to be ended.
+ */
 export async function recoverGuest(request: RecoverRequest): Promise<ContinuedGuest> {
   const { definition, timeoutMs, onStep } = request
   const { name, saved } = definition
@@ -96,7 +107,7 @@ export async function recoverGuest(request: RecoverRequest): Promise<ContinuedGu
  * may still do so.
  */
 async function recoverUnsaved(
-  { definition, isNamed, onStep }: RecoverRequest,
+  { definition, isNamed, timeoutMs, onStep }: RecoverRequest,
   qmp: QmpClient,
   found: string,
 ): Promise<ContinuedGuest> {
@@ -110,17 +121,41 @@ async function recoverUnsaved(
     removeStateFile(statePath)
     return settled(endUpdate(definition))
   }
+  if (isLeftSet && status === 'postmigrate' && underUpdate !== undefined && wasSuspended(definition))
+    return await recordSaved(definition, underUpdate.wasRunning, qmp, timeoutMs)
   removeStateFile(statePath)
   const isPausedByOperator = underUpdate === undefined && status === 'paused' && !isNamed
   // Also for a guest that runs: a save that has just begun would stop it. Without an update on record, a
   // command may have left nothing but the mode.
   const migration = underUpdate === undefined ? await operatorsMigration(qmp) : underUpdate.migration
-  const goesOn = { wasRunning: underUpdate?.wasRunning ?? !isPausedByOperator, wakes: sleep !== undefined }
+  const goesOn = {
+    wasRunning: underUpdate?.wasRunning ?? !isPausedByOperator,
+    wakes: sleep !== undefined,
+    wasSuspended: wasSuspended(definition),
+  }
   const left = await cancelMigration(qmp, goesOn, migration)
   if (underUpdate === undefined && status === 'running' && !isLeftSet) throw new UsageError('it runs')
   onStep('continue')
   const unset = left === undefined ? [] : [left]
   return settled(underUpdate === undefined ? definition : endUpdate(definition), unset)
+}
+
+/**
+ * Its save was complete, and the command ended before the record could say so. Throws NeedsAnotherQemuError;
+ * CorruptBytesError: its state is not whole, and all of the guest is in this QEMU alone.
+ */
+async function recordSaved(
+  definition: VmDefinition,
+  wasRunning: boolean,
+  qmp: QmpClient,
+  timeoutMs: number,
+): Promise<never> {
+  const path = definition.statePath
+  const measured = await measureStateFile(path, timeoutMs)
+  const [stoppedAtMs, qemuVersion] = [Date.now(), qmp.version]
+  const saved = { path, ...measured, wasRunning, stoppedAtMs, qemuVersion, isSuspended: true }
+  writeDefinition({ ...definition, saved })
+  throw new NeedsAnotherQemuError('it is saved, and suspended')
 }
 
 const settled = (definition: VmDefinition, unset: readonly string[] = []): ContinuedGuest => ({

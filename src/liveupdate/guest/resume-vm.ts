@@ -9,6 +9,7 @@ import { endQemu } from '../../qemu/end-qemu.ts'
 import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
 import { type ContinuedGuest, GuestLoadError, loadAndContinue } from '../../qemu/load-and-continue.ts'
 import { checkStateFile, isConsumed } from '../../qemu/saved-state.ts'
+import { NeedsAnotherQemuError } from '../../qemu/sleep/goes-on.ts'
 import { startSaved } from '../../qemu/start/start-saved.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
@@ -132,7 +133,8 @@ class ResumeRun {
 
   /**
    * Continues it in its QEMU. An update that was killed may have told that to quit, and its socket is gone
-   * before its process is: then another QEMU gets the guest, by what is on record when it has ended.
+   * before its process is: then another QEMU gets the guest, by what is on record when it has ended. So does
+   * a suspended guest, which its QEMU cannot continue once it has saved it.
    */
   async #recover(onStep: OnStep): Promise<ContinuedGuest> {
     const { vm, isNamed = false, timeoutMs } = this.#request
@@ -141,7 +143,10 @@ class ResumeRun {
       const unset = this.#early?.unset
       return await recoverGuest({ definition, isNamed, timeoutMs, onStep, unset })
     } catch (error) {
-      const ended = error instanceof QemuDisconnected ? await whenEnded(definition, timeoutMs) : undefined
+      const isLeft = error instanceof NeedsAnotherQemuError
+      if (isLeft) await endQemu(definition.name, ramFileOf(definition))
+      const isEnding = isLeft || error instanceof QemuDisconnected
+      const ended = isEnding ? await whenEnded(definition, timeoutMs) : undefined
       if (ended === undefined) throw error
       this.#request = { ...this.#request, vm: ended }
       return await start(this.#request, onStep)

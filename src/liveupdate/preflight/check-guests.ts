@@ -91,9 +91,10 @@ export async function checkGuests(
         sleeps = false,
       } = await looks.run(() => examine(vm, nextQemu, next))
       const isQemu = vm.definition.vmm === undefined
+      const isSavedSuspended = sleeps || state?.status === 'suspended'
       const lines = [
         ...ramProblems(withNextRamFiles(vm.definition, machine)),
-        ...(isQemu ? await programs.problems(vm.definition, sleeps || state?.status === 'suspended') : []),
+        ...(isQemu ? await programs.problems(vm.definition, isSavedSuspended) : []),
         ...(vm.qemu === undefined ? [] : otherNamespaces(vm.qemu.pid, next)),
         ...(vm.qemu === undefined || next !== 'here' || !isQemu ? [] : unitProblems(vm.qemu.pid)),
       ]
@@ -112,17 +113,18 @@ export async function checkGuests(
           ...(isFit ? untried(trial) : []),
         ].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
-      return { vm, findings, stateBytes, machine, state, sleeps, trial }
+      return { vm, findings, stateBytes, machine, state, sleeps, isSavedSuspended, trial }
     }),
   )
   return {
     findings: [...found.flatMap(({ findings }) => findings), ...checkStateSpace(found)],
     lines: new Map(
-      found.flatMap(({ vm, machine, sleeps, trial: { unproven } }) => {
+      found.flatMap(({ vm, machine, sleeps, isSavedSuspended, trial: { unproven } }) => {
         if (machine === undefined) return []
         const { line, facts } = machine
         const { argv, ramFiles, plugged } = line
-        return [[vm.definition.name, { argv, ramFiles, plugged, facts, unproven, sleeps }] as const]
+        const tried = { argv, ramFiles, plugged, facts, unproven, sleeps, isSavedSuspended }
+        return [[vm.definition.name, tried] as const]
       }),
     ),
     paused: found.flatMap(({ vm, state }) => (state?.running === false ? vm.definition.name : [])),

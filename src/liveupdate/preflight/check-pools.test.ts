@@ -75,6 +75,7 @@ test('a guest with RAM in two pools needs both in the update', () => {
     facts: [],
     unproven: [],
     sleeps: false,
+    isSavedSuspended: false,
     ramFiles: [here, there].map((path) => ({ id: path, path, sizeBytes: 1 })),
   }
   const plugged = (...pools: PoolFacts[]) => linesOf(checkPlugged(pools, new Map([['a', line]]))).join('\n')

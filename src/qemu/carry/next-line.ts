@@ -55,6 +55,8 @@ export interface TriedLine {
   readonly unproven: readonly string[]
   /** The guest's agent answers, and suspends it before the save. */
   readonly sleeps: boolean
+  /** It is suspended when it is saved: by its agent, or by itself. */
+  readonly isSavedSuspended: boolean
 }
 
 /** By VM name. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { QemuRefusal } from '../../values/errors.ts'
-import { type GoesOn, goesOnFrom, goOn, wakeGuest } from './goes-on.ts'
+import { type GoesOn, goesOnFrom, goOn, NeedsAnotherQemuError, wakeGuest } from './goes-on.ts'
 
 /** A QEMU in state `status`, which was suspended before its stop or not, and the commands that it got. */
 function qemuIn(status: string, wasSuspended = false) {
@@ -26,20 +26,30 @@ async function after(qemu: ReturnType<typeof qemuIn>, goesOn: GoesOn): Promise<[
 }
 
 test('a guest goes on as it was before it was stopped', async () => {
-  const ran = { wasRunning: true, wakes: false }
+  const ran = { wasRunning: true, wakes: false, wasSuspended: false }
   assert.deepEqual(await after(qemuIn('postmigrate'), ran), ['running', 'cont'])
   assert.deepEqual(await after(qemuIn('running'), ran), ['running'])
-  assert.deepEqual(await after(qemuIn('postmigrate', true), ran), ['suspended', 'cont'])
-  assert.deepEqual(await after(qemuIn('suspended', true), ran), ['suspended'])
-  assert.deepEqual(await after(qemuIn('paused'), { wasRunning: false, wakes: false }), ['paused'])
+  const wasSuspended = { ...ran, wasSuspended: true }
+  assert.deepEqual(await after(qemuIn('paused', true), wasSuspended), ['suspended', 'cont'])
+  assert.deepEqual(await after(qemuIn('suspended', true), wasSuspended), ['suspended'])
+  assert.deepEqual(await after(qemuIn('paused'), { ...ran, wasRunning: false }), ['paused'])
 })
 
 test('one that was suspended for the update is woken, wherever it was left, and once', async () => {
-  const woken = { wasRunning: true, wakes: true }
-  assert.deepEqual(await after(qemuIn('postmigrate', true), woken), ['running', 'cont', 'system_wakeup'])
+  const woken = { wasRunning: true, wakes: true, wasSuspended: true }
+  assert.deepEqual(await after(qemuIn('paused', true), woken), ['running', 'cont', 'system_wakeup'])
   assert.deepEqual(await after(qemuIn('suspended', true), woken), ['running', 'system_wakeup'])
   assert.deepEqual(await after(qemuIn('running'), woken), ['running'])
-  assert.deepEqual(await after(qemuIn('postmigrate'), woken), ['running', 'cont'], 'it woke before its save')
+  const awake = { ...woken, wasSuspended: false }
+  assert.deepEqual(await after(qemuIn('postmigrate'), awake), ['running', 'cont'], 'it woke before its save')
+})
+
+test('the QEMU that has saved a suspended guest is never told to continue it: it would abort', async () => {
+  for (const wakes of [false, true]) {
+    const qemu = qemuIn('postmigrate', true)
+    await assert.rejects(after(qemu, { wasRunning: true, wakes, wasSuspended: true }), NeedsAnotherQemuError)
+    assert.deepEqual(qemu.commands, [])
+  }
 })
 
 test('one that wakes by itself right before it would be woken is no failure, and one that stays suspended is', async () => {
@@ -63,12 +73,12 @@ test('one that wakes by itself right before it would be woken is no failure, and
 test('a guest that is suspended by itself is continued, not woken, and one that is paused is neither', () => {
   const suspended = { status: 'suspended', running: false }
   const asleep = { askedAtMs: 1, sinceMs: 2 }
-  assert.deepEqual(goesOnFrom(suspended, undefined), { wasRunning: true, wakes: false })
-  assert.deepEqual(goesOnFrom(suspended, asleep), { wasRunning: true, wakes: true })
+  assert.deepEqual(goesOnFrom(suspended, undefined), { wasRunning: true, wakes: false, wasSuspended: true })
+  assert.deepEqual(goesOnFrom(suspended, asleep), { wasRunning: true, wakes: true, wasSuspended: true })
   const [paused, running] = ['paused', 'running'].map((status) => ({ status, running: status === 'running' }))
-  assert.deepEqual(goesOnFrom(paused!, undefined), { wasRunning: false, wakes: false })
-  assert.deepEqual(goesOnFrom(running!, undefined), { wasRunning: true, wakes: false })
+  assert.deepEqual(goesOnFrom(paused!, undefined), { wasRunning: false, wakes: false, wasSuspended: false })
+  assert.deepEqual(goesOnFrom(running!, undefined), { wasRunning: true, wakes: false, wasSuspended: false })
   // It woke by itself, or its operator paused it, after its agent had suspended it.
-  assert.deepEqual(goesOnFrom(running!, asleep), { wasRunning: true, wakes: true })
-  assert.deepEqual(goesOnFrom(paused!, asleep), { wasRunning: true, wakes: true })
+  assert.deepEqual(goesOnFrom(running!, asleep), { wasRunning: true, wakes: true, wasSuspended: false })
+  assert.deepEqual(goesOnFrom(paused!, asleep), { wasRunning: true, wakes: true, wasSuspended: false })
 })

@@ -2,6 +2,8 @@
  * How a guest that an update stopped goes on: it runs, or sleeps again as it did, or stays paused. One that
  * its agent suspended for the update (ACPI S3, QEMU's state `suspended`) is woken.
  */
+
+import { QemuError } from '../../values/errors.ts'
 import type { RunStatus } from '../migration.ts'
 import { runStatus } from '../migration.ts'
 import { compareVersions, type QemuVersion } from '../qemu-version.ts'
@@ -12,6 +14,8 @@ export interface GoesOn {
   readonly wasRunning: boolean
   /** It is suspended for the update alone, and woken at its end. */
   readonly wakes: boolean
+  /** It was suspended when its QEMU stopped it, by whomever. */
+  readonly wasSuspended: boolean
 }
 
 /** A guest that its agent has suspended for an update. Milliseconds since the epoch. */
@@ -37,15 +41,34 @@ export const loadProblem = (version: QemuVersion, isSuspended = false): string |
     ? `it cannot load a suspended guest: take QEMU ${KEEPS_SUSPENDED} or newer`
     : undefined
 
+/**
+ * The save of a suspended guest is complete, so the QEMU that has it must get nothing but `quit`: `cont`
+ * would have it abort, since it has no way from `postmigrate` to `suspended` (runstate_transitions_def,
+ * system/runstate.c). Its state and its RAM are whole, for another QEMU.
+ */
+export class NeedsAnotherQemuError extends QemuError {}
+
+/** Throws NeedsAnotherQemuError. */
+export function checkCanContinue({ status }: RunStatus, wasSuspended: boolean): void {
+  if (status === 'postmigrate' && wasSuspended)
+    throw new NeedsAnotherQemuError('it is suspended, and the QEMU that has saved it cannot continue it')
+}
+
 /** By its state before it is saved. A guest that is suspended by itself gets `cont` as well: it stays so. */
 export const goesOnFrom = ({ status, running }: RunStatus, asleep: Asleep | undefined): GoesOn => ({
   wasRunning: running || status === 'suspended' || asleep !== undefined,
   wakes: asleep !== undefined,
+  wasSuspended: status === 'suspended',
 })
 
-/** Has a guest go on that is in state `now`. Errors: QemuError. */
-export async function goOn(qmp: QmpCommands, { wasRunning, wakes }: GoesOn, now: RunStatus): Promise<void> {
+/** Has a guest go on that is in state `now`. Errors: QemuError, NeedsAnotherQemuError. */
+export async function goOn(
+  qmp: QmpCommands,
+  { wasRunning, wakes, wasSuspended }: GoesOn,
+  now: RunStatus,
+): Promise<void> {
   if (!wasRunning) return
+  checkCanContinue(now, wasSuspended)
   // After it the state is `suspended` where it was so before the stop.
   if (!now.running && now.status !== 'suspended') await qmp.execute('cont')
   if (wakes) await wakeGuest(qmp)
