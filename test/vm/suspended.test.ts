@@ -17,6 +17,7 @@ import { missingHelper } from '../../testbed/debian/helpers.ts'
 import { buildWatchingGuest, type Watched } from '../../testbed/guests/watching-guest.ts'
 import { guestmemfs, until } from '../mount/support.ts'
 import { brokenQemu } from './fake-qemu.ts'
+import { serialFile } from './serial.ts'
 import {
   listVms,
   monitor,
@@ -42,13 +43,20 @@ const options = { skip: await missingHelper('agent'), timeout: 600_000 }
 async function startLinux(t: TestContext, word: string, watched: Watched): Promise<[VmPool, TestVm]> {
   const pool = await mountVmPool(t, '512M')
   const folder = scratchFolder(t)
+  // A QEMU that `resume` starts has another standard output.
+  const file = serialFile(folder)
   const { kernel, initrd, commandLine, ramMebibytes } = await buildWatchingGuest(folder, [watched])
-  const line = [QEMU, ...SMALL_MACHINE, '-cpu', 'max', ...ramOptions(pool.path(word), `${ramMebibytes}M`)]
-  line.push('-kernel', kernel, '-initrd', initrd, '-append', commandLine, '-serial', 'stdio')
+  // With SeaBIOS a q35 machine does not wake up whole.
+  const machine = SMALL_MACHINE.map((option) => (option === 'q35' ? 'pc' : option))
+  const line = [QEMU, ...machine, '-cpu', 'max', ...ramOptions(pool.path(word), `${ramMebibytes}M`)]
+  line.push('-kernel', kernel, '-initrd', initrd, '-append', commandLine, ...file.options)
   line.push('-chardev', `socket,id=qga0,path=${join(folder, 'agent')},server=on,wait=off`)
   line.push('-device', 'virtio-serial-pci')
   line.push('-device', 'virtserialport,chardev=qga0,name=org.qemu.guest_agent.0')
-  const vm = runVm(pool, folder, vmName(word), pool.path(word), ['--suspend'], line)
+  const vm = {
+    ...runVm(pool, folder, vmName(word), pool.path(word), ['--suspend'], line),
+    serial: file.serial,
+  }
   await Promise.race([vm.serial.until(3, BOOT_TIMEOUT_MS), vm.ended.then(() => assert.fail(vm.errors()))])
   await until('what answers has opened its port', () => isPortOpen(vm), WAKE_TIMEOUT_MS)
   return [pool, vm]
@@ -146,9 +154,9 @@ test('a Linux guest is suspended by its agent for an update, and goes on', optio
     await isUnderNoUpdate(pool, vm)
   })
 
-  await t.test('in the QEMU that it had, after a kernel update that was undone at either step', async () => {
-    const before = qemuPid(vm.name)
+  await t.test('after a kernel update that was undone, in another QEMU where it was saved', async () => {
     for (const isSaved of [false, true]) {
+      const before = qemuPid(vm.name)
       const steps = await stepsOf(pool, vm)
       await steps.sleepAll()
       assert.equal(await status(vm), 'suspended')
@@ -162,8 +170,9 @@ test('a Linux guest is suspended by its agent for an update, and goes on', optio
       await goesOn(vm)
       assert.equal(wakesOf(vm), isSaved ? 4 : 3)
       await isUnderNoUpdate(pool, vm)
+      // The QEMU that had saved it would abort.
+      assert.equal(qemuPid(vm.name) === before, !isSaved)
     }
-    assert.equal(qemuPid(vm.name), before)
   })
 
   await t.test('by plain resume, where the update was killed while it was suspended', async () => {

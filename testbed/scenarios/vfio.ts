@@ -39,6 +39,8 @@ const COMMAND = guestCommand({
   name: 'guest',
   mebibytes: RAM_MIB,
   accelerator: 'tcg',
+  // With SeaBIOS a q35 machine does not wake up whole.
+  machine: 'pc',
   kernel: 'linux',
   words: [
     `-initrd ${FILES}/linux-initrd -append 'console=ttyS0 quiet watch=agent'`,

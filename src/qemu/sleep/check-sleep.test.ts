@@ -33,6 +33,7 @@ interface Change {
   readonly answer?: AgentAnswer
   readonly machine?: Partial<SleepingMachine>
   readonly argv?: readonly string[]
+  readonly machineType?: string
 }
 
 async function check(t: TestContext, change: Change = {}) {
@@ -53,7 +54,13 @@ async function check(t: TestContext, change: Change = {}) {
   const argv = [...(change.argv ?? lineWith(path))]
   return await checkSleep(
     { execute: async (command) => answers[command] },
-    { definition: { argv, cwd: '/' }, pid: process.pid, version: '10.0.2', now: VFIO, ...change.machine },
+    {
+      definition: { argv, cwd: '/', machineType: change.machineType ?? 'pc' },
+      pid: process.pid,
+      version: '10.0.2',
+      now: VFIO,
+      ...change.machine,
+    },
   )
 }
 
@@ -62,7 +69,7 @@ test('a guest with a VFIO device whose agent answers sleeps, and one without sle
   assert.deepEqual([sleeps, problems, remarks.length], [true, [], 1])
   assert.deepEqual(await check(t, { machine: { now: NONE } }), { sleeps: false, problems: [], remarks: [] })
   const path = await serveAgent(t, sound())
-  const definition = { argv: lineWith(path), cwd: '/', suspends: true }
+  const definition = { argv: lineWith(path), cwd: '/', suspends: true, machineType: 'pc' }
   assert.equal((await check(t, { machine: { now: NONE, definition } })).sleeps, true)
 })
 
@@ -87,6 +94,7 @@ test('what keeps it from being suspended is named in one line', async (t) => {
     [{ isOpen: false }, /no agent in the guest has opened its port: install and start qemu-guest-agent/],
     [{ answer: sound(undefined, false) }, /its agent does not allow guest-suspend-ram$/],
     [{ machine: { pid: process.ppid } }, /is not its QEMU's$/],
+    [{ machineType: 'pc-q35-10.0' }, /SeaBIOS gives a q35 machine its ACPI registers at power-on alone/],
   ] satisfies [Change, RegExp][]) {
     const { sleeps, problems } = await check(t, change)
     assert.equal(sleeps, false)
@@ -97,13 +105,17 @@ test('what keeps it from being suspended is named in one line', async (t) => {
 })
 
 test('run says what a guest with a VFIO device lacks, and refuses --suspend without a port', () => {
-  const definition = { argv: lineWith('/run/qga'), cwd: '/' }
+  const machineType = 'pc'
+  const definition = { argv: lineWith('/run/qga'), cwd: '/', machineType }
   assert.deepEqual(sleepNotes(definition), [])
-  const without = { argv: ['qemu', '-device', 'vfio-pci,host=01:00.0'], cwd: '/' }
+  const without = { argv: ['qemu', '-device', 'vfio-pci,host=01:00.0'], cwd: '/', machineType }
   assert.match(sleepNotes(without).join(), /^it has a VFIO device, .*; its line has no port of a guest agent/)
   assert.throws(
-    () => sleepNotes({ argv: ['qemu'], cwd: '/', suspends: true }),
+    () => sleepNotes({ argv: ['qemu'], cwd: '/', suspends: true, machineType }),
     /--suspend: its line has no port/,
   )
-  assert.deepEqual(sleepNotes({ argv: ['qemu'], cwd: '/' }), [])
+  assert.deepEqual(sleepNotes({ argv: ['qemu'], cwd: '/', machineType }), [])
+  const q35 = { ...definition, machineType: 'pc-q35-10.0' }
+  assert.match(sleepNotes(q35).join(), /^it has a VFIO device, .*; SeaBIOS gives a q35 machine/)
+  assert.throws(() => sleepNotes({ ...q35, suspends: true }), /--suspend: SeaBIOS gives a q35 machine/)
 })

@@ -14,6 +14,7 @@ import type { VmDefinition } from '../vm-definition.ts'
 import { AgentClient } from './agent-client.ts'
 import { type AgentPort, agentPort } from './agent-port.ts'
 import { KEEPS_SUSPENDED, keepsSuspended } from './goes-on.ts'
+import { wakeProblem } from './wake-firmware.ts'
 
 /** Other guests wait for their update. */
 const ANSWER_TIMEOUT_MS = 3000
@@ -37,7 +38,7 @@ export interface SleepCheck {
 const AWAKE: SleepCheck = { sleeps: false, problems: [], remarks: [] }
 
 export interface SleepingMachine {
-  readonly definition: Pick<VmDefinition, 'argv' | 'cwd' | 'suspends'>
+  readonly definition: Pick<VmDefinition, 'argv' | 'cwd' | 'suspends' | 'machineType'>
   /** The process of its QEMU. */
   readonly pid: number
   readonly version: QemuVersion
@@ -70,6 +71,8 @@ async function problemOf(
   const ask = askOf(qmp)
   const { 'wakeup-suspend-support': canWake } = await ask(MachineSchema, 'query-current-machine')
   if (!canWake) return 'nothing could wake its machine, which has no ACPI'
+  const ofFirmware = wakeProblem(definition)
+  if (ofFirmware !== undefined) return ofFirmware
   const port = agentPort(definition)
   if (typeof port === 'string') return port
   const chardevs = await ask(ChardevsSchema, 'query-chardev')
