@@ -29,7 +29,7 @@ export interface LoggedFailures {
    * them.
    */
   readonly gaps: number
-  /** There may be further records: to be called again. */
+  /** There may be further records: the caller asks again. */
   readonly isMore: boolean
 }
 

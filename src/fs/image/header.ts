@@ -30,7 +30,7 @@ export interface Identity {
 export interface Expected {
   readonly storeKind: string
   readonly totalBlocks?: number
-  /** As in `PlacementRules`: a packed image is checked by it. */
+  /** As in `PlacementRules`: `unpackImage` checks a packed image by it. */
   readonly chunkBlocks?: number | undefined
 }
 
@@ -250,7 +250,7 @@ function readGeometry(header: Buffer, areaBytes: number): Geometry {
   return geometry
 }
 
-/** The magic word is left out: it is the last thing stored. */
+/** Without the magic word, which `finishHeader` stores last. */
 const headerCrc = (header: Buffer): number => crc32(header.subarray(FIELD.version, FIELD.crc))
 
 const number = (header: Buffer, offset: number): number => Number(header.readBigUInt64LE(offset))

@@ -26,7 +26,7 @@ const CAPABILITIES = 'security.capability' as ByteString
 
 /** How a write is made, beside where and what. */
 export interface WriteOptions {
-  /** FUSE_WRITE_KILL_SUIDGID: the writer has no CAP_FSETID, so set-id bits are removed. */
+  /** FUSE_WRITE_KILL_SUIDGID: the writer has no CAP_FSETID, so the write removes set-id bits. */
   readonly killsSetId?: boolean
 }
 
