@@ -49,8 +49,8 @@ export function cacheFolder(name: string): string {
 
 /**
  * The path `cacheRoot/name`, built by `build` if it is not there. `build` gets an empty folder and returns
- * the path of the entry in it (or the folder itself). Two builders at once are harmless: the later one's is
- * removed. `room`: what must be free on the disk before the build.
+ * the path of the entry in it (or the folder itself). Where two processes build it at once, the later one
+ * removes its own. `room`: what must be free on the disk before the build.
  */
 export async function cached(
   name: string,

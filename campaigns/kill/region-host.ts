@@ -49,7 +49,7 @@ export function mountRegionPlainly(
   return { ...mountWith(pool, options, mountPoint, cli), memory: 'region' }
 }
 
-/** As `mountRegionPlainly`, with a keeper that comes back. */
+/** As `mountRegionPlainly`, and this process mounts the pool again where its keeper has died. */
 export function mountInRegion(pool: string, place: RegionPlace, beneath: readonly string[]): PoolHost {
   const host = mountRegionPlainly(pool, place, beneath)
   const line = [place.cli ?? CLI, 'mount', pool, host.mountPoint]
@@ -71,7 +71,7 @@ export function mountInRegion(pool: string, place: RegionPlace, beneath: readonl
 
 const isAlive = (pid: number): boolean => pid !== 0 && processStartTime(pid) !== undefined
 
-/** In the place of a service manager. */
+/** Does what a service manager would: starts a keeper where the pool has none. */
 class Restorer {
   readonly #pool: string
   readonly #mount: () => Promise<unknown>

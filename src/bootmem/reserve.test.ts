@@ -47,7 +47,7 @@ function refusal(memory: MachineMemory, size: string, more: More = {}, line = LI
 
 test('the testbed: above 4 GiB, in 1 GiB steps, and KASLR needs no word', () => {
   const { range, alignBytes, addWords, commandLine, kexec, nodes, hostKeepsBytes, notes } = plan(Q35, '1G')
-  // The kernel of the moment lies at 4.6 GiB: beside it there is room.
+  // The running kernel lies at 4.6 GiB, and there is room beside it.
   assert.deepEqual([range, alignBytes, nodes], [{ start: 5 * G, lengthBytes: G }, G, [0]])
   assert.deepEqual(addWords, ['memmap=1G%5G-1+0xefffffff', KMEM_WORD])
   assert.equal(commandLine, `root=/dev/vda ro quiet ${addWords.join(' ')}`)

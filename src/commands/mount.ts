@@ -86,7 +86,7 @@ async function mount(request: MountRequest, { resume, json }: Options, { waiting
     return
   }
   const resumed = resume && (early ?? (await goOnBeforeMount(request, waiting)))
-  // Loaded while the keeper starts: guests wait for both.
+  // Node loads it while the keeper starts: guests wait for both.
   const resuming = resume && import('../cli/show-resumption.ts')
   const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
   if (resumed) resumed.withdraw()

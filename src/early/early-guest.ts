@@ -121,10 +121,10 @@ async function startAndContinue(
     return undefined
   }
   try {
-    // A guest that was paused stays so, and the resumption has all the time. It continues a withdrawn one in
-    // this QEMU, which has the state.
+    // A guest that was paused stays so, and need not go on before the mount: the resumption finds it in this
+    // QEMU, which has the state. There it continues a withdrawn one, too.
     if (!saved.wasRunning || withdrawn.aborted) return undefined
-    // From here on no QEMU loads the state again, whatever ends next.
+    // From here on no QEMU loads the state again, whichever process ends next.
     if (region.write(stateFile.extents, CONSUMED) !== undefined) return undefined
     done(
       'continue',

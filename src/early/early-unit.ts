@@ -42,7 +42,10 @@ import { startWhenReady } from './start-when-ready.ts'
 /** Tests have others. */
 export interface EarlyHost {
   readonly fstab: string
-  /** For what drivers, udev and other units bring: longer, and the others are better off with the mount. */
+  /**
+   * How long it waits for what drivers, udev and other units bring: after a longer wait the other guests
+   * would go on sooner by the mount.
+   */
   readonly waitMs: number
 }
 
@@ -133,7 +136,7 @@ interface Limits {
   /** As of `hostLacks`. */
   readonly late: ReadonlySet<string>
   readonly waitMs: number
-  /** The end of all, by the clock of `performance`. */
+  /** When it stops waiting, whatever guests do, by the clock of `performance`. */
   readonly until: number
 }
 
@@ -161,7 +164,7 @@ async function startGuestsOf(
     waitMs,
   })
   await within(Promise.all(found.started.values()), until - performance.now())
-  // From here on no mark is written.
+  // From here on `continueEarly` writes no mark.
   withdrawal.abort()
   for (const line of outcome.end(guests, found)) say(line)
 }

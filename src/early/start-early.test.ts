@@ -19,7 +19,7 @@ test("each guest's QEMU is started before the RAM of the next one is made reacha
       return guest as EarlyGuest
     },
     async (guest) => {
-      // As the real one comes to its process: by promises that wait for nothing else.
+      // The real one starts its QEMU's process after promises, too, which wait for nothing else.
       await undefined
       order.push(`start ${nameOf(guest)}`)
       return RESULT

@@ -102,7 +102,7 @@ export async function startEach(
     const reached = tryTo(() => reach(guest))
     if (reached === undefined) continue
     started.set(guest.definition.name, start(reached))
-    // `start` has come to its QEMU's process only when this loop has let go of the thread.
+    // `start` starts its QEMU's process after promises that Node resolves only while this loop waits.
     await immediate()
   }
   return started

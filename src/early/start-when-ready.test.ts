@@ -62,7 +62,7 @@ test('it is looked for as long as another guest is on its way, or lacks what com
   const waitedFor = bench({ a: [SOON, SOON, NOTHING], b: [LATE, NOTHING] })
   assert.deepEqual([...(await waitedFor.run(60_000)).started.keys()], ['b', 'a'])
 
-  // Once the other one has gone on, it is left.
+  // Once `a` has gone on, the early start does not wait for `b`.
   const gone = bench({ a: [NOTHING], b: [LATE] }, () => Promise.resolve())
   const { left } = await gone.run(60_000)
   assert.deepEqual([...left.keys()], ['b'])

@@ -84,7 +84,7 @@ export function decode(buffer: Buffer, length: number): Decoded {
       FORGET_ONE.decode(view, at + index * FORGET_ONE.sizeBytes),
     )
   } else if (opcode === 'INTERRUPT') {
-    // Names the request it interrupts, which may have been sent again: compare identities.
+    // Names the request it interrupts, which the kernel may have sent again: compare identities.
     request.unique = (request.unique as bigint) & ~FUSE_UNIQUE_RESEND
   }
   return request as FuseRequest

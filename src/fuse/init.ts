@@ -103,7 +103,8 @@ export function negotiate(initIn: ValuesOf<typeof INIT_IN>): Negotiation {
       minor: MINOR,
       maxReadahead: initIn.maxReadahead,
       flags,
-      // RELEASE and FORGET are sent in the background: as many may queue as a burst of closing files makes.
+      // The kernel sends RELEASE and FORGET in the background: as many may queue as processes make when they
+      // close many files at once.
       maxBackground: 64,
       congestionThreshold: 48,
       maxWrite: MAX_WRITE_BYTES,

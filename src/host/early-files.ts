@@ -5,7 +5,7 @@
 import { dirname } from 'node:path'
 import { unitWord } from '../values/shell-word.ts'
 
-/** What takes the files away again, for who reads them. */
+/** What removes the files again, for an operator who reads one. */
 interface Removed {
   readonly remover: string
 }
@@ -13,7 +13,7 @@ interface Removed {
 /**
  * A generator (systemd.generator(7)): it reads fstab as systemd-fstab-generator does, symlinks followed, and
  * does `body` for each line of guestmemfs, with its words in `$source`, `$directory`, `$options`, and the
- * mount unit's name in `$unit`. `about`: for who reads the file.
+ * mount unit's name in `$unit`. `about`: for an operator who reads the file.
  */
 export const generatorScript = (about: string, body: string): string => `#!/bin/sh
 # Installed by guestmemfs: ${about}

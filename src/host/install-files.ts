@@ -171,7 +171,7 @@ TasksMax=infinity
 
 /**
  * A generator that orders `units` after each guestmemfs mount of fstab, by a drop-in `fstab.conf`. They wait
- * for a line with `noauto` only where another unit mounts it. `why`: for who reads the file.
+ * for a line with `noauto` only where another unit mounts it. `why`: for an operator who reads the file.
  */
 export const fstabGenerator = (why: string, units: readonly string[], { remover } = LOCAL_PLACES): string =>
   generatorScript(

@@ -90,8 +90,8 @@ export function readDomainRecord(uuid: string, folder = LIBVIRT_PATHS.records): 
 }
 
 /**
- * Written before what it says becomes true for others: the symlink comes after a record that says `saved`,
- * and goes after one that says something else. Errors: UsageError.
+ * The caller writes it before what it says becomes true for others. This makes the symlink after a record
+ * that says `saved`, and removes it after one that says something else. Errors: UsageError.
  */
 export function writeDomainRecord(record: DomainRecord, folder = LIBVIRT_PATHS.records): void {
   const { uuid, mountPoint, state } = record

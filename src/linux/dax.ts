@@ -113,8 +113,8 @@ const MAPPING_NAME = /^mapping\d+$/
 const deviceId = (name: string): number => Number(name.slice(name.indexOf('.') + 1))
 
 /**
- * The numbers in the names of mappings are used again: their order is that of the page at which they begin.
- * END is the last byte, not one past it.
+ * The kernel uses the numbers in the names of mappings again: their order is that of the page at which they
+ * begin. END is the last byte, not one past it.
  */
 function readMappings(path: string): PhysicalRange[] {
   const mappings = list(path)

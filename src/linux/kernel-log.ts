@@ -12,7 +12,10 @@ export interface KernelLine {
 /** A read of /dev/kmsg returns one record; a longer one fails (Documentation/ABI/testing/dev-kmsg). */
 export const MAX_RECORD_BYTES = 8192
 
-/** The caller needs its beginning; a kernel that logs faster than it is read must not hold this process. */
+/**
+ * The caller needs the beginning of the log; a kernel that logs faster than this process reads must not keep
+ * it here.
+ */
 const MOST_LINES = 20_000
 
 /** Empty where the log may not be read. */

@@ -1,4 +1,4 @@
-/** Tests that a line reaches the kernel's log, or that the reason why not comes back. */
+/** Tests that a line reaches the kernel's log, or that the errno is returned. */
 import assert from 'node:assert/strict'
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { test } from 'node:test'

@@ -10,7 +10,7 @@ import { errnoOfNodeError } from './library.ts'
 const MAX_LINE_BYTES = 900
 
 /**
- * Written at level notice as `guestmemfs: LINE`. Never throws where /dev/kmsg cannot be written: the errno is
+ * Writes `guestmemfs: LINE` at level notice. Never throws where /dev/kmsg cannot be written: the errno is
  * returned and may be ignored.
  */
 export function writeKernelLog(line: string): Errno | undefined {

@@ -12,7 +12,7 @@ import { PTE_BYTES } from '../values/units.ts'
 import { MAX_RECORD_BYTES, readLogRecord } from './kernel-log.ts'
 import { errnoOfNodeError } from './library.ts'
 
-/** Read at once: a kernel that logs without a pause must not hold its reader. */
+/** So many one call reads: a kernel that logs without a pause must not keep the caller waiting. */
 const MOST_RECORDS = 1000
 
 /**
@@ -29,7 +29,7 @@ export interface LoggedFailures {
    * them.
    */
   readonly gaps: number
-  /** There may be further records: to be called again. */
+  /** There may be further records: the caller asks again. */
   readonly isMore: boolean
 }
 

@@ -77,8 +77,8 @@ export function kernelRelease(): KernelRelease {
 }
 
 /**
- * Huge pages for memfds: `never` (4 KiB pages in silence), `advise` (where MADV_HUGEPAGE asks), `always` and
- * a few more. ENOENT: no THP in this kernel.
+ * Huge pages for memfds: `never` (4 KiB pages, without an error), `advise` (where MADV_HUGEPAGE asks),
+ * `always` and a few more. ENOENT: no THP in this kernel.
  */
 export function shmemHugePages(): string | Errno {
   try {

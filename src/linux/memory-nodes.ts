@@ -13,7 +13,7 @@ import { type NodeRange, parseSrat, SRAT_PATH } from './srat.ts'
 
 export interface MemoryNode {
   readonly id: number
-  /** Holes between them are nobody's. */
+  /** Holes between them belong to no node. */
   readonly ranges: readonly PhysicalRange[]
 }
 

@@ -21,7 +21,8 @@ const PASSES = 10
 export function putLast(pid: number): number | undefined {
   const nice = niceOf(pid)
   if (nice === undefined || nice === LAST || nice === FIRST) return undefined
-  // The question, without the risk that it cannot be undone.
+  // This tries whether it may lower the nice value before it raises it: a raise that it cannot undo would
+  // stay.
   if (setNice(pid, nice - 1) !== undefined) return undefined
   setThreads(pid, LAST, () => true)
   setSessionNice(pid, LAST)

@@ -153,7 +153,7 @@ test('a stream is connected without waiting, and tells which process listens', (
   assert.equal(connectStream(join(folder, 'x'.repeat(108))), ENAMETOOLONG)
   const listener = listenUnix(path)
   const streams: Fd[] = []
-  // Nobody accepts them: the queue is full at last.
+  // No process accepts these connections, so the listener's queue is full in the end.
   let last: Fd | Errno
   do {
     last = connectStream(path)

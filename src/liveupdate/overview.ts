@@ -72,7 +72,10 @@ function keeperOf({ server: { keeperPid } }: PoolStatus, server: RunningProcess)
   return { ...keeper, version: keeper.version ?? server.version }
 }
 
-/** By the pool's record, in whose pid namespace its server is seen to live. */
+/**
+ * By the pool's record. Where this process sees the server that it names, it is in the record's pid
+ * namespace, and sees the keeper, too, if that runs.
+ */
 function hasLostKeeper(pool: string): boolean {
   const record = writtenRecord(pool)
   if (record === undefined || record.server === null || !isAlive(record.server)) return false

@@ -84,7 +84,7 @@ async function resumeIn(
   { names, named, nextQemu, timeoutMs, early }: Resumption,
   view: UpdateView,
 ): Promise<number> {
-  // Held before the guests are looked at: another resumption, of another pool's guests, may be under way.
+  // This command takes it before it looks at the guests: another one may be resuming those of another pool.
   const lock = await ResumptionLock.take(all)
   const { mounts, problems } = await mountsToResume({ names, named }, all, view)
   if (mounts.length === 0 && problems.length === 0) view.nothing('no VM is saved there')
@@ -115,11 +115,11 @@ async function resumeIn(
   lock.leave()
   const reports = withParts(await until(Promise.all(work)).finally(() => signals.end()))
   for (const report of reports) view.report(report)
-  // So that no other command finds the update's record without its guests. They run, whichever command has
-  // the lock.
+  // This command takes the lock again, so that no other one finds the update's record without its guests.
+  // Where it does not get it, they run all the same.
   await lock.enter().catch(() => {})
-  // Kept where guests were named, or only those with RAM in another mount: the others still need the update's
-  // times.
+  // Where guests were named, or a mount was looked at only for guests with RAM in another one, its record
+  // stays: the other guests still need the update's times.
   const ended = isNamed ? [] : mounts.filter(({ mount }) => !mount.isBeside)
   for (const { mount } of ended) removeEndedRecord(mount.mountPoint, updates.get(mount.mountPoint))
   lock.leave()

@@ -94,7 +94,7 @@ function loggedFailures(failures: MemoryFailures | undefined): readonly number[]
   return blocks
 }
 
-/** A kernel that logs faster than it is read does not hold the command. */
+/** After so many looks the command goes on, also where the kernel logs faster than this process reads. */
 const MOST_LOOKS = 64
 
 const numbersOf = ({ start, count }: Extent): number[] => Array.from({ length: count }, (_, at) => start + at)

@@ -94,7 +94,7 @@ async function work(
     return hasKeeper(pool) ? 'kept' : 'nothing'
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
-    // Before the pause, so that the operator finds the reason at once.
+    // This reports before it pauses, so that the operator finds the reason at once.
     report(error.message)
   }
   await pauseAfterRefusal(pool)
@@ -112,7 +112,7 @@ export async function keepPool(pool: string, report: (line: string) => void): Pr
   const stored = takeStored(process.env)
   const outcome = await work(pool, stored, report)
   if (outcome === 'nothing') {
-    // Reported first, because systemd signals this process when it stops the unit.
+    // This reports first, because systemd signals this process when it stops the unit.
     report(`pool '${pool}': ${whyNothing(pool, storedNames(process.env))}`)
     endUnit(pool)
   }

@@ -109,8 +109,8 @@ export const isFrozen = (mountPoint: string): boolean => readText(mountPoint, FR
 export function setFrozen(mount: PoolMount, frozen: boolean): boolean {
   const before = readText(mount.mountPoint, FROZEN_XATTR)
   if (before === (frozen ? '1' : '0')) {
-    // Objects of a pool that is not frozen may be preserved, too: this unpreserves them. An error is not
-    // reported, as there may be none.
+    // Objects of a pool that is not frozen may be preserved, too: this unpreserves them. An error does not
+    // matter, as there may be no such object.
     if (!frozen) setxattr(mount.mountPoint, FROZEN_XATTR, Buffer.from('0'))
     return false
   }

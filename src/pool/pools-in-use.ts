@@ -6,7 +6,7 @@ import { UsageError } from '../values/errors.ts'
 import { type PoolSummary, summarisePools } from './pool-summary.ts'
 import { type PoolMount, poolMounts } from './pool-view.ts'
 
-/** Each pool as one line names it. Of one that is lost, only a mount is left to be in use. */
+/** Each pool as one line names it. One that is lost is in use only where it still has a mount. */
 export function poolsInUse(pools: readonly PoolSummary[], mounts: readonly PoolMount[]): string[] {
   return pools.flatMap(({ pool, state }) => {
     const mount = mounts.find((each) => each.pool === pool)

@@ -45,7 +45,8 @@ export async function remountPool({
   const wanted = parseMountOptions(splitOptions(options).filter((word) => !FUSES_OWN.test(word)))
   const record = checkUnchanged(pool, wanted)
   const size = newSize(record, wanted)
-  // The size first, because it can be refused; and both or neither.
+  // Changes the size first, because the server can refuse it, and undoes that where the kernel refuses the
+  // rest.
   const before = size === undefined ? undefined : resize(record, found, size)
   const failed = remountFuse(found, wanted.mountFlags, wanted.kernelOptions)
   if (failed && before !== undefined) setSize(found, before)

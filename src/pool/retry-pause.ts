@@ -37,8 +37,8 @@ const pauseMs = (count: number): number =>
 export const resetRefusals = (pool: string): void => rmSync(path(pool), { force: true })
 
 /**
- * After a refusal: waits twice as long as after the one before it. Resolves at once when `mount` requests the
- * pool, which is answered at once, or `umount --discard` discards it.
+ * After a refusal: waits twice as long as after the one before it, up to LONGEST_PAUSE_MS. Resolves at once
+ * when `mount` requests the pool, so that its caller need not wait, or `umount --discard` discards it.
  */
 export async function pauseAfterRefusal(pool: string): Promise<void> {
   const count = refusals(pool) + 1

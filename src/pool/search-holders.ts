@@ -87,7 +87,7 @@ export function imagesHeldBy(pid: number): ImageHolder[] {
   // Only of these is more read: reading the command line of a process waits for the lock of its memory map,
   // which it may hold without an end while it waits for a page of a file system that does not answer.
   if (images.length === 0 && table === undefined) return []
-  // Before its status: one that has no title by now is seen there to be ending.
+  // This reads the title before the status, which shows of a process without a title that it is ending.
   const role = processRole(pid)
   // A user may hold memfds of these names, and an image that names any pool.
   const status = readFileSync(`/proc/${pid}/status`, 'latin1')
@@ -133,7 +133,7 @@ function readHeader(pid: number, fd: number): ReturnType<typeof readIdentity> | 
     const isBlank =
       header.length < HEADER_BYTES ||
       header.subarray(0, MAGIC_BYTES).every((byte) => byte === 0) ||
-      // Another pool's server is making it just now. What it makes it of is in the packed image.
+      // A server is making this image just now. Where it makes it of a packed one, that names the pool.
       probe(header) === 'unfinished'
     return isBlank ? 'blank' : (readIdentity(header) ?? 'damaged')
   } finally {
@@ -166,7 +166,7 @@ export function hasNoConnection({ source, keeper }: PoolRecord): boolean {
   }
 }
 
-/** For a role that no process has. */
+/** In a record, where no process has the role: no process has this pid. */
 export const NO_PROCESS: ProcessIdentity = { pid: 0, startTime: '' }
 
 /**

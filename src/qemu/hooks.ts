@@ -32,7 +32,8 @@ export async function runHook(
   const about = (what: string): string => `'${command}' ${what}`
   let child: ChildProcess | undefined
   let received: NodeJS.Signals | undefined
-  // Before it is started: a signal that comes meanwhile would leave it behind.
+  // This process takes signals from before the start on: one that came in between would end it, and leave the
+  // command running.
   const passOn = (signal: NodeJS.Signals): void => {
     received = signal
     if (child !== undefined) signalGroup(child, signal)
@@ -47,7 +48,7 @@ export async function runHook(
       return about(`did not end within ${formatTimeout(timeoutMs)}`)
     }
     const [code, signal] = first
-    // Whether it ended by the signal or not: nothing after it is to be started.
+    // Whether it ended by the signal or not: the caller must start nothing after it.
     if (received !== undefined) return about(`got ${received}`)
     if (code === 0) return undefined
     return about(signal === null ? `ended with status ${code}` : `was killed by ${signal}`)

@@ -151,7 +151,7 @@ export async function continueLoaded(
   const wakes = isWoken(definition)
   const wasSuspended = saved.isSuspended === true
   const continued = hasGoneOn ? undefined : continueGuest(qmp, { wasRunning, wakes, wasSuspended })
-  // What let it go on may have ended before it woke it.
+  // The process of the early start may have ended after it let the guest go on, and before it woke it.
   if (hasGoneOn && wakes) await wakeGuest(qmp)
   // No record names the file any more, so no QEMU loads it: the guest need not wait for its removal.
   removeStateFile(saved.path)

@@ -16,7 +16,7 @@ function sleeping(t: TestContext): { readonly one: ProcessIdentity; readonly kil
   return { one: identify(child.pid ?? 0) as ProcessIdentity, kill: () => child.kill('SIGKILL') }
 }
 
-/** Of processes: Node opens others whenever it likes. */
+/** Descriptors of processes alone: Node opens others at any time. */
 function openPidfds(): number {
   const links = readdirSync('/proc/self/fd').map((fd) => {
     try {

@@ -1,6 +1,6 @@
 /**
  * `/run/guestmemfs/updates/`: the live updates whose command runs, a file each. Only root writes there. A
- * command that was killed leaves its file, which the process in it shows to be old.
+ * command that was killed leaves its file, and its reader sees that the process in it has ended.
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

@@ -72,7 +72,7 @@ test('after a look the log is left alone for a second; a log that has more is re
   assert.equal(bad.look(), false)
   assert.deepEqual([bad.fd, bad.timerMs], [undefined, 1000])
   assert.deepEqual(badRuns(), [[0, 2]])
-  // Whoever must know at once may look all the same.
+  // `lookAtAll` reads it all the same: the server calls it before it calls blocks clean.
   bad.lookAtAll()
   assert.deepEqual(badRuns(), [[0, 3]])
   clock.ms = 1000

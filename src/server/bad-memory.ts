@@ -12,11 +12,11 @@ import type { Fd } from '../values/ids.ts'
 import { formatSize } from '../values/size.ts'
 
 /**
- * After one look the next one is not made earlier than this, unless blocks are to be called clean: the kernel
- * may log whatever it wants as fast as it can.
+ * After one look the server makes the next one no earlier than this, unless it is to call blocks clean: the
+ * kernel may log other lines at any rate, and each makes the log readable.
  */
 const QUIET_MS = 1000
-/** For all of the log, unless it grows faster than it is read. */
+/** So many looks read all of the log, unless the kernel logs faster than the server reads. */
 const MOST_LOOKS = 32
 
 /**

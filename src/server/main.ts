@@ -75,7 +75,8 @@ try {
   const { files, freeFiles } = fs.statfs()
   // A pool with the root directory alone need not be kept.
   const isHeld = store.hostMemory !== undefined && files - freeFiles > 1
-  // Closed, because the next mount's keeper takes a connection that it finds in this process for one in use.
+  // The server closes it, because the next mount's keeper takes a connection that it finds in this process
+  // for one in use.
   close(fuse)
   // A message that was sent may not have been read: the socket of a dying keeper takes messages to the end.
   // Only its answer proves that the keeper holds the memory.

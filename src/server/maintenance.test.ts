@@ -265,7 +265,7 @@ test('the log is read before blocks are called clean: what failed while it was z
   const { maintenance } = server(fx, null)
   assert.equal(maintenance.noticesFd, 9)
   maintenance.start()
-  // The log is quiet after this look, and nothing polls it.
+  // The kernel logs nothing after this look, and the server does not poll the log.
   maintenance.onNotices()
   assert.deepEqual([maintenance.noticesFd, maintenance.timerMs], [undefined, 1000])
   blocksThatFail.push(1)

@@ -44,10 +44,10 @@ export function adoptNodeOwners(context: Context): void {
 /**
  * Sets what of `change` concerns the node, then has `apply` set it on the file. In this order: a server that
  * dies in between leaves a node from which the file's owner is adopted, and the kernel sends the request
- * again. In the other order the former owner would be adopted, and a change that was answered would be lost.
- * Where the kernel refuses it for the node, the server refuses the change and nothing has changed. A change
- * of the size removes the node, so it goes first: where the store then refuses the size, no node has an owner
- * that must be taken back from it.
+ * again. In the other order the next server would adopt the former owner, and lose a change that this one
+ * answered. Where the kernel refuses it for the node, the server refuses the change and nothing has changed.
+ * A change of the size removes the node, so it goes first: where the store then refuses the size, no node has
+ * an owner that must be taken back from it.
  */
 export function withNodeOwner<R>(
   context: Context,

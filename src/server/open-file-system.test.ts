@@ -53,7 +53,8 @@ test('bad memory of a pool is bad in the next one there, also after the next ker
     for (const block of [2, 9, 10]) assert.ok(block < extent.start || block >= extent.start + extent.count)
     assert.equal(second.fs.markClean(OWN, extent), undefined)
   }
-  // Until an operator says that it is good again; then no byte of what was there is needed.
+  // They stay bad until an operator says otherwise (`reads`): then the format needs no byte of what was
+  // there.
   store.area.fill(0xff, 4096)
   formatPool(store, 'third', [], { reads: false })
   assert.deepEqual(badOf(open(store, 'third').image.state), [])

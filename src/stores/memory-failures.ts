@@ -26,6 +26,6 @@ export interface LoggedBlocks {
   readonly image: readonly number[]
   /** How often records of the log were lost, among which failures may be. */
   readonly gaps: number
-  /** There may be further records: to be called again. */
+  /** There may be further records: the caller asks again. */
   readonly isMore: boolean
 }

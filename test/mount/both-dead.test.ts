@@ -1,6 +1,7 @@
 /**
  * Keeper and server have both been killed, and no other process holds the pool's memory: `mount`, `list` and
- * `umount` say so, whatever is left of the record, and no empty pool takes its place in silence.
+ * `umount` say so, whatever is left of the record, and no command puts an empty pool in its place without a
+ * message.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

@@ -115,7 +115,8 @@ for (const [place, words] of Object.entries(PLACES))
       if (place !== 'no CAP_SYS_PTRACE')
         mounts.push(['mount', pool.pool, testMountPoint(t), '-o', 'new,size=32M'])
       for (const command of [...mounts, ['umount', pool.pool], ['umount', '--discard', pool.pool]]) {
-        // With the record, a process without CAP_SYS_PTRACE sees that the pool lives, and may unmount it.
+        // With the record, a process without CAP_SYS_PTRACE sees that the pool's processes run, and may
+        // unmount it.
         if (place === 'no CAP_SYS_PTRACE' && what === 'a record' && command[0] === 'umount') continue
         const { status, stdout, stderr } = await there(...command)
         assert.deepEqual([status, stdout], [1, ''], command.join(' '))

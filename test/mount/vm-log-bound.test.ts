@@ -16,7 +16,7 @@ test('a keeper cuts the log of a VM that prints without an end', {
   const { directory, log } = makeVmDirectory(`prints-${process.pid}`)
   t.after(() => fs.rmSync(directory, { recursive: true }))
   const fd = fs.openSync(log, 'a', 0o600)
-  // As QEMU has it: the descriptor itself, opened for appending. 10 MiB in all, and then silence.
+  // As QEMU has it: the descriptor itself, opened for appending. 10 MiB in all, and nothing after that.
   const script =
     'for part in 1 2 3 4 5; do head -c 2M /dev/zero | tr "\\0" x; sleep 1; done; echo the end; exec sleep 600'
   const printer = spawn('sh', ['-c', script], { stdio: ['ignore', fd, fd] })

@@ -23,7 +23,7 @@ import { mountVmPool, qemuPid, updateVmm, type VmPool } from './support.ts'
 const AT_ONCE = 3
 /** Of each test: of messages that change QEMU, and of the others. */
 const CHOSEN = 6
-/** A fault that a QEMU does not come back from takes this long, several times in a row. */
+/** A command waits this long for a QEMU that answers no more after a fault, several times in a row. */
 const TIMEOUT = '15s'
 /** One line for the operator, which is no error of the program itself. */
 const ONE_LINE = /^(?!.*(undefined|TypeError|EPIPE|object Object|file:\/\/))[^\n]+$/

@@ -164,7 +164,7 @@ test('a paused guest whose save was undone is in postmigrate: the report says so
     /^it was paused before, and is in QEMU's state 'postmigrate' now: .* \('cont', then 'stop'\)$/,
   )
   assert.deepEqual([qemuPid(vm.name), await status()], [before, 'postmigrate'])
-  // What it takes is true.
+  // The advice in that line is right: the guest can be updated after `cont` and `stop` alone.
   const refused = await updateVmm(pool)
   assert.equal(refused.status, 1)
   assert.match(refused.stderr, /state 'postmigrate'/)

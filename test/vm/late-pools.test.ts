@@ -44,7 +44,7 @@ test('a guest whose second pool is late holds back no guest of another pool', as
   const waiting = resumeVms(late.first, '--timeout', '25s').finally(() => {
     isWaiting = false
   })
-  // It has the lock by then, unless it has given it back.
+  // It has the lock by then, unless it has released it.
   await until('it waits', async () => (await listVms(late.first))[0]?.state === 'saved')
   await new Promise((resolve) => setTimeout(resolve, 1500))
   const { status, stderr, report } = await resumeVms(pool)

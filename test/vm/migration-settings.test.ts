@@ -90,7 +90,7 @@ test('rounds of announcements and a limit of the downtime that the operator set 
 
 test("the operator's limit of the bandwidth of migrations does not pace a save, which stops the guest", async (t) => {
   const { pool, vm } = await startSlowVm(t, 'limited')
-  // Its private memory would take a minute.
+  // At this limit QEMU would take a minute for the guest's private memory.
   await monitor(vm.name, 'migrate-set-parameters', { 'max-bandwidth': 1 << 20 })
   const { status, report } = await updateVmm(pool, '--timeout', '20s')
   const [timeline] = report.vms

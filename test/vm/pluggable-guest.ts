@@ -31,7 +31,7 @@ export interface Pluggable {
   readonly serial: Serial
 }
 
-/** A guest with free slots for DIMMs, which lets them go. */
+/** A guest with free slots for DIMMs, which it releases when QEMU asks it to. */
 export async function startPluggable(
   t: TestContext,
   word: string,

@@ -51,7 +51,7 @@ async function expectUpdated({ pool, vm, serial }: Pluggable, words: RegExp): Pr
   await serial.moreTicks(2)
   assert.equal(serial.findBreak(), undefined)
   const again = await updateVmm(pool)
-  // That private RAM keeps the guest still is reported at each update.
+  // At each update the command says that the guest is stopped while QEMU writes private RAM.
   assert.deepEqual([again.status, again.stderr.replace(/^.*of its RAM are private:.*\n/, '')], [0, ''])
   assert.deepEqual(await dimmsOf(vm.name), before.dimms)
 }

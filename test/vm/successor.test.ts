@@ -52,7 +52,7 @@ async function startUpdate({ pool, vm, qemu }: Slow) {
   })
   const ended = once(update, 'exit')
   const deadline = performance.now() + 60_000
-  // The successor is on record before it has read its mood.
+  // The successor is on record before its program has read what `set` tells it to do.
   while (readRuntime(vm.name)?.successor === undefined || !existsSync(began)) {
     assert.ok(performance.now() < deadline, 'no successor was started')
     await sleep(10)

@@ -154,7 +154,7 @@ test('a guest whose old QEMU was ending when its update was killed goes on in an
   })
   await leaveSaved(pool, qemu)
   assert.equal(await vm.ended, 0)
-  // A process that lives and has no socket, as a QEMU is for the last moments of its life.
+  // A process that runs and has no socket, as a QEMU that is ending.
   const ending = spawn('sleep', ['60'], { stdio: 'ignore' })
   t.after(() => ending.kill())
   const process = identify(ending.pid as number)

@@ -1,7 +1,7 @@
 /**
- * The far end of a TCP connection of a guest: it sends each line back. It is outside of the host, whose QEMU
- * has it at an address of its user network, and so no kexec of the host ends it or what it remembers; QEMU's
- * own TCP (slirp) is the one that the guest's TCP talks to.
+ * The other end of a TCP connection of a guest: it sends each line back. It is outside of the host, whose
+ * QEMU has it at an address of its user network, so no kexec of the host ends it, or loses what it has
+ * received; QEMU's own TCP (slirp) is the one that the guest's TCP talks to.
  */
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'

@@ -1,6 +1,6 @@
 /**
  * The host as a whole: sixteen guests of mixed kinds in a pool of each store get a newer kernel by one
- * command, which was rehearsed before. One guest is KVM's, as two more would provoke the emulator
+ * command, which was rehearsed before. One guest is KVM's, as with two more the emulator may fail
  * (testbed/README.md); one has suspended itself, one was paused by its owner, and one, in a pool that ends
  * with the kernel, is left behind on purpose. libvirt's are in `host-libvirt`.
  */

@@ -1,7 +1,7 @@
 /**
- * A page of guest RAM in a carve-out that the kernel poisons: the pool records it, the next kernel, which
- * knows nothing of it, keeps it out of every file, and so does the next pool there until it is told
- * otherwise.
+ * A page of guest RAM in a carve-out that the kernel poisons: the pool records it. In the next kernel, whose
+ * log does not have it, the server keeps it out of every file, and so does the next pool's there, until an
+ * operator formats with `--forget-bad`.
  */
 import { type BadRow, badRows, poisonPage, takesAllButBad } from '../scenario/bad-memory.ts'
 import { kexecByHand } from '../scenario/by-hand.ts'

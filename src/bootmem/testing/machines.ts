@@ -28,8 +28,7 @@ const occupant = (what: Occupant['what'], start: number, end: number): Occupant 
 })
 
 /**
- * What QEMU's q35 hands to the testbed's host with `-m 4G`: SeaBIOS, 2 GiB below the hole and 2 GiB above 4
- * GiB.
+ * What QEMU's q35 gives the testbed's host with `-m 4G`: SeaBIOS, 2 GiB below the hole and 2 GiB above 4 GiB.
  */
 export const Q35: MachineMemory = {
   firmware: map(`

@@ -156,7 +156,10 @@ export function decodeEntry(from: ByteSource): Entry {
   }
 }
 
-/** Its value is checked, and kept as it is. */
+/**
+ * Throws where the property's value is none (`decodeProperty`), and keeps its bytes: this version may not
+ * implement it.
+ */
 function decodePropertyEntry(from: ByteSource): Entry {
   const ino = decodeIno(from)
   const number = from.varint()

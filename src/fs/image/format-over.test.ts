@@ -66,7 +66,7 @@ test(`crashed at each store of the formatting, or in it: nothing that is known o
         const isFormer = probe(crashed) === 'image' && isUnchanged(crashed, snapshot)
         if (isFormer) former++
         assert.deepEqual(now, isFormer ? known : BAD)
-        // Whoever formats it again loses nothing either.
+        // `formatOver`, called once more on what the crash left, makes the whole new state.
         const again = crashed.slice()
         assert.equal(formatOver(again, OTHER, fresh()), true)
         assert.deepEqual(entriesOf(open(again).state), entriesOf(fresh()))

@@ -35,7 +35,7 @@ export function formatOver(area: Uint8Array, identity: Identity, state: ImageSta
   return true
 }
 
-/** One that is under way is completed first: the slot of the one before it is needed for the next. */
+/** Completes the checkpoint that is under way: the next one needs the slot of the one before it. */
 function completeCheckpoint(writer: AreaWriter, geometry: Geometry, found: Recovered): void {
   const { activeGeneration, active, firstSequence, fold } = found
   Segment.resume(writer, geometry, activeGeneration, active)

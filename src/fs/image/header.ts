@@ -30,7 +30,7 @@ export interface Identity {
 export interface Expected {
   readonly storeKind: string
   readonly totalBlocks?: number
-  /** As in `PlacementRules`: a packed image is checked by it. */
+  /** As in `PlacementRules`: `unpackImage` checks a packed image by it. */
   readonly chunkBlocks?: number | undefined
 }
 
@@ -183,8 +183,9 @@ function versionOf(header: Buffer): FormatVersion | undefined {
 }
 
 /**
- * Whether the checksum is right, or on its way from that of version 1 to that of version 2: a word is stored
- * at once, but a torn one, which has a beginning of the new bytes, is taken as well.
+ * Whether the checksum is right. In version 2 it may still be that of version 1, because `upgradeHeader`
+ * stores the version first. A server stores a word at once, but this accepts a torn one as well, which begins
+ * with bytes of the new one.
  */
 function isWhole(header: Buffer): boolean {
   const found = header.readUInt32LE(FIELD.crc)
@@ -249,7 +250,7 @@ function readGeometry(header: Buffer, areaBytes: number): Geometry {
   return geometry
 }
 
-/** The magic word is left out: it is the last thing stored. */
+/** Without the magic word, which `finishHeader` stores last. */
 const headerCrc = (header: Buffer): number => crc32(header.subarray(FIELD.version, FIELD.crc))
 
 const number = (header: Buffer, offset: number): number => Number(header.readBigUInt64LE(offset))

@@ -166,7 +166,8 @@ test('a state that outgrows its slot, or a record its limit, does not fit; what 
   assert.ok(files > 50 && files < 1000, `${files} files`)
   const value = new Uint8Array(geometryOf(area.length).recordLimitBytes)
   assert.equal(image.fits([{ kind: 'xattr', ino: ino(2), name: name('user.x'), value }]), false)
-  // Full as it is: changes in place, round and round, so that checkpoints of a full state are written.
+  // While it is full the test changes files in place, many times, so that the image writes checkpoints of a
+  // full state.
   const generation = image.generation
   for (let i = 0; i < 2000; i++) {
     const entries: Entry[] = [{ kind: 'inode', inode: randomInode(random, ino(2 + random.below(files))) }]

@@ -83,7 +83,7 @@ test('a packed image that was changed is refused, and the area is as it was', ()
         assert.ok(area.every((byte) => byte === 0))
         return
       }
-      // A byte that nothing depends on: then it is all there.
+      // `unpackImage` does not depend on this byte: then the area holds the whole state.
       assert.deepEqual(entriesOf(Image.open(area, EXPECTED, new State()).state), entriesOf(packed().state))
     }),
     { numRuns: 300 },

@@ -69,7 +69,7 @@ export function readRecord(room: Uint8Array): Found {
   return { kind: 'record', record: decodeRecord(body), bytes: RECORD.body + padded(length) }
 }
 
-/** `body` passed its checksum: what does not decode now was written wrong, not torn. */
+/** `body` passed its checksum: where it does not decode, its writer was wrong, and no crash has torn it. */
 function decodeRecord(body: Uint8Array): LogRecord {
   const from = new ByteSource(body)
   const sequence = Number(from.u64())

@@ -1,7 +1,8 @@
 /**
- * Blocks in which memory has failed. They are stated bad for good: a free one goes to no file any more, and
- * one that a file owns stays the file's until the file loses it, with whatever bytes are left. That it is bad
- * is recorded while the pool is frozen, too: the next kernel has no other way to know.
+ * Blocks in which memory has failed. The image states them bad for good: the allocator gives a free one to no
+ * file any more, and one that a file owns stays the file's until the file loses it, with the bytes that are
+ * left. The server records that it is bad while the pool is frozen, too: the next kernel has no other way to
+ * know.
  */
 import type { Extent } from '../../stores/store.ts'
 import type { Errno } from '../../values/errno.ts'

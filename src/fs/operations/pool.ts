@@ -34,7 +34,7 @@ export function statfs(volume: Volume): PoolUse {
 
 /**
  * `frozen`: from now on every modification answers EBUSY. Freezing a frozen pool has no effect. The objects
- * of a thawed pool change again, so those that were preserved are unpreserved. Errors: ENOSPC.
+ * of a thawed pool change again, so a thaw unpreserves those that the keeper has preserved. Errors: ENOSPC.
  */
 export function setPoolFrozen(tx: OwnTransaction, frozen: boolean): Errno | undefined {
   const { volume } = tx
@@ -52,7 +52,7 @@ export function setPoolFrozen(tx: OwnTransaction, frozen: boolean): Errno | unde
  * Dirty blocks for the worker to zero next, at most `maxBlocks`, in one data chunk or outside of all: first
  * those of the next data chunk, so that it is made where it should be and not wherever clean blocks are, then
  * those outside of whole gigantic frames, and then the lowest. No block of `except` is among them. None while
- * frozen: the result could not be recorded.
+ * frozen: the server could not record the result.
  */
 export function dirtyExtent(
   { frozen, index, state }: Volume,

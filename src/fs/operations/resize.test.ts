@@ -110,7 +110,7 @@ test('a store that has to wait: nothing changed, nothing undone, and asked again
     const grow = () => fs.setAttributes(rq(), ino, { sizeBytes: blocks(2) })
     const write = () => fs.write(rq(), ino, 0, Buffer.from('x'))
     for (const operation of [grow, write]) {
-      // The second is for an undo, which must not happen.
+      // The store would answer the second to an undo, which the file system must not try.
       store.failures.resize.push(WAIT_FOR_STORE, ENOMEM)
       assert.equal(operation(), WAIT_FOR_STORE)
       assert.deepEqual(store.failures.resize.splice(0), [ENOMEM])
@@ -118,7 +118,8 @@ test('a store that has to wait: nothing changed, nothing undone, and asked again
       assert.equal(journal.records.length, records)
     }
     assert.equal(ok(grow()).sizeBytes, blocks(2))
-    // Shrinking is logged already: the memory follows when it can, before it grows again.
+    // The record of the shrinking is there already: the store cuts the memory when it can, at the latest
+    // before the file grows again.
     store.failures.resize.push(WAIT_FOR_STORE)
     assert.equal(ok(fs.setAttributes(rq(), ino, { sizeBytes: 10 })).sizeBytes, 10)
     store.failures.resize.push(WAIT_FOR_STORE)
@@ -137,7 +138,7 @@ test('a store that cannot shrink is asked again, once the record is made', () =>
   assert.equal(fs.oversizedCount, 1)
   fs.retryShrinks()
   assert.equal(fs.oversizedCount, 0)
-  // What is deleted in between need not be asked about.
+  // The file system does not ask the store again about a file that was deleted in between.
   ok(fs.setAttributes(rq(), ino, { sizeBytes: blocks(2) }))
   store.failures.resize.push(ENOMEM)
   ok(fs.setAttributes(rq(), ino, { sizeBytes: 0 }))

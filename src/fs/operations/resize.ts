@@ -131,7 +131,7 @@ export function undoGrowth(volume: Volume, before: Inode): void {
 /**
  * Shrinks an object, after the record of its new size, which is not undone. A store that only begins to
  * shrink it, or cannot, leaves it larger than its inode says: no read goes beyond the inode's size, and
- * `growObject` cuts the object back before it grows, or fails. So no byte that was cut off is read again.
+ * `growObject` cuts the object back before it grows, or fails. So no reader gets a byte that was cut off.
  * `retryShrinks` tries again what the kernel refused: until then the object uses the memory that it did, and
  * where the store clears blocks itself, its blocks are dirty already, and zeroed before another file gets
  * them.

@@ -26,7 +26,7 @@ const CAPABILITIES = 'security.capability' as ByteString
 
 /** How a write is made, beside where and what. */
 export interface WriteOptions {
-  /** FUSE_WRITE_KILL_SUIDGID: the writer has no CAP_FSETID, so set-id bits are removed. */
+  /** FUSE_WRITE_KILL_SUIDGID: the writer has no CAP_FSETID, so the write removes set-id bits. */
   readonly killsSetId?: boolean
 }
 
@@ -93,8 +93,8 @@ function writeWithin(
   const written = tx.volume.store.data.write(objectOf(inode), offset, from)
   if (written instanceof Refusal) return written
   if (written === 0) return ENOSPC
-  // The record of a short write does not state its length: should the kernel send the request again, it is
-  // applied again.
+  // The record of a short write does not state its length: should the kernel send the request again, the next
+  // server applies it again.
   tx.commit(written < from.length ? OWN_WORK : undefined)
   return written
 }
@@ -121,7 +121,8 @@ function writeBeyond(
   const refusal = markDirtyFirst(volume, fresh) ?? tx.noRoom()
   const written = refusal ?? writeAll(volume, inode, offset, from)
   if (written instanceof Wait) {
-    // Nothing was written. The object stays grown: otherwise the store's work for it would be lost.
+    // The store has written nothing. The object stays grown: to undo that would undo the store's work, which
+    // the repeated write needs.
     markCleanAgain(volume, fresh)
     return written
   }

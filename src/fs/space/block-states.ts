@@ -33,7 +33,7 @@ export class BlockStates {
    */
   set(extent: Extent, state: BlockState): { removed: readonly StatedRun[]; added: readonly StatedRun[] } {
     const end = extent.start + extent.count
-    // One run to the left and to the right are taken in when they touch, so that equal neighbours merge.
+    // Takes in one run to the left and one to the right where they touch, so that equal neighbours merge.
     const first = this.#indexAt(extent.start - 1)
     let last = first
     const pieces: StatedRun[] = []

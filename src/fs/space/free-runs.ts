@@ -69,7 +69,7 @@ export class FreeRuns {
     for (let left = count; left > 0; ) {
       const run = this.firstFit(left) ?? this.longest()
       if (!run) throw new BrokenInvariantError(`${left} of ${count} free blocks cannot be found`)
-      // Marked used only to find the next one.
+      // Marks the run used only to find the next one, and frees it below.
       this.mark(run, false)
       chosen.push(run)
       left -= run.count

@@ -163,7 +163,7 @@ export class Transaction<R extends OwnRequest = Caller> {
     this.#rest.push(entry)
   }
 
-  /** ENOSPC when the image has no room for this record. To be called before anything is done. */
+  /** ENOSPC when the image has no room for this record. An operation calls it before it does anything. */
   noRoom(): Errno | undefined {
     return this.volume.journal.fits(this.#entries()) ? undefined : ENOSPC
   }

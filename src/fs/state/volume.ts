@@ -41,7 +41,7 @@ export class Volume {
    */
   readonly searches = new Map<Ino, 'begun' | 'ended'>()
 
-  /** How many requests were refused because the image's format version cannot hold them. */
+  /** How many requests the file system has refused because the image's format version cannot hold them. */
   refusedByFormat = 0
 
   constructor(journal: Journal, store: Store) {

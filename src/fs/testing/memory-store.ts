@@ -207,7 +207,9 @@ export class MemoryStore implements Store, FileData {
     return this.#block(`pool/${block}`).slice()
   }
 
-  /** What a block holds; nothing keeps it until it is written. */
+  /**
+   * What a block holds. For one that was never written these are new bytes, which the store does not keep.
+   */
   #block(key: string): Uint8Array {
     const former = this.descriptor.clearing === 'ours' ? this.#formerByte : 0
     return this.#blocks.get(key) ?? new Uint8Array(this.#modelBytes).fill(former)

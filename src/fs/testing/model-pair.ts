@@ -174,8 +174,8 @@ export class ModelPair<J extends Journal> {
         return ['ok', () => fs.markBad(rq(), [{ start: step.block % TOTAL_BLOCKS, count }])]
       }
       case 'restart': {
-        // What was not released by the old server is released by the new one: here the kernel forgot
-        // everything.
+        // The new server releases what the old one did not: on its new connection the kernel references no
+        // orphan.
         model.orphans.clear()
         const ask = () => {
           this.fx = fixtureOver(this.#reopen(this.fx.journal), this.fx.store)

@@ -57,7 +57,7 @@ test('the same through the persistent image, long enough for checkpoints, opened
       pair.check()
       checkpoints += pair.fx.journal.generation - 1
     }),
-    // A failure is not made smaller: its seed is enough to see it again.
+    // fast-check does not shrink a failure: its seed is enough to see it again.
     { numRuns: 3, endOnFailure: true, ...seeded },
   )
   assert.ok(checkpoints > 0, 'checkpoints were made')

@@ -1,6 +1,6 @@
 /**
- * A journal for tests of decisions: it keeps the records in a list and nothing survives it. `limit` records
- * fit; `replay` rebuilds a state from them, as a recovery would.
+ * A journal for tests of decisions: it keeps the records in a list, which ends with this process. `limit`
+ * records fit; `replay` rebuilds a state from them, as a recovery would.
  */
 import { type FormatVersion, NEWEST_VERSION } from '../image/image-format.ts'
 import type { Entry, Origin } from '../state/entry.ts'

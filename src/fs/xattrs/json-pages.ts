@@ -3,7 +3,7 @@ import { XATTR_SIZE_MAX } from '../state/limits.ts'
 
 /**
  * Page `page` of a list: a JSON array of its own, as UTF-8. A page after the last is undefined; an empty list
- * has one empty page. The list is read to the end of that page, and no further.
+ * has one empty page. This reads the list to the end of that page, and no further.
  */
 export function jsonPage(
   list: Iterable<unknown>,

@@ -215,7 +215,7 @@ export async function resumeDomainGuest(
       clock.ended(phase)
       onPhase(phase)
     }
-    // Read anew under the lock: another command may have resumed the domain while this one waited.
+    // This reads the record anew under the lock: another command may have resumed the domain meanwhile.
     const now = readDomainRecord(uuid, tools.records)
     if (now === undefined) return timeline(times, 'resumed', null)
     const loaded = await resumeDomain({ record: now, timeoutMs, tools, onStep })

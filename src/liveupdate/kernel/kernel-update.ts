@@ -69,7 +69,8 @@ export async function updateKernel(update: KernelUpdate, kexec = REAL): Promise<
   onProgress(`kernel ${plan.next} is loaded`)
   const steps = new UpdateSteps(scope(update), startedAtMs)
   try {
-    // Done while guests still run, to shorten their blackout.
+    // Guests still run meanwhile, and their blackout is shorter: the first takes up to a second, and a later
+    // sync has less to write.
     await steps.readClock()
     syncFileSystems()
     signals.check()
@@ -93,7 +94,8 @@ export async function updateKernel(update: KernelUpdate, kexec = REAL): Promise<
     steps.writeUpdateRecord()
     await steps.preserve('image')
     onProgress(`jumping into kernel ${plan.next}`)
-    // After the line, which a reader may hold up.
+    // After the progress line, whose reader may delay this process: another client of a QEMU could continue a
+    // guest meanwhile.
     await steps.checkStillStopped()
     throw new UsageError(await kexec.jump(plan.via))
   } catch (error) {

@@ -52,7 +52,7 @@ export interface ResumedPool {
 /** The pool must be thawed. One guest's failure holds back no other, and is in the report. */
 export async function resumePool(pool: string, given: VmBatch): Promise<ResumedPool> {
   const { mountPoint, vms, others = [] } = given
-  // A process that has let guests go on itself knows better.
+  // A process that has let guests go on itself has their times: it needs no record of the unit's.
   const early = (given.early?.size ?? 0) === 0 ? readEarlyRecord(pool) : undefined
   const batch = early === undefined ? given : { ...given, early: goneOnBefore(early, vms) }
   const record = readUpdateRecord(mountPoint)

@@ -96,7 +96,8 @@ export class UpdateSteps {
           this.#suspended.push({ ...suspended, ...lock })
         } catch (error) {
           const isStopped = error instanceof GuestStoppedError || sleeping !== undefined
-          // Held until `rollBack` continues it: no other command must take it for one that was left.
+          // This process holds the lock until `rollBack` continues the guest: no other command must take it
+          // for one that an update left.
           if (isStopped && lock !== undefined) this.#stopped.push({ vm, ...lock })
           else lock?.release()
           failures.push(`VM ${name}: ${errorText(error)}`)

@@ -82,7 +82,7 @@ export async function nextLine(request: LineRequest): Promise<NextLine> {
   const line = await lineOf({ ...request, start })
   const lost = lostRam(now.ram, { ...definition, ramFiles: line.ramFiles })
   if (lost.length === 0) return line
-  // Which RAM it is has been said.
+  // `lost` names that RAM already.
   const others = line.refused.filter((each) => !each.startsWith(OTHER_RAM))
   return { ...asRecorded(definition), refused: [...lost, ...others] }
 }

@@ -1,6 +1,6 @@
 /**
  * The helper processes of a guest, each the other half of a device or of its network: swtpm, virtiofsd,
- * passt. One serves one connection, and so ends with the QEMU that had it. Must not: talk to a helper.
+ * passt. One serves one connection, and so ends with the QEMU that had it. Must not: connect to a helper.
  */
 import * as v from 'valibot'
 import { argumentsOf, type CommandLine, driverOf, pairsOf, parseCommandLine } from '../command-line.ts'

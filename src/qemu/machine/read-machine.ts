@@ -117,7 +117,7 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
   const [listed, paths] = [readObjects(ask), readDevicePaths(ask)]
   const monitor = (line: string) => ask(v.string(), 'human-monitor-command', { 'command-line': line })
   const told = monitor('info network').then(networkClients)
-  // Begun with the others: a guest may be stopped meanwhile.
+  // This process sends these with the others and does not wait for them first: a guest may be stopped.
   const rest = Promise.all([
     ask(ExportsSchema, 'query-block-exports'),
     paths.then((devices) => readBootOrder(ask, devices)),

@@ -1,7 +1,7 @@
 /**
  * How a QEMU's threads are scheduled, which no command line has: pinned to processors, at a real-time
- * priority, or at another nice value. Read while the guest is stopped, and set again in its next QEMU before
- * it continues.
+ * priority, or at another nice value. The save reads it while the guest is stopped, and the load sets it
+ * again in the next QEMU before the guest continues.
  */
 import * as v from 'valibot'
 import { readSchedule, type Schedule, ScheduleSchema, setSchedule } from '../../linux/thread-schedule.ts'

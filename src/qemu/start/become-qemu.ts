@@ -42,7 +42,7 @@ export async function becomeQemu(ramFile: string, followsAnother = false): Promi
   const lock = tryLock(makeVmDirectory(name).lock)
   if (lock === undefined) throw new UsageError(`VM ${name} runs already`)
   await endLeftOver(name)
-  // Where that one is gone, it stays in that of the command which started it.
+  // Where the recorded cgroup is gone, this process stays in that of the command which started it.
   if (definition.cgroup !== null) joinCgroup(process.pid, definition.cgroup)
   return await becomeWith(lock, definition, followsAnother)
 }
@@ -78,7 +78,8 @@ export async function becomeWith(
   // The operator may have moved the former QEMU to another cgroup: the next one goes there, too.
   const cgroup = (followsAnother ? readRuntime(name)?.cgroup : undefined) ?? cgroupOf('self')
   recordStart(definition, identifySelf(), 2, cgroup)
-  // QEMU's is seen by its first connection.
+  // `watchStart` has told the watcher of a QEMU, by its first connection. Another VMM has none, so this
+  // process tells it now, after the record.
   if (definition.vmm !== undefined && isFirst) await watchRunning(definition)
   executeQemu(definition, launch, { monitor, lock })
 }

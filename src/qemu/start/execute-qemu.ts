@@ -1,7 +1,7 @@
 /**
  * This process becomes a VM's QEMU: from here on its pid, terminal, cgroup and exit status are QEMU's own,
  * and no process of ours stands beside it. QEMU inherits the listening socket of its QMP and the VM's lock,
- * which is held as long as QEMU lives. Must not: be called before the runtime record names this process.
+ * which is held as long as QEMU runs. Must not: be called before the runtime record names this process.
  */
 import { fstatSync } from 'node:fs'
 import { executeAs } from '../../linux/credentials.ts'

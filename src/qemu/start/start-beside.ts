@@ -75,7 +75,7 @@ async function onRecord(name: string, starting: Starting, timeoutMs: number): Pr
   }
 }
 
-/** Keeps no command from ending. */
+/** Its timer does not keep a command from ending. */
 function untilEnd(process: ProcessIdentity): Promise<string> {
   const pidfd = pidfdOpen(process.pid)
   return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 /**
  * The save of a guest of another VMM, and its undoing, with its record. The program stays, stopped, until the
- * guest is on record as saved: whatever dies before that, the guest is in it.
+ * guest is on record as saved: whichever other process ends before that, the guest is in it.
  */
 import type { ProcessIdentity } from '../../run/process-identity.ts'
 import { errorText, QemuError } from '../../values/errors.ts'

@@ -87,7 +87,7 @@ test('what a program that has ended left in its group is ended', async (t) => {
 })
 
 test('a program whose group starts others without end is ended in bounded time', async (t) => {
-  // Each lives for a moment, and ignores SIGTERM.
+  // Each runs for a moment, and ignores SIGTERM.
   const { vmm } = started(t, 'trap "" TERM; while :; do (trap "" TERM; :) & wait; done')
   await endVmm('web', vmm, 200)
   assert.equal(identify(vmm.pid), undefined)

@@ -28,7 +28,10 @@ const MAIN = fileURLToPath(new URL(`watcher-main${import.meta.url.slice(-3)}`, i
 const START_TIMEOUT_MS = 20_000
 const ANSWER_TIMEOUT_MS = 3000
 const LOOK_MS = 20
-/** One that ends by itself just now leaves its place to another. */
+/**
+ * After so long this starts another watcher: the first may have ended because a former one, which was ending,
+ * had the lock.
+ */
 const START_AGAIN_MS = 5000
 
 export interface GuestStart {

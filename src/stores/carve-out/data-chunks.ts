@@ -60,8 +60,8 @@ export class DataChunks {
   }
 
   /**
-   * Surrenders the mapped chunks of these blocks, which guest RAM is to get: the worker unmaps them before
-   * its next job there. Refusals: EBUSY (a file owns a block there), a Wait.
+   * Gives up the mapped chunks of these blocks, which guest RAM is to get: the worker unmaps them before its
+   * next job there. Refusals: EBUSY (a file owns a block there), a Wait.
    */
   surrender(extents: readonly Extent[]): Refusal | undefined {
     const chunks = chunksOf(extents)

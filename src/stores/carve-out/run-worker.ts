@@ -1,8 +1,8 @@
 /**
- * The loop of a store's worker thread: receives jobs through its port, works until none is left, sleeps. It
- * sends each result back through the port, and raises the eventfd that wakes the server's thread. It reports
- * an exception there, too, which ends the server. The thread's program is a file of the store, which provides
- * the `RangeMapper`.
+ * The loop of a store's worker thread: receives jobs through its port, works until none is left, and waits
+ * for more. It sends each result back through the port, and raises the eventfd that wakes the server's
+ * thread. It reports an exception there, too, which ends the server. The thread's program is a file of the
+ * store, which provides the `RangeMapper`.
  */
 import { type MessagePort, workerData } from 'node:worker_threads'
 import { raiseEventfd } from '../../linux/eventfd.ts'

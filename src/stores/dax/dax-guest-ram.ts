@@ -23,7 +23,7 @@ import type { WorkerPort } from '../carve-out/worker-client.ts'
 import type { Extent, NodeRam, Owner, Placement } from '../store.ts'
 import type { Nodes } from './guest-nodes.ts'
 
-/** After a search has found a process that holds an object, the next one is not made earlier than this. */
+/** After a search has found a process that holds an object, the store asks for the next one no earlier. */
 const LOOK_AGAIN_MS = 1000
 
 /** The devices and the node of one object, as far as this server has seen them. */

@@ -25,8 +25,8 @@ import { DaxInstances, PLACES, type Places } from './dax-instances.ts'
 import { destroyAdvice, type FoundRegion } from './region.ts'
 
 /**
- * Read at a time: each GiB takes some MiB of ordinary RAM for its struct pages, and a host keeps little for
- * itself.
+ * The process reads so much at a time: for each GiB the kernel takes some MiB of ordinary RAM for struct
+ * pages, and a host keeps little for itself.
  */
 const PIECE_BYTES = 16 * GIB
 

@@ -14,7 +14,7 @@ import { type RegionLayout, rangesOf } from '../carve-out/layout.ts'
 import type { WorkerPort } from '../carve-out/worker-client.ts'
 import type { Extent, Placement } from '../store.ts'
 
-/** After a search has found a process that maps an object, the next one is not made earlier than this. */
+/** After a search has found a process that maps an object, the store asks for the next one no earlier. */
 const LOOK_AGAIN_MS = 1000
 /**
  * How long the answer is valid that no process maps an object: until the server has retried the operations
@@ -61,7 +61,7 @@ export class DevmemGuestRam implements RamBlocks {
     })
   }
 
-  /** Data chunks whose blocks a guest gets are surrendered first: the server must not map them any longer. */
+  /** First gives up data chunks whose blocks a guest gets: the server must not map them any longer. */
   resize(object: ObjectId, extents: readonly Extent[]): Refusal | undefined {
     const refused = this.#chunks.surrender(extents)
     if (refused) return refused

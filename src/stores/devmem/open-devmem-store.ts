@@ -20,7 +20,7 @@ import { DevmemGuestRam } from './devmem-guest-ram.ts'
 import type { DevmemTarget } from './devmem-worker.ts'
 import type { FoundRange } from './range.ts'
 
-/** Read at a time: each GiB that is mapped takes 2 MiB of page tables. */
+/** The process reads so much at a time: for each GiB that it maps the kernel takes 2 MiB of page tables. */
 const SAMPLE_BYTES = GIB
 
 /**

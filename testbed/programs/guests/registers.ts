@@ -1,7 +1,7 @@
 /**
  * Prints a line for each guest of this host that guestmemfs runs: its run state, and where its first
- * processor is. Evidence on a guest that is silent. Must not: change a guest, or fail for one that does not
- * answer.
+ * processor is. Evidence on a guest that prints nothing. Must not: change a guest, or fail for one that does
+ * not answer.
  */
 import { existsSync, readdirSync } from 'node:fs'
 import { runStatus } from '../../../src/qemu/migration.ts'

@@ -56,7 +56,7 @@ export function contentsOf(state: State, memory: MemoryStore): Contents {
 
 /**
  * Whether each file of `contents` shows what `expected` says. With `maybe`, bytes may also be those it says:
- * bytes of a write in flight, which no record announces.
+ * bytes of a write in flight, which no record states.
  */
 export function shows(contents: Contents, expected: Contents, maybe?: Contents): boolean {
   for (const [ino, { sizeBytes, bytes }] of contents) {
