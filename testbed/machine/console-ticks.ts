@@ -10,9 +10,15 @@ const HEADER = /^==> (\S+) <==$/
 /** A message of the kernel may come into a line: that line is none, and the next tick tells. */
 const TICK = /^tick (\d+) bad \d+$/
 
+/**
+ * The last file of its line, which is never made: tail begins with it as the file of the line before, so that
+ * the first lines of the last file would have no header (tail_forever_inotify, src/tail.c of coreutils).
+ */
+const NO_LOG = 'none'
+
 /** For a script at boot, before it starts anything: tells the ticks of these guests until `STOP_TELLING`. */
 export const tellTicks = (guests: readonly string[]): string =>
-  `tail -v -n +1 -F ${guests.map((name) => `${LOGS}/${name}`).join(' ')} </dev/null >/dev/console 2>/dev/null &`
+  `tail -v -n +1 -F ${[...guests, NO_LOG].map((name) => `${LOGS}/${name}`).join(' ')} </dev/null >/dev/console 2>/dev/null &`
 
 export const STOP_TELLING = 'pkill -x tail || true'
 
