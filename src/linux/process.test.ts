@@ -105,6 +105,26 @@ test('a stopped process is there and runs nothing; one that ended is gone before
   assert.deepEqual([isStopped(pid), processStartTime(pid)], [false, undefined])
 })
 
+/** As exit(2) of a thread alone; libc's `exit` ends all of them. */
+const SYS_EXIT = process.arch === 'arm64' ? 93 : 60
+const ENDS_ITS_MAIN_THREAD = `
+  import { libcCall } from '${new URL('library.ts', import.meta.url)}'
+  process.stdout.write('here', () => libcCall('syscall', 'long', ['long', 'long'])(${SYS_EXIT}, 0))`
+
+test('a process whose main thread has ended is there until its last thread ends', async (t) => {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', ENDS_ITS_MAIN_THREAD])
+  const exited = once(child, 'exit')
+  t.after(() => child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  const pid = child.pid as number
+  const isZombie = (): boolean => /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  while (!isZombie()) await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.match(processStartTime(pid) ?? '', /^\d+$/)
+  child.kill('SIGKILL')
+  await exited
+  assert.equal(processStartTime(pid), undefined)
+})
+
 test('a session is put behind or before others', {
   skip: existsSync('/proc/self/autogroup') ? false : 'no autogroups',
 }, () => {

@@ -169,7 +169,21 @@ export function setOomScore(pid: number, score: number): Errno | undefined {
  */
 export function processStartTime(pid: number): string | undefined {
   const fields = fieldsOfStat(pid)
-  return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[22 - 3]
+  return hasEnded(pid, fields[0]) ? undefined : fields[22 - 3]
+}
+
+/**
+ * `state`: of its main thread. That may end first: until its last thread has ended, a process has its memory,
+ * its descriptors and their locks.
+ */
+function hasEnded(pid: number, state: string | undefined): boolean {
+  if (state !== 'Z' && state !== 'X') return state === undefined
+  try {
+    return readdirSync(`/proc/${pid}/task`).length <= 1
+  } catch (error) {
+    errnoOfNodeError(error)
+    return true
+  }
 }
 
 /** Ticks of /proc/PID/stat in a second: USER_HZ, which the kernel's ABI fixes on x86-64 and arm64. */
@@ -193,7 +207,7 @@ export const groupMembers = (group: number): number[] =>
     .filter((pid) => {
       if (!Number.isInteger(pid)) return false
       const [state, , processGroup] = fieldsOfStat(pid)
-      return Number(processGroup) === group && state !== 'Z' && state !== 'X'
+      return Number(processGroup) === group && !hasEnded(pid, state)
     })
 
 /** Whether a SIGSTOP holds the process: its main thread runs no instruction. */

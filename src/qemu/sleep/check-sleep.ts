@@ -16,8 +16,10 @@ import { type AgentPort, agentPort } from './agent-port.ts'
 import { KEEPS_SUSPENDED, keepsSuspended } from './goes-on.ts'
 import { wakeProblem } from './wake-firmware.ts'
 
-/** Other guests wait for their update. */
-const ANSWER_TIMEOUT_MS = 3000
+/**
+ * Other guests wait for their update, and run meanwhile. An agent in an emulated guest takes some seconds.
+ */
+const ANSWER_TIMEOUT_MS = 10_000
 const COMMAND = 'guest-suspend-ram'
 
 const MachineSchema = v.object({ 'wakeup-suspend-support': v.optional(v.boolean(), true) })
