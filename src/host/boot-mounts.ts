@@ -4,6 +4,7 @@
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { isMountedAtBoot } from '../linux/fstab.ts'
 import { textIfReadable } from '../linux/readable-file.ts'
 import { poolsOfFstab } from './next-boot.ts'
 
@@ -19,9 +20,7 @@ const UNITS = ['/etc', '/usr/local/lib', '/usr/lib'].map((folder) => `${folder}/
 
 /** `root`: where the machine's files are; tests have another. */
 export function readBootMounts(root = '/'): BootMounts {
-  const lines = poolsOfFstab(root).filter(
-    ({ options }) => !/(^|,)noauto(,|$)/.test(options) || /(^|,)x-systemd\./.test(options),
-  )
+  const lines = poolsOfFstab(root).filter(isMountedAtBoot)
   // A unit may be a link to nothing, or to /dev/null.
   const units = UNITS.flatMap((folder) => unitsIn(join(root, folder)))
   return {

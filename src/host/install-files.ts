@@ -4,6 +4,7 @@
  */
 
 import { join } from 'node:path'
+import { NOT_WITH_OTHERS } from '../linux/fstab.ts'
 import { shellWord, unitWord } from '../values/shell-word.ts'
 import { earlyGenerator, earlyStartUnit, generatorScript } from './early-files.ts'
 import { CURRENT, LAUNCHER, LIBRARY } from './versions/version-folder.ts'
@@ -182,7 +183,7 @@ export const fstabGenerator = (why: string, units: readonly string[], { remover 
     [ -e "$folder/fstab.conf" ] || echo '[Unit]' >"$folder/fstab.conf"
     echo "After=$unit" >>"$folder/fstab.conf"
     case ,$options, in
-      *,noauto,*) ;;
+      *,${NOT_WITH_OTHERS},*) ;;
       *) echo "Wants=$unit" >>"$folder/fstab.conf" ;;
     esac
   done

@@ -2,19 +2,14 @@
  * A file of the machine that is replaced by rename(2) once it is on the disk: a reader finds the former one
  * or the new one, also after a power cut.
  */
-import {
-  closeSync,
-  fchmodSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { replaceBy, writeNewFile } from '../linux/replacement.ts'
 
-/** Hidden, so that no reader of the folder takes it for a unit or a generator. A crash may leave it. */
+/**
+ * Hidden, so that no reader of the folder takes it for a unit or a generator. A crash may leave it, and the
+ * next write of the same file removes it.
+ */
 const unfinished = (path: string): string => join(dirname(path), `.${basename(path)}.guestmemfs`)
 
 /**
@@ -23,18 +18,7 @@ const unfinished = (path: string): string => join(dirname(path), `.${basename(pa
  */
 export function writeDurably(path: string, text: string, mode: number): void {
   mkdirSync(dirname(path), { recursive: true })
-  const fd = openSync(unfinished(path), 'w', 0o600)
-  try {
-    writeFileSync(fd, text)
-    fchmodSync(fd, mode)
-    fsyncSync(fd)
-    renameSync(unfinished(path), path)
-  } catch (error) {
-    rmSync(unfinished(path), { force: true })
-    throw error
-  } finally {
-    closeSync(fd)
-  }
+  replaceBy(path, unfinished(path), (temporary) => writeNewFile(temporary, text, mode, true))
   syncFolder(dirname(path))
 }
 

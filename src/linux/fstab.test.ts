@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isMountedLate, isPoolLine, parseFstab, readFstab } from './fstab.ts'
+import { isMountedAtBoot, isMountedLate, isPoolLine, parseFstab, readFstab } from './fstab.ts'
 
 test('lines of fstab are read with spaces in their paths, without comments and what is no line', () => {
   const text = `# a comment
@@ -28,4 +28,11 @@ test('pools, and mounts that wait for a network or for someone who asks, are tol
     assert.ok(isMountedLate(late), JSON.stringify(late))
   for (const early of [line('ext4'), line('tmpfs', 'nofail'), line('xfs', 'x-noauto')])
     assert.ok(!isMountedLate(early), JSON.stringify(early))
+})
+
+test('a line is mounted at boot unless it has noauto, and with that too where systemd is told to', () => {
+  const atBoot = ['', 'defaults', 'rw,_netdev', 'x-noauto', 'noauto,x-systemd.automount', 'nofail,noautos']
+  for (const options of atBoot) assert.ok(isMountedAtBoot({ options }), options)
+  for (const options of ['noauto', 'rw,noauto', 'noauto,nofail', 'noauto,x-gvfs-show'])
+    assert.ok(!isMountedAtBoot({ options }), options)
 })

@@ -35,6 +35,17 @@ export const isPoolLine = ({ type }: FstabLine): boolean => /^(?:fuse\.)?guestme
 const NETWORK =
   /^(?:fuse\.)?(?:9p|afs|ceph|cifs|davfs2?|gfs2?|glusterfs|lustre|ncp|ncpfs|nfs4?|ocfs2|pvfs2|smb3|smbfs|sshfs|virtiofs)$/
 
+/** The option of a line that is not mounted with all others: fstab(5). */
+export const NOT_WITH_OTHERS = 'noauto'
+
+type Options = Pick<FstabLine, 'options'>
+
+const hasOption = ({ options }: Options, option: string): boolean => options.split(',').includes(option)
+
 /** systemd mounts it only after the network is up, or where something else asks for it. */
-export const isMountedLate = ({ type, options }: FstabLine): boolean =>
-  NETWORK.test(type) || options.split(',').some((word) => word === '_netdev' || word === 'noauto')
+export const isMountedLate = (line: FstabLine): boolean =>
+  NETWORK.test(line.type) || hasOption(line, '_netdev') || hasOption(line, NOT_WITH_OTHERS)
+
+/** With all others, or by an option of systemd's, such as `x-systemd.automount` (systemd.mount(5)). */
+export const isMountedAtBoot = (line: Options): boolean =>
+  !hasOption(line, NOT_WITH_OTHERS) || /(^|,)x-systemd\./.test(line.options)

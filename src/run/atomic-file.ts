@@ -6,12 +6,10 @@ import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   existsSync,
-  fchmodSync,
   fstatSync,
   lstatSync,
   mkdirSync,
   openSync,
-  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -19,6 +17,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { errnoOfNodeError } from '../linux/library.ts'
+import { replaceBy, writeNewFile } from '../linux/replacement.ts'
 import { ENOSPC } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 
@@ -30,7 +29,10 @@ export const SPARE = '/dev/guestmemfs-run'
 
 /** `mode`: who may read it. Errors: Node's, of the file system; then the former file is there. */
 export const replaceFile = (path: string, text: string, mode: number): void =>
-  replaceBy(path, (temporary) => writeFileSync(temporary, text, { mode }))
+  replaceBy(path, besideOf(path), (temporary) => writeFileSync(temporary, text, { mode }))
+
+/** In a folder in which no other user can make a file. */
+const besideOf = (path: string): string => `${path}.new`
 
 /**
  * As `replaceFile`, for a file that the operator named: its folder may not be root's, so the new one has a
@@ -42,39 +44,13 @@ export function replaceOutput(path: string, text: string, mode: number): void {
     const former = lstatSync(path, { throwIfNoEntry: false })
     if (former?.isFile() === false) throw new UsageError(`${path} is no regular file: name another one`)
     const isOwn = former !== undefined && former.uid === process.geteuid?.()
-    replaceUnguessed(path, text, isOwn ? former.mode & 0o777 : mode)
+    const unguessed = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`)
+    replaceBy(path, unguessed, (temporary) =>
+      writeNewFile(temporary, text, isOwn ? former.mode & 0o777 : mode),
+    )
   } catch (error) {
     if (error instanceof UsageError) throw error
     throw new UsageError(`${path} cannot be written (${errnoOfNodeError(error)})`)
-  }
-}
-
-function replaceUnguessed(path: string, text: string, mode: number): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`)
-  const fd = openSync(temporary, 'wx', 0o600)
-  try {
-    writeFileSync(fd, text)
-    fchmodSync(fd, mode)
-    renameSync(temporary, path)
-  } catch (error) {
-    rmSync(temporary, { force: true })
-    throw error
-  } finally {
-    closeSync(fd)
-  }
-}
-
-/** `make` makes the file that takes the place of the one at `path`. */
-function replaceBy(path: string, make: (temporary: string) => void): void {
-  const temporary = `${path}.new`
-  // Of a writer that was killed. It may be a dangling symlink by now.
-  rmSync(temporary, { force: true })
-  try {
-    make(temporary)
-    renameSync(temporary, path)
-  } catch (error) {
-    rmSync(temporary, { force: true })
-    throw error
   }
 }
 
@@ -123,7 +99,7 @@ function replaceWithSpare(path: string, text: string, mode: number): boolean {
   try {
     mkdirSync(SPARE, { recursive: true, mode: 0o755 })
     replaceFile(spare, text, mode)
-    replaceBy(path, (temporary) => symlinkSync(spare, temporary))
+    replaceBy(path, besideOf(path), (temporary) => symlinkSync(spare, temporary))
     return true
   } catch (error) {
     errnoOfNodeError(error)

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EBUSY, ENOSPC } from '../../values/errno.ts'
+import type { Ino } from '../../values/ids.ts'
+import { WAIT_FOR_STORE } from '../../values/refusal.ts'
+import { Volume } from '../state/volume.ts'
 import { blocks, checkInvariants, fixture, fixtureOver, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
+import { evict } from './orphans.ts'
 
 test('an unlinked file keeps its blocks until it is evicted, and is readable until then', () => {
   const { fs, store, journal, rq, file, stat } = fixture()
@@ -54,6 +58,65 @@ test('a held object is never released, its blocks never handed out, and it is re
     0,
   )
   ok(fs.setAttributes(rq(), other, { sizeBytes: blocks(2) }))
+})
+
+test('an eviction without a search notes nothing, also while another orphan is searched for', (t) => {
+  const { fs, store, journal, rq, file } = fixture()
+  const [first, searched, second, third] = ['a', 'b', 'c', 'd'].map((name) => file(name)) as [
+    Ino,
+    Ino,
+    Ino,
+    Ino,
+  ]
+  for (const name of ['a', 'b', 'c', 'd']) fs.unlink(rq(), nameAt(ROOT, name))
+  const volume = new Volume(journal, store)
+  const calls = [t.mock.method(volume.searches, 'set'), t.mock.method(volume.searches, 'delete')]
+  const counts = () => calls.map(({ mock }) => mock.callCount())
+  assert.equal(evict(volume, rq(), first), 'gone')
+  assert.deepEqual(counts(), [0, 0])
+  store.failures.isHeld.push(WAIT_FOR_STORE)
+  assert.equal(evict(volume, rq(), searched), 'held')
+  assert.equal(evict(volume, rq(), second), 'gone')
+  assert.deepEqual([...volume.searches], [[searched, 'begun']])
+  assert.equal(evict(volume, rq(), searched), 'gone')
+  assert.deepEqual([...volume.searches], [])
+  const before = counts()
+  assert.equal(evict(volume, rq(), third), 'gone')
+  assert.deepEqual(counts(), before)
+})
+
+test('only the first search for an orphan counts, also where it stays for want of room for the record', () => {
+  const { fs, store, journal, rq, file, stat } = fixture()
+  const ino = file('f')
+  const object = stat(ino).object!
+  fs.unlink(rq(), nameAt(ROOT, 'f'))
+  const tried = () => [fs.evict(rq(), ino), fs.isSearching]
+  store.failures.isHeld.push(WAIT_FOR_STORE, WAIT_FOR_STORE)
+  assert.deepEqual([tried(), tried()], Array(2).fill(['held', true]))
+  const fits = journal.fits.bind(journal)
+  journal.fits = () => false
+  assert.deepEqual(tried(), [ENOSPC, false])
+  store.failures.isHeld.push(WAIT_FOR_STORE)
+  assert.deepEqual(tried(), ['held', false])
+  journal.fits = fits
+  store.held.add(object)
+  assert.deepEqual(tried(), ['held', false])
+  store.held.clear()
+  assert.deepEqual(tried(), ['gone', false])
+})
+
+test('one that was held, or had no room, before any search began is not waited for', () => {
+  for (const stays of ['held', 'no room'] as const) {
+    const { fs, store, journal, rq, file, stat } = fixture()
+    const ino = file('f')
+    fs.unlink(rq(), nameAt(ROOT, 'f'))
+    if (stays === 'held') store.held.add(stat(ino).object!)
+    else journal.fits = () => false
+    assert.notEqual(fs.evict(rq(), ino), 'gone')
+    store.failures.isHeld.push(WAIT_FOR_STORE)
+    assert.equal(fs.evict(rq(), ino), 'held')
+    assert.equal(fs.isSearching, false, stays)
+  }
 })
 
 test('a frozen pool keeps its orphans', () => {

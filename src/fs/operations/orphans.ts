@@ -32,15 +32,21 @@ export function evict(volume: Volume, rq: OwnRequest, ino: Ino): Eviction | Errn
   if (!inode) return 'gone'
   if (inode.links > 0 || volume.frozen) return 'kept'
   const held = inode.object !== undefined && volume.store.isHeld(inode.object)
-  if (!(held instanceof Wait)) volume.searches.set(ino, 'ended')
-  else if (!volume.searches.has(ino)) volume.searches.set(ino, 'begun')
-  if (held) return 'held'
+  if (held) {
+    if (!(held instanceof Wait)) volume.searches.set(ino, 'ended')
+    else if (!volume.searches.has(ino)) volume.searches.set(ino, 'begun')
+    return 'held'
+  }
 
   let failure: Errno | undefined
   for (let left: Inode | undefined = inode; left && !failure; left = volume.state.inodes.get(ino))
     failure = nextEviction(volume, rq, left).commitIfRoom()
-  if (failure) return failure
-  volume.searches.delete(ino)
+  if (failure) {
+    // Another try asks the store again, and that is no first search.
+    volume.searches.set(ino, 'ended')
+    return failure
+  }
+  if (volume.searches.size > 0) volume.searches.delete(ino)
   if (inode.object !== undefined) releaseMemory(volume, inode.object)
   return 'gone'
 }

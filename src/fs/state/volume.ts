@@ -36,8 +36,9 @@ export class Volume {
   /** Files whose object the kernel has refused to shrink: see `shrinkObject`. */
   readonly oversized = new Set<Ino>()
   /**
-   * Orphans that the store was asked about: `begun`, it has not found out yet whether a process maps them;
-   * `ended`, it has found that out at least once.
+   * Orphans that the store was asked about and that stayed: `begun`, it has not found out yet whether a
+   * process maps them; `ended`, it has found that out at least once. One that is evicted at the first
+   * question is never here.
    */
   readonly searches = new Map<Ino, 'begun' | 'ended'>()
 
