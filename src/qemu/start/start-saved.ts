@@ -19,10 +19,11 @@ import { QemuError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { LATE, within } from '../../values/within.ts'
 import { isInDevmem } from '../devmem-trust.ts'
+import { markErrorOutput } from '../error-output.ts'
+import type { LoadRequest } from '../load-and-continue.ts'
 import type { RamMapping } from '../ram-mapping.ts'
 import { endLeftOver } from '../successor/left-over.ts'
 import { ramFileOf, type VmDefinition } from '../vm-definition.ts'
-import type { QmpWait } from '../wait-for-qmp.ts'
 import { type Inherited, recordStart } from './execute-qemu.ts'
 import { spawnQemu } from './spawn-qemu.ts'
 import { prepareStart } from './start-arguments.ts'
@@ -58,13 +59,15 @@ export async function startSaved(
   definition: VmDefinition,
   timeoutMs: number,
   beforeMount?: BeforeMount,
-): Promise<Pick<QmpWait, 'before' | 'ended'>> {
+): Promise<Pick<LoadRequest, 'before' | 'ended' | 'mark'>> {
   const before = readRuntime(definition.name)
   const streams = logStreams(definition.name)
+  // A QEMU that fails at once has written why before this process goes on.
+  const mark = markErrorOutput(definition.name)
   const { ended } = await startWith(streams, definition, timeoutMs, beforeMount).finally(() =>
     closeStreams(streams),
   )
-  return { before, ended }
+  return { before, ended, mark }
 }
 
 async function startWith(
