@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { compileCacheEnvironment } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
-import { killChild, processStartTime, setOomScore } from '../linux/process.ts'
+import { isMainThreadAlive, killChild, setOomScore } from '../linux/process.ts'
 import { receiveMessage, sendMessage, socketPair } from '../linux/sockets.ts'
 import {
   DESCRIPTORS_PER_MESSAGE,
@@ -128,9 +128,12 @@ export class ServerProcess {
     return this.#child.pid ?? 0
   }
 
-  /** It has sent `serving`, and is alive now: it holds all of the pool. A zombie holds nothing. */
+  /**
+   * It has sent `serving`, and is alive now: it holds all of the pool. A zombie holds nothing, or not for
+   * long.
+   */
   get isHolder(): boolean {
-    return this.#hasSentServing && this.#child.exitCode === null && processStartTime(this.pid) !== undefined
+    return this.#hasSentServing && this.#child.exitCode === null && isMainThreadAlive(this.pid)
   }
 
   /** `listener` is called with each size of the pool that the server reports from now on. */

@@ -186,6 +186,12 @@ function hasEnded(pid: number, state: string | undefined): boolean {
   }
 }
 
+/** False: it has ended, or the other threads of the process are about to: it executes nothing any more. */
+export function isMainThreadAlive(pid: number): boolean {
+  const [state] = fieldsOfStat(pid)
+  return state !== undefined && state !== 'Z' && state !== 'X'
+}
+
 /** Ticks of /proc/PID/stat in a second: USER_HZ, which the kernel's ABI fixes on x86-64 and arm64. */
 const USER_HZ = 100
 

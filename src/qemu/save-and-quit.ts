@@ -16,7 +16,7 @@ import { askOnce } from './machine/ask.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { readThreads } from './machine/threads.ts'
-import { runStatus } from './migration.ts'
+import { runStatus, statusAtRest } from './migration.ts'
 import { operatorsMigration } from './migration-settings.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
@@ -105,14 +105,23 @@ async function saveNow(request: SaveRequest): Promise<VmDefinition> {
   if (unended !== undefined) throw new QemuError(unended)
   // QEMU saves a paused guest only once: then it is in state 'postmigrate' until the operator continues it. A
   // suspended one it cannot continue then.
-  if (!wasRunning || wasSuspended) await readUnchanged(request)
+  const known = !wasRunning || wasSuspended ? await readUnchanged(request) : undefined
   const ram = nextRam(definition, tried)
   const added = ram.ramFiles.filter(({ path }) => !definition.ramFiles.some((file) => file.path === path))
-  const sleep = asleep ? { sleep: { askedAtMs: asleep.askedAtMs } } : wasSuspended && { isSuspended: true }
+  const sleep = asleep && { sleep: { askedAtMs: asleep.askedAtMs } }
   // While the guest runs: the save finds the same machine.
   const argv = withBinary(line, nextQemu)
   const hostFiles = readHostFiles(qemu.pid, { ...definition, argv })
-  const begun = { ...definition, hostFiles, underUpdate: { wasRunning, migration, ...sleep }, saved: null }
+  const former = formerOf(definition, argv, ram)
+  const update = { wasRunning, migration, ...sleep }
+  const suspended = { underUpdate: { ...update, ...former, isSuspended: true } }
+  const begun: VmDefinition = {
+    ...definition,
+    hostFiles,
+    // QEMU cannot continue it once it is saved: the record has all that another one needs.
+    ...(wasSuspended ? { ...known, ...ram, argv, ...suspended } : { underUpdate: update }),
+    saved: null,
+  }
   if (!isEqual(ram.ramFiles, definition.ramFiles)) claimRam({ ...definition, ...ram })
   const save = async (): Promise<SavedState> => {
     // In this order: a state file that a killed command leaves is found by the record.
@@ -138,13 +147,17 @@ async function saveNow(request: SaveRequest): Promise<VmDefinition> {
       ...found,
       ...ram,
       argv,
-      underUpdate: { ...begun.underUpdate, ...formerOf(definition, argv, ram) },
+      underUpdate: { ...update, ...former },
+      ...(saved.isSuspended && suspended),
       saved,
     }
     writeDefinition(next)
   } catch (error) {
     // On any error: the guest is stopped, and no other process continues it.
-    if (wasSuspended) throw new GuestStoppedError(errorText(error), { cause: error })
+    if (saved.isSuspended) {
+      if (!wasSuspended) writeDefinition({ ...begun, ...ram, argv, ...suspended })
+      throw new GuestStoppedError(errorText(error), { cause: error })
+    }
     removeStateFile(statePath)
     releaseRam(ram, added)
     const undo = (live: QmpClient) => cancelMigration(live, goesOn, migration)
@@ -232,7 +245,7 @@ export async function cancelSave(
   saved: SavedState,
 ): Promise<string | undefined> {
   const { wasRunning, isSuspended: wasSuspended = false } = saved
-  checkCanContinue(await runStatus(qmp), wasSuspended)
+  checkCanContinue(await statusAtRest(qmp), wasSuspended)
   const former = asBeforeUpdate(definition)
   writeDefinition(former)
   removeStateFile(saved.path)

@@ -38,27 +38,37 @@ export async function saveGuest(
   timeoutMs: number,
   asleep?: Asleep,
 ): Promise<SavedState> {
+  qmp.dropEvents()
   const before = await runStatus(qmp)
   const problem = stateProblem(before, qmp.version)
   if (problem !== undefined) throw new QemuError(problem)
-  const goesOn = goesOnFrom(before, asleep)
+  let goesOn = goesOnFrom(before, asleep)
   const startedAtMs = Date.now()
   try {
     await setOurs(qmp, 'save')
-    qmp.dropEvents()
     await qmp.execute('migrate', fileChannels(path))
     await awaitMigration(qmp, timeoutMs)
+    // It suspended itself after the look, and did not wake before it was stopped.
+    const isSince = takeEvents(qmp, 'SUSPEND') > takeEvents(qmp, 'WAKEUP')
+    goesOn = { ...goesOn, wasSuspended: goesOn.wasSuspended || isSince }
     return {
       path,
       ...(await measureStateFile(path, qmp.leftMs(timeoutMs))),
       wasRunning: goesOn.wasRunning,
       stoppedAtMs: asleep?.sinceMs ?? eventTime(qmp.takeEvent('STOP'), startedAtMs),
       qemuVersion: qmp.version,
-      ...(before.status === 'suspended' && { isSuspended: true }),
+      ...(goesOn.wasSuspended && { isSuspended: true }),
     }
   } catch (error) {
     return await continueAfter(qmp, (live) => cancelMigration(live, goesOn, migration), error)
   }
+}
+
+/** How many of them QEMU has sent. */
+function takeEvents(qmp: QmpClient, name: string): number {
+  let count = 0
+  while (qmp.takeEvent(name) !== undefined) count++
+  return count
 }
 
 /**

@@ -113,7 +113,7 @@ const FieldsSchema = v.object({
       migration: v.optional(MigrationSettingsSchema),
       /** Its agent was asked to suspend it, in milliseconds since the epoch: it is woken at the end. */
       sleep: v.optional(v.object({ askedAtMs: v.number() })),
-      /** It had suspended itself; left out where it had not. */
+      /** It was suspended when its save began, by its agent or by itself; left out where it was not. */
       isSuspended: v.optional(v.boolean()),
       /** Of a guest of another VMM: the process that it was saved in. */
       vmm: v.optional(ProcessSchema),
@@ -133,9 +133,9 @@ export type VmDefinition = v.InferOutput<typeof VmDefinitionSchema>
 export const isWoken = ({ underUpdate }: Pick<VmDefinition, 'underUpdate'>): boolean =>
   underUpdate?.sleep !== undefined
 
-/** Whether it was suspended when its update stopped it, or may have been: its agent was asked. */
+/** Whether it was suspended when its save began. */
 export const wasSuspended = ({ underUpdate }: Pick<VmDefinition, 'underUpdate'>): boolean =>
-  underUpdate?.sleep !== undefined || underUpdate?.isSuspended === true
+  underUpdate?.isSuspended === true
 
 export function ramFileOf(definition: VmDefinition): string {
   return (definition.ramFiles[0] as { path: string }).path

@@ -11,16 +11,14 @@ import { keepFormerBinary } from '../../qemu/former-binary.ts'
 import { GuestLoadError, type LoadRequest, loadAndContinue } from '../../qemu/load-and-continue.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
 import { saveAndQuit } from '../../qemu/save-and-quit.ts'
-import { moveMainProcess } from '../../qemu/start/guest-unit.ts'
-import { startBeside } from '../../qemu/start/start-beside.ts'
 import { closeStreams, type Started, type StartPlace, startQemu } from '../../qemu/start/start-process.ts'
-import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import type { ProcessIdentity } from '../../run/process-identity.ts'
 import { readRuntime, type VmRuntime } from '../../run/vm-runtime.ts'
-import { errorText, UsageError } from '../../values/errors.ts'
+import { errorText } from '../../values/errors.ts'
 import type { VmTimeline } from '../report/timeline.ts'
+import { endPlaceholder, startPlaceholder } from './placeholder.ts'
 import { streamsOf } from './process-streams.ts'
 import type { UpdateRun } from './update-run.ts'
 
@@ -69,7 +67,9 @@ class QuitFirst {
     if (nextQemu === undefined && !isWindow)
       this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)
     const before = readRuntime(name)
-    const placeholder = await this.#startPlaceholder(qemu)
+    const { unit, before: definition } = this.#run
+    // Before the guest is stopped.
+    const placeholder = await startPlaceholder(unit, definition, qemu, timeoutMs)
     const saved = await saveAndQuit({
       definition: this.#run.before,
       qmp,
@@ -79,7 +79,7 @@ class QuitFirst {
       timeoutMs,
       onStep: this.#run.onStep,
     }).catch(async (error: unknown) => {
-      await this.#endPlaceholder(placeholder, qemu)
+      await endPlaceholder(unit, definition, placeholder, qemu)
       throw error
     })
     this.#run.stateBytes = saved.saved?.sizeBytes ?? 0
@@ -134,34 +134,6 @@ class QuitFirst {
       const again = `and ${saved.argv[0]} does not load it either: ${errorText(error)}`
       return this.#run.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume --name ${name}'`)
     }
-  }
-
-  /**
-   * Where its QEMU is a unit's main process, starts the next main process before the guest is stopped. Errors
-   * (QemuError, UsageError): it does not start, or the manager does not take it.
-   */
-  async #startPlaceholder(qemu: ProcessIdentity): Promise<Started | undefined> {
-    const { before: definition, unit, request } = this.#run
-    if (unit === undefined) return undefined
-    const { timeoutMs } = request
-    const placeholder = await startBeside({
-      how: 'placeholder',
-      definition,
-      former: qemu,
-      underInit: true,
-      timeoutMs,
-    })
-    if (await moveMainProcess(unit, qemu.pid, placeholder.process.pid)) return placeholder
-    await this.#endPlaceholder(placeholder, qemu)
-    throw new UsageError(`its unit ${unit.name} does not take its next QEMU over`)
-  }
-
-  /** The guest stays in its old QEMU, which is the unit's main process again. */
-  async #endPlaceholder(placeholder: Started | undefined, qemu: ProcessIdentity): Promise<void> {
-    const { unit, before } = this.#run
-    if (unit === undefined || placeholder === undefined) return
-    await moveMainProcess(unit, placeholder.process.pid, qemu.pid)
-    await endLeftOver(before.name)
   }
 
   /** Starts a QEMU for the guest, unless its placeholder becomes one. */

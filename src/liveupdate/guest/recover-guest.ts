@@ -12,7 +12,7 @@ import {
   loadAndContinue,
   restoreSettings,
 } from '../../qemu/load-and-continue.ts'
-import { runStatus } from '../../qemu/migration.ts'
+import { runStatus, statusAtRest } from '../../qemu/migration.ts'
 import { isSetForSave, operatorsMigration } from '../../qemu/migration-settings.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { statusAfterLoad } from '../../qemu/restore.ts'
@@ -121,8 +121,12 @@ async function recoverUnsaved(
     removeStateFile(statePath)
     return settled(endUpdate(definition))
   }
-  if (isLeftSet && status === 'postmigrate' && underUpdate !== undefined && wasSuspended(definition))
-    return await recordSaved(definition, underUpdate.wasRunning, qmp, timeoutMs)
+  if (isLeftSet && underUpdate !== undefined && wasSuspended(definition)) {
+    // A save that comes to its end all the same leaves the guest to another QEMU.
+    await qmp.execute('migrate_cancel')
+    if ((await statusAtRest(qmp)).status === 'postmigrate')
+      return await recordSaved(definition, underUpdate.wasRunning, qmp, timeoutMs)
+  }
   removeStateFile(statePath)
   const isPausedByOperator = underUpdate === undefined && status === 'paused' && !isNamed
   // Also for a guest that runs: a save that has just begun would stop it. Without an update on record, a
@@ -137,7 +141,7 @@ async function recoverUnsaved(
   if (underUpdate === undefined && status === 'running' && !isLeftSet) throw new UsageError('it runs')
   onStep('continue')
   const unset = left === undefined ? [] : [left]
-  return settled(underUpdate === undefined ? definition : endUpdate(definition), unset)
+  return settled(underUpdate === undefined ? definition : endUpdate(asBeforeUpdate(definition)), unset)
 }
 
 /**

@@ -8,6 +8,7 @@ import { setOomScore } from '../../linux/process.ts'
 import { removeFormerBinary } from '../../qemu/former-binary.ts'
 import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
+import { GuestStoppedError } from '../../qemu/save.ts'
 import { mainUnitOf } from '../../qemu/start/guest-unit.ts'
 import { withoutForwards } from '../../qemu/successor/clashes.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
@@ -18,10 +19,11 @@ import { ramFileOf } from '../../qemu/vm-definition.ts'
 import { readVms } from '../../qemu/vm-list.ts'
 import type { ProcessIdentity } from '../../run/process-identity.ts'
 import { lockForUpdate, vmPaths } from '../../run/vm-runtime.ts'
-import { UsageError } from '../../values/errors.ts'
+import { errorText, UsageError } from '../../values/errors.ts'
 import type { VmTimeline } from '../report/timeline.ts'
 import { replaceQuitFirst } from './quit-first.ts'
 import { replaceVmm } from './replace-vmm.ts'
+import { resumeVm } from './resume-vm.ts'
 import { transferGuest } from './successor-first.ts'
 import { UpdateRun } from './update-run.ts'
 import type { VmRequest } from './vm-result.ts'
@@ -45,11 +47,22 @@ export async function replaceQemu(request: VmRequest): Promise<VmTimeline> {
     // Another update may have changed the record since this one was planned.
     const [vm] = readVms([ramFileOf(definition)]).vms
     const run = new UpdateRun({ ...request, vm: vm ?? request.vm })
-    return await replace(run).catch((error: unknown) => run.failed(error))
+    return await replace(run).catch((error: unknown) => failed(run, error))
   } finally {
     removeFormerBinary(definition.name)
     close(lock)
   }
+}
+
+/** A guest that was saved suspended, and is stopped in the QEMU that has saved it, goes on in another one. */
+async function failed(run: UpdateRun, error: unknown): Promise<VmTimeline> {
+  const { request } = run
+  if (!(error instanceof GuestStoppedError) || request.tried?.isSavedSuspended !== true)
+    return run.failed(error)
+  const result = await resumeVm({ ...request, nextQemu: undefined, isLocked: true })
+  return result.outcome === 'resumed'
+    ? { ...result, outcome: 'rolled-back', problem: errorText(error) }
+    : run.failed(error)
 }
 
 async function replace(run: UpdateRun): Promise<VmTimeline> {

@@ -18,6 +18,7 @@ import { hasProcess, liveQemu, lockForUpdate, makeVmDirectory, vmPaths } from '.
 import { errorText, QemuDisconnected, UsageError } from '../../values/errors.ts'
 import { programProblem } from '../preflight/next-programs.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
+import { continueInAnother } from './another-qemu.ts'
 import type { EarlyResult } from './early-result.ts'
 import { recoverGuest } from './recover-guest.ts'
 import { resumeVmm } from './resume-vmm.ts'
@@ -143,10 +144,8 @@ class ResumeRun {
       const unset = this.#early?.unset
       return await recoverGuest({ definition, isNamed, timeoutMs, onStep, unset })
     } catch (error) {
-      const isLeft = error instanceof NeedsAnotherQemuError
-      if (isLeft) await endQemu(definition.name, ramFileOf(definition))
-      const isEnding = isLeft || error instanceof QemuDisconnected
-      const ended = isEnding ? await whenEnded(definition, timeoutMs) : undefined
+      if (error instanceof NeedsAnotherQemuError) return await inAnother(definition, this.#request, onStep)
+      const ended = error instanceof QemuDisconnected ? await whenEnded(definition, timeoutMs) : undefined
       if (ended === undefined) throw error
       this.#request = { ...this.#request, vm: ended }
       return await start(this.#request, onStep)
@@ -165,6 +164,20 @@ class ResumeRun {
     }
     return vmTimeline(result, outcome, problem)
   }
+}
+
+/**
+ * Of a guest that is suspended. Errors: as of `continueInAnother`; UsageError: it is not on record as saved.
+ */
+async function inAnother(
+  definition: VmDefinition,
+  { timeoutMs }: VmRequest,
+  onStep: OnStep,
+): Promise<ContinuedGuest> {
+  const [vm] = readVms([ramFileOf(definition)]).vms
+  if (vm?.qemu === undefined || vm.definition.saved === null)
+    throw new UsageError(`it is ${vm?.state ?? 'gone'}, and its state is not on record`)
+  return await continueInAnother(vm.definition, vm.qemu, { timeoutMs, onStep })
 }
 
 /** The VM as it is once its QEMU has ended. undefined: that does not end, or the record of the VM is gone. */

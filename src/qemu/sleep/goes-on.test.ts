@@ -80,5 +80,5 @@ test('a guest that is suspended by itself is continued, not woken, and one that 
   assert.deepEqual(goesOnFrom(running!, undefined), { wasRunning: true, wakes: false, wasSuspended: false })
   // It woke by itself, or its operator paused it, after its agent had suspended it.
   assert.deepEqual(goesOnFrom(running!, asleep), { wasRunning: true, wakes: true, wasSuspended: false })
-  assert.deepEqual(goesOnFrom(paused!, asleep), { wasRunning: true, wakes: true, wasSuspended: false })
+  assert.deepEqual(goesOnFrom(paused!, asleep), { wasRunning: true, wakes: true, wasSuspended: true })
 })

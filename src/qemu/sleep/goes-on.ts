@@ -54,11 +54,15 @@ export function checkCanContinue({ status }: RunStatus, wasSuspended: boolean): 
     throw new NeedsAnotherQemuError('it is suspended, and the QEMU that has saved it cannot continue it')
 }
 
-/** By its state before it is saved. A guest that is suspended by itself gets `cont` as well: it stays so. */
+/**
+ * By its state before it is saved. A guest that is suspended by itself gets `cont` as well: it stays so. One
+ * that its agent has suspended may have been stopped by another client since (state `paused`), and is
+ * suspended all the same, unless it runs: then it woke by itself.
+ */
 export const goesOnFrom = ({ status, running }: RunStatus, asleep: Asleep | undefined): GoesOn => ({
   wasRunning: running || status === 'suspended' || asleep !== undefined,
   wakes: asleep !== undefined,
-  wasSuspended: status === 'suspended',
+  wasSuspended: status === 'suspended' || (asleep !== undefined && !running),
 })
 
 /** Has a guest go on that is in state `now`. Errors: QemuError, NeedsAnotherQemuError. */

@@ -23,6 +23,8 @@ test('a q35 machine with SeaBIOS would wake up without ACPI, and is named; other
     ['-pflash', 'OVMF_CODE.fd'],
     ['-drive', 'if=pflash,format=raw,file=OVMF_CODE.fd'],
     ['-machine', 'q35,pflash0=code'],
+    ['-M', 'q35,pflash0=code'],
+    ['-machine', 'q35,firmware=OVMF.fd'],
   ])
     assert.equal(problem('pc-q35-10.0', ...options), undefined)
   for (const machineType of ['pc', 'pc-i440fx-10.0', 'microvm', 'virt-10.0'])

@@ -23,10 +23,12 @@ export function wakeProblem({
 }
 
 function hasSeabios(line: CommandLine): boolean {
+  const machines = argumentsOf(line, 'machine', 'M').map(pairsOf)
   const hasFlash =
     hasOption(line, 'pflash') ||
     argumentsOf(line, 'drive').some((drive) => optionValue(pairsOf(drive), 'if') === 'pflash') ||
-    argumentsOf(line, 'machine').some((machine) => optionValue(pairsOf(machine), 'pflash0') !== undefined)
-  const bios = argumentsOf(line, 'bios').at(-1)?.value
+    machines.some((pairs) => optionValue(pairs, 'pflash0') !== undefined)
+  const firmware = machines.map((pairs) => optionValue(pairs, 'firmware')).at(-1)
+  const bios = argumentsOf(line, 'bios').at(-1)?.value ?? firmware
   return !hasFlash && (bios === undefined || SEABIOS.test(bios))
 }

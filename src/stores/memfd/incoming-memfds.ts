@@ -37,6 +37,11 @@ export class IncomingMemfds {
   adopt(object: ObjectId, { sizeBytes }: Placement): void {
     const fd = this.#table.get(object, 'server')
     if (fd !== undefined && this.#table.state(object) !== 'lost') return
+    // A former version left the mark of a lost object to the next one of its row, which is whole.
+    if (fd !== undefined && memfdSize(fd).sizeBytes >= sizeBytes) {
+      this.#table.setState(object, 'present')
+      return
+    }
     // A former server found that the memfd is smaller than its file.
     if (fd !== undefined) {
       close(fd)

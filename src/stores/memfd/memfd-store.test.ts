@@ -93,6 +93,30 @@ test('a file that gets the row of a lost object of no file is there after the ne
   assert.equal(second.state(file), 'present')
 })
 
+test('a file whose row a former version had left lost is there, where its memfd is as large as it', () => {
+  const table = emptyTable()
+  const place = (sizeBytes: number) => ({ sizeBytes, extents: [], guestRam: false })
+  for (const [sizeBytes, state] of [
+    [8192, 'present'],
+    [8193, 'lost'],
+  ] as const) {
+    const object = sizeBytes as ObjectId
+    const memfd = memfdCreate('test:left-lost', { sealable: false })
+    resize(memfd, 8192)
+    table.set(object, 'server', memfd)
+    table.setState(object, 'lost')
+    const store = new MemfdStore({
+      table,
+      channel: SILENT,
+      metadata: new Uint8Array(0),
+      totalBlocks: 8,
+      descriptorLimit: 1000,
+    })
+    store.adopt(object, place(sizeBytes))
+    assert.deepEqual([store.state(object), table.state(object)], [state, state])
+  }
+})
+
 test('what the kernel refuses of a memfd is the answer, not an exception', () => {
   const table = emptyTable()
   const store = new MemfdStore({
