@@ -33,7 +33,8 @@ exit 0
 
 /**
  * Of the loader in the kernel's boot parameters, for a kernel that kexec started (`bzImage64_load()`,
- * arch/x86/kernel/kexec-bzimage64.c).
+ * arch/x86/kernel/kexec-bzimage64.c). A file of sysctl gives all of its number to the first read(2), of which
+ * the `read` of dash takes one character.
  */
 const LOADED_BY_KEXEC = 208
 
@@ -63,7 +64,7 @@ Before=guestmemfs@%i.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecCondition=/bin/sh -c 'read -r loader </proc/sys/kernel/bootloader_type && [ $$loader = ${LOADED_BY_KEXEC} ]'
+ExecCondition=/bin/grep -qx ${LOADED_BY_KEXEC} /proc/sys/kernel/bootloader_type
 ExecStart=${command.map(unitWord).join(' ')} early %i
 KillMode=process
 OOMPolicy=continue
