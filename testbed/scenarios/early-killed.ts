@@ -1,14 +1,13 @@
 /**
  * The proof that a guest that is let go on before its pool is mounted survives the death of the command that
  * does it, whenever that is: after each kexec `mount --resume` is killed a moment later than the time before,
- * and `resume` brings the guest back with every word of its memory. At last its QEMU is stopped until the
- * pool is mounted.
+ * and `resume` brings the guest back with every word of its memory.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { liveUpdate } from '../scenario/live-update.ts'
 import { expectClean, onlyVm } from '../scenario/pool.ts'
-import type { Scenario, Stage } from '../scenario/scenario.ts'
+import type { Scenario } from '../scenario/scenario.ts'
 import { CARVE_OUT, MOUNT } from './carve-out.ts'
 
 const DIRECTORY = '/mnt/guestmemfs'
@@ -34,33 +33,9 @@ const AGAIN = `for try in $(seq 50); do
 /** How far the killed command had come: QEMUs, whether the state is there, and whether it has the mark. */
 const FOUND = `echo "QEMUs $(pgrep -c qemu-system || true), state $(head -c 8 ${STATE} 2>/dev/null | tr -cd 'A-Z' || true)"`
 
-const FILLER = `${DIRECTORY}/filler`
-/**
- * QEMU is stopped before it has loaded the state. The pool is mounted and thawed without it, the state file
- * is removed, and another file gets its blocks, and all others; then QEMU goes on.
- */
-const STOPPED = `until pgrep qemu-system >/dev/null; do sleep 0.02; done
-    pkill -STOP qemu-system
-    until mountpoint -q ${DIRECTORY}; do sleep 0.1; done
-    until rm ${STATE} 2>/dev/null; do sleep 0.1; done
-    fallocate -l $(df --output=avail -B1 ${DIRECTORY} | tail -n 1) ${FILLER}
-    pkill -CONT qemu-system`
-
-/** What a late mark would change: a file of zeros. */
-async function resumeStopped({ host, next, phase, expect, guest }: Stage): Promise<void> {
-  await host.atBoot(`mkdir -p ${DIRECTORY}; ${MOUNT} --resume & ${STOPPED}; wait || true`, { alone: true })
-  await phase('kexec, QEMU is stopped', () => host.jump(liveUpdate(next)))
-  await phase('guest goes on: QEMU was stopped', () => guest('guest').waitForTicks(5, PATIENCE_MS))
-  expect('guest: QEMU was stopped', (await onlyVm(host)).state, 'running')
-  const other = await host.run(`tr -d '\\0' <${FILLER} | head -c 80; rm ${FILLER}`, {
-    timeoutMs: PATIENCE_MS,
-  })
-  expect('bytes of another file than the state', other, '')
-}
-
 export const earlyKilled: Scenario = {
   about:
-    'a guest that goes on before its mount: the command is killed at eight moments, or QEMU is stopped, and `resume` follows',
+    'a guest that goes on before its mount: the command is killed at eight moments, and `resume` follows',
   tier: 'long',
   memory: '4G',
   timeoutMs: 1800_000,
@@ -93,7 +68,6 @@ export const earlyKilled: Scenario = {
     // Else some moment was not met, and the scenario would prove less than it says.
     for (const state of ['QEMUs 0, state QEVM', 'QEMUs 1, state QEVM', 'QEMUs 1, state CONSUMED'])
       expect(`some command had come to: ${state}`, states.has(state), true)
-    await resumeStopped(stage)
     await expectClean(stage)
   },
 }

@@ -41,7 +41,10 @@ const MAX_BYTES = 16 * MIB
 export function readManagerTimes(): ManagerTimes | undefined {
   if (!existsSync('/run/systemd/system')) return undefined
   const userspaceUs = Number(show('--property=UserspaceTimestampMonotonic', '--value'))
-  const units = parseUnits(show(...PROPERTIES.map((property) => `--property=${property}`), '*') ?? '')
+  // Those as well that are masked or missing, and that others ask for.
+  const units = parseUnits(
+    show('--all', ...PROPERTIES.map((property) => `--property=${property}`), '*') ?? '',
+  )
   return units.size === 0 || !(userspaceUs > 0) ? undefined : { userspaceUs, units }
 }
 
