@@ -24,12 +24,12 @@ export function whyQuitFirst(
   { pid, hasRoom }: BesideQemu,
 ): string | null {
   if (vmm !== undefined) return NO_QEMU
-  // Where its successor failed it would have to go on in the QEMU that has saved it.
-  if (tried?.isSavedSuspended === true) return 'it is saved suspended, which is not undone in its QEMU'
   if (!hasRoom) return 'there is no room for a second QEMU'
   if (before.length + after.length > 0) return 'it has --before or --after'
   if (tried === undefined) return 'its next QEMU was not tried'
   if (tried.unproven.length > 0) return `its next QEMU could not be tried: ${tried.unproven.join(', ')}`
   const clashes = clashesOf(tried.argv, pid)
-  return clashes.length === 0 ? null : `one process alone can have ${clashes.join(', ')}`
+  if (clashes.length > 0) return `one process alone can have ${clashes.join(', ')}`
+  // Where its successor failed it would have to go on in the QEMU that has saved it.
+  return tried.isSavedSuspended ? 'it is saved suspended, which is not undone in its QEMU' : null
 }
