@@ -42,6 +42,8 @@ export interface StoppedGuest {
   readonly state: string
   /** It is a tiny guest, whose code and tables are in its RAM as they were built. */
   readonly hasItsCode: boolean
+  /** It is one whose code was never loaded, while all of SeaBIOS that it executes by then is in its RAM. */
+  readonly isInFirmware: boolean
 }
 
 /** The start of a QEMU inside, by the clock outside. `logs`: those that it writes. */

@@ -37,7 +37,6 @@ const run = (more: Partial<RunEvidence>): RunEvidence => ({
   ...more,
 })
 const RESET = [guest(1, 2, 3, 1, 2)]
-
 test('a guest that starts again in the one QEMU that it ever had was reset', () => {
   assert.match(emulatorFault(run({ guests: RESET })) ?? '', /guest guest was reset after tick 3/)
 })
@@ -239,6 +238,7 @@ const stopped = (pid: number, more: Partial<StoppedGuest> = {}): StoppedGuest =>
   pid,
   state: 'internal-error',
   hasItsCode: true,
+  isInFirmware: false,
   ...more,
 })
 /** A guest of a pool, restored after the second boot, which stopped after two more ticks. */
@@ -246,19 +246,22 @@ const WILD = host({
   qemuStarts: [start('guest', 0, false, 'first'), start('guest', 1150, false, 'second')],
   stoppedGuests: [stopped(1250)],
 })
+const IN_FIRMWARE = { stoppedGuests: [stopped(1250, { hasItsCode: false, isInFirmware: true })] }
 const SILENT = 'guest did not print /tick/; its last words: tick 4 (waited 180 s)'
 const ASKED = 'failed inside (1): VM status: paused (internal-error)'
 
 test('a guest that left its code, all of which is in its RAM, is the emulator', () => {
-  const wild = { guests: [guest(1, 2, 3, 4)], host: WILD }
-  assert.match(emulatorFault(run({ ...wild, failure: SILENT })) ?? '', /guest left its code after tick 4/)
+  const wild = { guests: [guest(1, 2, 3, 4)], host: WILD, failure: SILENT }
+  assert.match(emulatorFault(run(wild)) ?? '', /guest left its code after tick 4/)
   assert.match(emulatorFault(run({ ...wild, failure: ASKED, kind: 'command' })) ?? '', /left its code/)
   const trial = { ...start('', 1200, false, 'second'), isIncoming: true }
-  const tried = { ...WILD, qemuStarts: [...WILD.qemuStarts, trial] }
-  assert.match(emulatorFault(run({ ...wild, host: tried, failure: SILENT })) ?? '', /left its code/)
+  const host = { ...WILD, qemuStarts: [...WILD.qemuStarts, trial] }
+  assert.match(emulatorFault(run({ ...wild, host })) ?? '', /left its code/)
   // Nothing was restored into the only QEMU that the guest ever had.
   const first = { ...WILD, qemuStarts: WILD.qemuStarts.slice(1) }
   assert.match(emulatorFault(run({ guests: [guest()], host: first, failure: SILENT })) ?? '', /after tick 0/)
+  const booting = run({ ...wild, guests: [guest()], host: { ...first, ...IN_FIRMWARE } })
+  assert.match(emulatorFault(booting) ?? '', /left its firmware/)
 })
 
 test('a guest that stopped is a failure unless nothing else can be the cause', () => {
@@ -267,6 +270,7 @@ test('a guest that stopped is a failure unless nothing else can be the cause', (
   const [before, after] = WILD.qemuStarts as [QemuStart, QemuStart]
   const faults = {
     'its code is not whole': wild({ stoppedGuests: [stopped(1250, { hasItsCode: false })] }),
+    'ticks, and no code': wild(IN_FIRMWARE),
     'an update had paused it': wild({ stoppedGuests: [stopped(1250, { state: 'postmigrate' })] }),
     'it runs': wild({ stoppedGuests: [] }),
     'another one has stopped': wild({ stoppedGuests: [stopped(1)] }),

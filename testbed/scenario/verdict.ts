@@ -97,10 +97,14 @@ function leftItsCode(
   const [start, ...more] = all.filter(({ key }) => bootOf(key) === bootOf(boot.key))
   if (start === undefined || more.length > 0 || !start.logs.includes(name)) return undefined
   const stopped = host.stoppedGuests.find(({ pid }) => pid === start.pid)
-  if (stopped === undefined || !stopped.hasItsCode || !STOPS.includes(stopped.state)) return undefined
+  if (stopped === undefined || !STOPS.includes(stopped.state)) return undefined
   const isRestored = all.length > 1 || start.isIncoming
+  const isInFirmware = stopped.isInFirmware && !isRestored && ticks.length === 0
+  if (!stopped.hasItsCode && !isInFirmware) return undefined
   if (isRestored && ticks.filter(({ atMs }) => atMs > start.atMs).length < PROVEN_TICKS) return undefined
   if (!tellsState(failure, stopped.state) && !failure.startsWith(`${name} did not print `)) return undefined
+  if (!stopped.hasItsCode)
+    return `the processor of guest ${name} left its firmware (${stopped.state}) before that had loaded its code`
   const last = ticks.at(-1)?.number ?? 0
   return `the processor of guest ${name} left its code after tick ${last} (${stopped.state}), all of which is in its RAM`
 }

@@ -1,6 +1,6 @@
 /**
  * Prints, as JSON, the guests inside the host that have stopped: for each QEMU what its monitor reports of
- * the guest, and whether the code of a tiny guest is in its RAM as it was built.
+ * the guest, and whether the code of a tiny guest is in its RAM as it was built, or its firmware's alone.
  *
  * It reads RAM through the process (`/proc/PID/mem`), so it sees what the guest's processor saw, whatever
  * kind of memory that is.
@@ -33,7 +33,8 @@ async function lookAt(pid: number): Promise<StoppedGuest | undefined> {
   const words = textOf(`/proc/${pid}/cmdline`).split('\0')
   const state = await stateOf(pid, words).catch(() => undefined)
   if (state === undefined || state === 'running') return undefined
-  return { pid, state, hasItsCode: hasItsCode(pid, words[words.indexOf('-kernel') + 1] ?? '') }
+  const kernel = words[words.indexOf('-kernel') + 1] ?? ''
+  return { pid, state, hasItsCode: hasItsCode(pid, kernel), isInFirmware: isInFirmware(pid, kernel) }
 }
 
 /** QMP's word for the run state. */
@@ -74,6 +75,31 @@ function hasItsCode(pid: number, kernel: string): boolean {
   try {
     const code = codeOf(readFileSync(kernel))
     return code.equals(readRam(pid, LOAD_ADDRESS, code.length))
+  } catch {
+    return false
+  }
+}
+
+const SEABIOS = '/usr/share/seabios/bios-256k.bin'
+const PAGE_BYTES = 4096
+/** Where SeaBIOS copies the end of its ROM to, and executes it: the F segment, with some variables. */
+const SEGMENT = { address: 0xf0000, bytes: 0x10000 }
+
+/** Nothing is where its code belongs, and no page of the F segment is another's or has lost its bytes. */
+function isInFirmware(pid: number, kernel: string): boolean {
+  try {
+    const code = readRam(pid, LOAD_ADDRESS, codeOf(readFileSync(kernel)).length)
+    if (code.some((byte) => byte !== 0)) return false
+    const rom = readFileSync(SEABIOS).subarray(-SEGMENT.bytes)
+    const copy = readRam(pid, SEGMENT.address, SEGMENT.bytes)
+    // Not copied yet: it executes the ROM itself, which is no guest RAM.
+    if (copy.every((byte) => byte === 0)) return true
+    for (let at = 0; at < SEGMENT.bytes; at += PAGE_BYTES) {
+      let equal = 0
+      for (let byte = at; byte < at + PAGE_BYTES; byte++) if (copy[byte] === rom[byte]) equal++
+      if (equal < PAGE_BYTES / 2) return false
+    }
+    return true
   } catch {
     return false
   }
