@@ -177,7 +177,7 @@ export function processStartTime(pid: number): string | undefined {
  * its descriptors and their locks.
  */
 function hasEnded(pid: number, state: string | undefined): boolean {
-  if (state !== 'Z' && state !== 'X') return state === undefined
+  if (isRunning(state)) return false
   try {
     return readdirSync(`/proc/${pid}/task`).length <= 1
   } catch (error) {
@@ -188,9 +188,11 @@ function hasEnded(pid: number, state: string | undefined): boolean {
 
 /** False: it has ended, or the other threads of the process are about to: it executes nothing any more. */
 export function isMainThreadAlive(pid: number): boolean {
-  const [state] = fieldsOfStat(pid)
-  return state !== undefined && state !== 'Z' && state !== 'X'
+  return isRunning(fieldsOfStat(pid)[0])
 }
+
+const isRunning = (state: string | undefined): boolean =>
+  state !== undefined && state !== 'Z' && state !== 'X'
 
 /** Ticks of /proc/PID/stat in a second: USER_HZ, which the kernel's ABI fixes on x86-64 and arm64. */
 const USER_HZ = 100

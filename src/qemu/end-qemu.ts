@@ -9,6 +9,9 @@ import { Errno, ESRCH } from '../values/errno.ts'
 import { QemuError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { QmpClient } from './qmp-client.ts'
+import type { QmpCommands } from './qmp-commands.ts'
+import { hasVfio } from './vfio-devices.ts'
+import type { VmDefinition } from './vm-definition.ts'
 
 /** A QEMU whose guest is saved, and that has not ended by then, is killed: nothing is lost with it. */
 const QUIT_TIMEOUT_MS = 10_000
@@ -45,6 +48,22 @@ export async function killQemu(
   } finally {
     close(pidfd)
   }
+}
+
+/**
+ * Ends the QEMU of a saved guest by `quit`, and by SIGKILL where it takes too long. `qmp`: a connection to
+ * it; undefined: none could be had. Errors: QemuError.
+ */
+export async function quitSaved(
+  { name, argv }: Pick<VmDefinition, 'name' | 'argv'>,
+  qmp: QmpCommands | undefined,
+  qemu: ProcessIdentity,
+  timeoutMs: number,
+): Promise<void> {
+  // QEMU may end before it has answered.
+  await qmp?.execute('quit').catch(() => {})
+  // Of one with VFIO the kernel first resets devices, and unpins all RAM, a page at a time.
+  await killQemu(name, qemu, hasVfio(argv) ? timeoutMs : undefined)
 }
 
 /**

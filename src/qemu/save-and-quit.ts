@@ -9,7 +9,7 @@ import { readRuntime } from '../run/vm-runtime.ts'
 import { errorText, QemuError } from '../values/errors.ts'
 import { firstOther, machineFacts } from './carry/machine-facts.ts'
 import { nextLine, type TriedLine } from './carry/next-line.ts'
-import { killQemu } from './end-qemu.ts'
+import { quitSaved } from './end-qemu.ts'
 import { readHostFiles } from './host-files.ts'
 import { readIvshmemAddresses } from './ivshmem-addresses.ts'
 import { askOnce } from './machine/ask.ts'
@@ -26,7 +26,6 @@ import { createStateFile, removeStateFile, type SavedState } from './saved-state
 import { type Asleep, checkCanContinue, goesOnFrom } from './sleep/goes-on.ts'
 import { putToSleep, wakeAfter } from './sleep/put-to-sleep.ts'
 import { checkTaps } from './taps.ts'
-import { hasVfio } from './vfio-devices.ts'
 import { withBinary } from './vm-command-line.ts'
 import {
   asBeforeUpdate,
@@ -64,7 +63,7 @@ export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
   } catch (error) {
     return await continueAfter(qmp, (live) => cancelSave(next, live, next.saved as SavedState), error)
   }
-  await quit(request)
+  await quitSaved(request.definition, qmp, qemu, request.timeoutMs)
   request.onStep('quit')
   return next
 }
@@ -253,11 +252,4 @@ export async function cancelSave(
   const left = await cancelMigration(qmp, goesOn, definition.underUpdate?.migration)
   endUpdate(former)
   return left
-}
-
-async function quit({ definition, qmp, qemu, timeoutMs }: SaveRequest): Promise<void> {
-  // QEMU may end before it has answered.
-  await qmp.execute('quit').catch(() => {})
-  // Of one with VFIO the kernel first resets devices, and unpins all RAM, a page at a time.
-  await killQemu(definition.name, qemu, hasVfio(definition.argv) ? timeoutMs : undefined)
 }

@@ -18,7 +18,7 @@ import { hasProcess, liveQemu, lockForUpdate, makeVmDirectory, vmPaths } from '.
 import { errorText, QemuDisconnected, UsageError } from '../../values/errors.ts'
 import { programProblem } from '../preflight/next-programs.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
-import { continueInAnother } from './another-qemu.ts'
+import { startAnother } from './another-qemu.ts'
 import type { EarlyResult } from './early-result.ts'
 import { recoverGuest } from './recover-guest.ts'
 import { resumeVmm } from './resume-vmm.ts'
@@ -167,7 +167,8 @@ class ResumeRun {
 }
 
 /**
- * Of a guest that is suspended. Errors: as of `continueInAnother`; UsageError: it is not on record as saved.
+ * Of a guest that is suspended. Errors: as of `startAnother` and `loadOrEnd`; UsageError: it is not on record
+ * as saved.
  */
 async function inAnother(
   definition: VmDefinition,
@@ -177,7 +178,9 @@ async function inAnother(
   const [vm] = readVms([ramFileOf(definition)]).vms
   if (vm?.qemu === undefined || vm.definition.saved === null)
     throw new UsageError(`it is ${vm?.state ?? 'gone'}, and its state is not on record`)
-  return await continueInAnother(vm.definition, vm.qemu, { timeoutMs, onStep })
+  const { definition: saved } = vm
+  const started = await startAnother(saved, vm.qemu, timeoutMs)
+  return await loadOrEnd(saved, loadAndContinue({ definition: saved, ...started, timeoutMs, onStep }))
 }
 
 /** The VM as it is once its QEMU has ended. undefined: that does not end, or the record of the VM is gone. */
@@ -210,9 +213,17 @@ async function start({ vm, nextQemu, timeoutMs }: VmRequest, onStep: OnStep): Pr
     if (unfit !== undefined) throw unfit
     writeDefinition(definition)
   }
-  try {
+  const load = async () => {
     const started = await startSaved(definition, timeoutMs)
     return await loadAndContinue({ definition, ...started, timeoutMs, onStep })
+  }
+  return await loadOrEnd(definition, load())
+}
+
+/** Ends the QEMU that a failed load leaves; the guest stays saved. Errors: as of `loadAndContinue`. */
+async function loadOrEnd(definition: VmDefinition, load: Promise<ContinuedGuest>): Promise<ContinuedGuest> {
+  try {
+    return await load
   } catch (error) {
     if (error instanceof GuestLoadError && error.isLoaded) throw error
     await endQemu(definition.name, ramFileOf(definition))

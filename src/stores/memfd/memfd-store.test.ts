@@ -28,6 +28,15 @@ function emptyTable(): DescriptorTable {
   return new DescriptorTable(mapShared(area, DESCRIPTOR_TABLE_BYTES))
 }
 
+const storeOf = (table: DescriptorTable): MemfdStore =>
+  new MemfdStore({
+    table,
+    channel: SILENT,
+    metadata: new Uint8Array(0),
+    totalBlocks: 8,
+    descriptorLimit: 1000,
+  })
+
 const openDescriptors = (): number => readdirSync('/proc/self/fd').length
 
 test('objects take no descriptor that the keeper or a later server may need', () => {
@@ -55,13 +64,7 @@ test('no other file gets a row that a file owns, though its memfd was not handed
   const table = emptyTable()
   // Of the former kernel: object 5 is incoming, 3 was an orphan or lost before, and 4 is no file's.
   table.setState(5 as ObjectId, 'incoming')
-  const store = new MemfdStore({
-    table,
-    channel: SILENT,
-    metadata: new Uint8Array(0),
-    totalBlocks: 8,
-    descriptorLimit: 1000,
-  })
+  const store = storeOf(table)
   const placement = { sizeBytes: 4096, extents: [{ start: 0, count: 1 }], guestRam: false }
   for (const object of [3, 5] as ObjectId[]) store.adopt(object, placement)
   assert.deepEqual([store.state(3 as ObjectId), store.state(5 as ObjectId)], ['lost', 'incoming'])
@@ -73,22 +76,14 @@ test('no other file gets a row that a file owns, though its memfd was not handed
 
 test('a file that gets the row of a lost object of no file is there after the next start of a server', () => {
   const table = emptyTable()
-  const start = (): MemfdStore =>
-    new MemfdStore({
-      table,
-      channel: SILENT,
-      metadata: new Uint8Array(0),
-      totalBlocks: 8,
-      descriptorLimit: 1000,
-    })
   const placement = { sizeBytes: 0, extents: [], guestRam: false }
   // Made ahead for no file, and lost with keeper and server both: recovery releases them.
   for (const object of [1, 2] as ObjectId[]) table.setState(object, 'lost')
-  const first = start()
+  const first = storeOf(table)
   for (const object of first.objects()) first.release(object)
   const file = first.create() as ObjectId
   assert.ok([1, 2].includes(file), `${file}`)
-  const second = start()
+  const second = storeOf(table)
   second.adopt(file, placement)
   assert.equal(second.state(file), 'present')
 })
@@ -105,13 +100,7 @@ test('a file whose row a former version had left lost is there, where its memfd 
     resize(memfd, 8192)
     table.set(object, 'server', memfd)
     table.setState(object, 'lost')
-    const store = new MemfdStore({
-      table,
-      channel: SILENT,
-      metadata: new Uint8Array(0),
-      totalBlocks: 8,
-      descriptorLimit: 1000,
-    })
+    const store = storeOf(table)
     store.adopt(object, place(sizeBytes))
     assert.deepEqual([store.state(object), table.state(object)], [state, state])
   }
@@ -119,13 +108,7 @@ test('a file whose row a former version had left lost is there, where its memfd 
 
 test('what the kernel refuses of a memfd is the answer, not an exception', () => {
   const table = emptyTable()
-  const store = new MemfdStore({
-    table,
-    channel: SILENT,
-    metadata: new Uint8Array(0),
-    totalBlocks: 8,
-    descriptorLimit: 1000,
-  })
+  const store = storeOf(table)
   const object = store.create() as ObjectId
   const placement = (sizeBytes: number) => ({ sizeBytes, extents: [], guestRam: false })
   assert.equal(store.resize(object, placement(-1)), EINVAL)

@@ -3,19 +3,17 @@
  * processor is. Evidence on a guest that prints nothing. Must not: change a guest, or fail for one that does
  * not answer.
  */
-import { existsSync, readdirSync } from 'node:fs'
 import { runStatus } from '../../../src/qemu/migration.ts'
 import { QmpClient } from '../../../src/qemu/qmp-client.ts'
-import { qmpSocket } from '../../../src/run/vm-runtime.ts'
+import { qmpSocket, vmNames } from '../../../src/run/vm-runtime.ts'
 import { errorText } from '../../../src/values/errors.ts'
 
-const VMS = '/run/guestmemfs/vm'
 /** In a host that is emulated. */
 const TIMEOUT_MS = 10_000
 /** As `info registers` prints them. */
 const TOLD = /\b(?:RIP=[0-9a-f]+|EIP=[0-9a-f]+|HLT=\d|CR0=[0-9a-f]+|CR2=[0-9a-f]+)/g
 
-const told = (existsSync(VMS) ? readdirSync(VMS) : []).map(async (name) => {
+const told = vmNames().map(async (name) => {
   try {
     const qmp = await QmpClient.connect(qmpSocket(name), TIMEOUT_MS)
     const { status } = await runStatus(qmp)

@@ -5,16 +5,15 @@
  * It reads RAM through the process (`/proc/PID/mem`), so it sees what the guest's processor saw, whatever
  * kind of memory that is.
  */
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
 import { connect } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { runStatus } from '../../../src/qemu/migration.ts'
 import { QmpClient } from '../../../src/qemu/qmp-client.ts'
-import { qmpSocket, readRuntime } from '../../../src/run/vm-runtime.ts'
+import { qmpSocket, readRuntime, vmNames } from '../../../src/run/vm-runtime.ts'
 import { codeOf, LOAD_ADDRESS } from '../../guests/tiny-guest.ts'
 import type { StoppedGuest } from '../../machine/evidence.ts'
 
-const VMS = '/run/guestmemfs/vm'
 /** In a host that is emulated, and on a machine that has other work. */
 const TIMEOUT_MS = 15_000
 const PAUSE_MS = 20
@@ -39,7 +38,7 @@ async function lookAt(pid: number): Promise<StoppedGuest | undefined> {
 
 /** QMP's word for the run state. */
 async function stateOf(pid: number, words: readonly string[]): Promise<string | undefined> {
-  const name = (existsSync(VMS) ? readdirSync(VMS) : []).find((vm) => readRuntime(vm)?.qemu?.pid === pid)
+  const name = vmNames().find((vm) => readRuntime(vm)?.qemu?.pid === pid)
   if (name !== undefined) {
     const qmp = await QmpClient.connect(qmpSocket(name), TIMEOUT_MS)
     const { status } = await runStatus(qmp)
